@@ -1,0 +1,68 @@
+# make run     set up what is missing and serve http://localhost:2000
+# make test    set up what is missing and run every test
+# make check   formatting, lint, types, arrows between packages, quick tests (under a minute)
+# make setup   only create .venv with the locked dependencies
+# make lock    write requirements.txt and requirements-dev.txt anew from the .in files
+
+PYTHON ?= python3
+PORT ?= 2000
+BIN := .venv/bin
+TYPED := recon_engine services pages app.py
+
+.DEFAULT_GOAL := run
+.PHONY: run setup setup-dev test system-packages check lint types arrows quick secrets lock bench clean
+
+run: setup
+	@exec $(BIN)/streamlit run app.py --server.port $(PORT) --server.headless true
+
+setup: .venv/installed
+setup-dev: .venv/installed-dev
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed. Install it, or name it: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@.ci/virtual-environment $(PYTHON) .venv
+
+# The stamps are newer than the locks once these are installed: a second start installs nothing.
+.venv/installed: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/installed-dev: requirements.txt requirements-dev.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-dev.txt
+	@touch .venv/installed $@
+
+system-packages:
+	@.ci/system-packages
+
+test: setup-dev system-packages
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup-dev lint types arrows quick
+
+lint: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup-dev
+	$(BIN)/mypy $(TYPED)
+
+arrows: setup-dev
+	$(BIN)/lint-imports
+
+quick: setup-dev
+	$(BIN)/python -m pytest -q tests/unit tests/property $(ARGS)
+
+secrets: setup-dev
+	@.ci/secrets
+
+lock:
+	@test -x build/lock/bin/uv || { .ci/virtual-environment $(PYTHON) build/lock && build/lock/bin/python -m pip install --quiet "uv>=0.8"; }
+	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
+	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links requirements-dev.in -o requirements-dev.txt
+
+bench: setup-dev
+	$(BIN)/python -m benchmarks.cascade $(ARGS)
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
