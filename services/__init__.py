@@ -1,0 +1,1 @@
+"""The application: use cases over adapters. Never imports streamlit."""

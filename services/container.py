@@ -1,0 +1,142 @@
+"""The container: every service, wired once per process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from services.clock import Clock
+from services.database.engine import WRITE, build_engine
+from services.errors import Unavailable
+from services.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from services.accounts import AccountService
+    from services.audit import AuditTrail
+    from services.files import FileService
+    from services.health import HealthService
+    from services.jobs.queue import JobQueue
+    from services.plans import PlanService
+    from services.results import ResultService
+    from services.sessions import SessionService
+    from services.storage import ObjectStorage
+
+
+class Container:
+    """Holds the adapters and the use cases of one process. Services are made on first use."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or Clock()
+        self.engine = build_engine(settings)
+        self._readers = sessionmaker(self.engine, expire_on_commit=False)
+        self._writers = sessionmaker(self.engine.execution_options(**{WRITE: True}), expire_on_commit=False)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A database session for reading. Nothing written in it is kept: use `transaction` to write."""
+        with _unavailable_when_lost(), self._readers() as session:
+            yield session
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A database session for writing: committed at the end, rolled back when an exception leaves it."""
+        with _unavailable_when_lost(), self._writers.begin() as session:
+            yield session
+
+    @cached_property
+    def storage(self) -> ObjectStorage:
+        """Uploaded files and results."""
+        from services.storage import build_storage
+
+        return build_storage(self.settings)
+
+    @cached_property
+    def audit(self) -> AuditTrail:
+        """The append-only trail of who did what."""
+        from services.audit import AuditTrail
+
+        return AuditTrail(self)
+
+    @cached_property
+    def accounts(self) -> AccountService:
+        """People who can sign in."""
+        from services.accounts import AccountService
+
+        return AccountService(self)
+
+    @cached_property
+    def sessions(self) -> SessionService:
+        """Sign-ins."""
+        from services.sessions import SessionService
+
+        return SessionService(self)
+
+    @cached_property
+    def files(self) -> FileService:
+        """Uploads and their profiles."""
+        from services.files import FileService
+
+        return FileService(self)
+
+    @cached_property
+    def plans(self) -> PlanService:
+        """Reconciliations in preparation, and saved plans."""
+        from services.plans import PlanService
+
+        return PlanService(self)
+
+    @cached_property
+    def jobs(self) -> JobQueue:
+        """The queue of runs."""
+        from services.jobs.queue import JobQueue
+
+        return JobQueue(self)
+
+    @cached_property
+    def results(self) -> ResultService:
+        """What runs found."""
+        from services.results import ResultService
+
+        return ResultService(self)
+
+    @cached_property
+    def health(self) -> HealthService:
+        """The state of everything this process depends on."""
+        from services.health import HealthService
+
+        return HealthService(self)
+
+    def close(self) -> None:
+        """Give the database connections back."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _unavailable_when_lost() -> Iterator[None]:
+    """Turn a lost, refused or overloaded database into Unavailable; other database errors are bugs and pass."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise Unavailable from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable from error
+        raise
+
+
+def build_container(settings: Settings, clock: Clock | None = None) -> Container:
+    """A container for the settings. Touches neither database nor disk until used."""
+    return Container(settings, clock)
+
+
+@lru_cache(maxsize=1)
+def get_container() -> Container:
+    """The process-wide container, from the environment's settings."""
+    return build_container(load_settings())

@@ -1,0 +1,208 @@
+"""The tables. Identifiers are 32 hex digits, moments are UTC, `*_json` columns hold plain Python data."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Dialect, ForeignKey, Index, Integer, MetaData, String, Text
+from sqlalchemy import DateTime as SqlDateTime
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment in UTC. SQLite keeps no time zone: it is taken off on the way in and put back on the way out."""
+
+    impl = SqlDateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Refuse naive moments: nobody could say what they mean."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("moments need a time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Give the moment back in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """What all tables share: names of constraints, column types."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012  # SQLAlchemy reads it from the class
+        datetime: UtcDateTime(),
+        dict[str, Any]: JSON(none_as_null=True),
+    }
+
+
+def new_id() -> str:
+    """A fresh identifier."""
+    return uuid.uuid4().hex
+
+
+Id = String(32)
+
+
+class Workspace(Base):
+    """A group of people who share files and reconciliations."""
+
+    __tablename__ = "workspace"
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime]
+
+
+class Account(Base):
+    """A person who can sign in."""
+
+    __tablename__ = "account"
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    workspace_id: Mapped[str] = mapped_column(Id, ForeignKey("workspace.id"), index=True)
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    role: Mapped[str] = mapped_column(String(16))
+    password_hash: Mapped[str] = mapped_column(String(100))
+    active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime]
+
+
+class UserSession(Base):
+    """A sign-in. Only the hash of its token is kept."""
+
+    __tablename__ = "session"
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    account_id: Mapped[str] = mapped_column(Id, ForeignKey("account.id"), index=True)
+    created_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    address: Mapped[str] = mapped_column(String(64))
+    agent: Mapped[str] = mapped_column(String(300))
+
+
+class SignInTicket(Base):
+    """A one-time ticket that a browser exchanges for its session cookie. Only its hash is kept."""
+
+    __tablename__ = "sign_in_ticket"
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = mapped_column(Id, ForeignKey("account.id"))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class StoredFile(Base):
+    """An uploaded file. Status: uploaded, profiled, refused."""
+
+    __tablename__ = "file"
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    workspace_id: Mapped[str] = mapped_column(Id, ForeignKey("workspace.id"))
+    name: Mapped[str] = mapped_column(String(255))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    storage_key: Mapped[str] = mapped_column(String(300))
+    uploaded_by: Mapped[str] = mapped_column(Id, ForeignKey("account.id"))
+    created_at: Mapped[datetime]
+    status: Mapped[str] = mapped_column(String(16), default="uploaded")
+    profile_json: Mapped[dict[str, Any] | None]
+    refusal: Mapped[str | None] = mapped_column(Text)
+    options_json: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    __table_args__ = (Index(None, "workspace_id", "created_at"),)
+
+
+class Reconciliation(Base):
+    """A reconciliation being prepared or done: the wizard's memory. Step: upload, map, run, results."""
+
+    __tablename__ = "reconciliation"
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    workspace_id: Mapped[str] = mapped_column(Id, ForeignKey("workspace.id"))
+    name: Mapped[str] = mapped_column(String(200))
+    created_by: Mapped[str] = mapped_column(Id, ForeignKey("account.id"))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    step: Mapped[str] = mapped_column(String(16), default="upload")
+    left_file_id: Mapped[str | None] = mapped_column(Id, ForeignKey("file.id"))
+    right_file_id: Mapped[str | None] = mapped_column(Id, ForeignKey("file.id"))
+    plan_json: Mapped[dict[str, Any] | None]
+    suggestion_json: Mapped[dict[str, Any] | None]
+    # Not a foreign key: jobs point here, and two tables that need each other could not be created in order.
+    current_job_id: Mapped[str | None] = mapped_column(Id)
+    __table_args__ = (Index(None, "workspace_id", "updated_at"),)
+
+
+class PlanTemplate(Base):
+    """A saved plan, to be applied to other files."""
+
+    __tablename__ = "plan"
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    workspace_id: Mapped[str] = mapped_column(Id, ForeignKey("workspace.id"))
+    name: Mapped[str] = mapped_column(String(200))
+    yaml: Mapped[str] = mapped_column(Text)
+    created_by: Mapped[str] = mapped_column(Id, ForeignKey("account.id"))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    archived: Mapped[bool] = mapped_column(default=False)
+    __table_args__ = (Index(None, "workspace_id", "archived", "name"),)
+
+
+class Job(Base):
+    """One run of a plan on two files. Status: queued, running, cancelling, succeeded, failed, cancelled."""
+
+    __tablename__ = "job"
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    workspace_id: Mapped[str] = mapped_column(Id, ForeignKey("workspace.id"))
+    reconciliation_id: Mapped[str | None] = mapped_column(Id, ForeignKey("reconciliation.id"), index=True)
+    plan_json: Mapped[dict[str, Any]]
+    left_file_id: Mapped[str] = mapped_column(Id, ForeignKey("file.id"))
+    right_file_id: Mapped[str] = mapped_column(Id, ForeignKey("file.id"))
+    status: Mapped[str] = mapped_column(String(16), default="queued")
+    priority: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
+    max_attempts: Mapped[int] = mapped_column(default=3)
+    owner: Mapped[str | None] = mapped_column(String(100))
+    lease_until: Mapped[datetime | None]
+    heartbeat_at: Mapped[datetime | None]
+    progress_json: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    exit_code: Mapped[int | None]
+    summary_json: Mapped[dict[str, Any] | None]
+    result_prefix: Mapped[str | None] = mapped_column(String(300))
+    created_by: Mapped[str] = mapped_column(Id, ForeignKey("account.id"))
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    __table_args__ = (Index(None, "status", "priority", "created_at"), Index(None, "workspace_id", "created_at"))
+
+
+class AuditEntry(Base):
+    """One line of the audit trail. Append-only; each entry's hash covers the entry before."""
+
+    __tablename__ = "audit"
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    at: Mapped[datetime]
+    account_id: Mapped[str | None] = mapped_column(Id)
+    workspace_id: Mapped[str | None] = mapped_column(Id)
+    action: Mapped[str] = mapped_column(String(64))
+    target_type: Mapped[str] = mapped_column(String(32))
+    target_id: Mapped[str] = mapped_column(String(64))
+    detail_json: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    address: Mapped[str] = mapped_column(String(64))
+    previous_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+    __table_args__ = (Index(None, "workspace_id", "id"),)

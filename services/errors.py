@@ -1,0 +1,75 @@
+"""The errors of the application. Each message is one sentence for a person; `status` is its HTTP status."""
+
+# ruff: noqa: N818  # the names say what happened, as people read them in the title
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """The request could not be carried out."""
+
+    status = 500
+    title = "Internal error"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or str(type(self).__doc__).strip())
+
+    @property
+    def message(self) -> str:
+        """The sentence to show."""
+        return str(self.args[0])
+
+
+class ConfigurationError(ServiceError):
+    """The settings are wrong."""
+
+    title = "Wrong configuration"
+
+
+class NotSignedIn(ServiceError):
+    """Please sign in."""
+
+    status = 401
+    title = "Not signed in"
+
+
+class NotAllowed(ServiceError):
+    """Your role does not allow this."""
+
+    status = 403
+    title = "Not allowed"
+
+
+class NotFound(ServiceError):
+    """There is nothing here by that name."""
+
+    status = 404
+    title = "Not found"
+
+
+class Conflict(ServiceError):
+    """This does not fit the present state; reload and try again."""
+
+    status = 409
+    title = "Conflict"
+
+
+class TooLarge(ServiceError):
+    """This is larger than allowed."""
+
+    status = 413
+    title = "Too large"
+
+
+class Invalid(ServiceError):
+    """The input is not valid."""
+
+    status = 422
+    title = "Invalid input"
+
+
+class Unavailable(ServiceError):
+    """Service temporarily unavailable. Please try again in a few minutes."""
+
+    status = 503
+    title = "Service unavailable"

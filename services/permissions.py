@@ -1,0 +1,84 @@
+"""Who may do what: one table. Every use case checks it, whoever calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.errors import NotAllowed
+
+
+class Role(StrEnum):
+    """What an account is for. An auditor reads everything and changes nothing."""
+
+    ANALYST = "analyst"
+    REVIEWER = "reviewer"
+    ADMIN = "admin"
+    AUDITOR = "auditor"
+
+
+class Action(StrEnum):
+    """Everything that can be done."""
+
+    FILE_UPLOAD = "file.upload"
+    FILE_READ = "file.read"
+    PLAN_READ = "plan.read"
+    PLAN_EDIT = "plan.edit"
+    JOB_LAUNCH = "job.launch"
+    JOB_CANCEL = "job.cancel"
+    JOB_READ = "job.read"
+    RESULT_READ = "result.read"
+    RESULT_DOWNLOAD = "result.download"
+    ANALYTICS_READ = "analytics.read"
+    PASSWORD_CHANGE = "password.change"  # noqa: S105  # pragma: allowlist secret
+    ACCOUNT_READ = "account.read"
+    ACCOUNT_MANAGE = "account.manage"
+    AUDIT_READ = "audit.read"
+    HEALTH_READ = "health.read"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The signed-in person on whose behalf a use case runs."""
+
+    account_id: str
+    workspace_id: str
+    email: str
+    name: str
+    role: Role
+    session_id: str
+    address: str
+
+
+EVERYONE = frozenset(Role)
+WORKERS = frozenset({Role.ANALYST, Role.REVIEWER, Role.ADMIN})
+OVERSEERS = frozenset({Role.ADMIN, Role.AUDITOR})
+
+ROLE_ACTIONS: dict[Action, frozenset[Role]] = {
+    Action.FILE_UPLOAD: WORKERS,
+    Action.FILE_READ: EVERYONE,
+    Action.PLAN_READ: EVERYONE,
+    Action.PLAN_EDIT: WORKERS,
+    Action.JOB_LAUNCH: WORKERS,
+    Action.JOB_CANCEL: WORKERS,
+    Action.JOB_READ: EVERYONE,
+    Action.RESULT_READ: EVERYONE,
+    Action.RESULT_DOWNLOAD: EVERYONE,
+    Action.ANALYTICS_READ: EVERYONE,
+    Action.PASSWORD_CHANGE: EVERYONE,
+    Action.ACCOUNT_READ: OVERSEERS,
+    Action.ACCOUNT_MANAGE: frozenset({Role.ADMIN}),
+    Action.AUDIT_READ: OVERSEERS,
+    Action.HEALTH_READ: OVERSEERS,
+}
+
+
+def allowed(role: Role, action: Action) -> bool:
+    """Whether accounts of `role` may do `action`. An action missing from the table is allowed to nobody."""
+    return role in ROLE_ACTIONS.get(action, frozenset())
+
+
+def check(actor: Actor, action: Action) -> None:
+    """Raise NotAllowed unless the actor's role allows the action."""
+    if not allowed(actor.role, action):
+        raise NotAllowed(f"The role {actor.role} does not allow {action}; ask an administrator.")
