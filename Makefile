@@ -10,7 +10,7 @@ BIN := .venv/bin
 TYPED := recon_engine services pages app.py
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev test system-packages check lint types arrows quick secrets lock bench clean
+.PHONY: run setup setup-dev test system-packages check lint types arrows quick scan lock bench clean
 
 run: setup
 	@exec $(BIN)/streamlit run app.py --server.port $(PORT) --server.headless true
@@ -53,7 +53,7 @@ arrows: setup-dev
 quick: setup-dev
 	$(BIN)/python -m pytest -q tests/unit tests/property $(ARGS)
 
-secrets: setup-dev
+scan: setup-dev
 	@.ci/secrets
 
 lock:

@@ -1,0 +1,32 @@
+"""Runs a command as a whole process and measures it from outside."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One run: wall seconds, peak resident memory in bytes of the largest process, exit status, last line printed."""
+
+    seconds: float
+    peak_bytes: int
+    status: int
+    last_line: str
+
+
+def measure(command: list[str], cwd: Path) -> Measurement:
+    """Run `command` in `cwd` and measure the process with all it waited for."""
+    log = cwd / "last-run.log"
+    with log.open("wb") as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, cwd=cwd, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return Measurement(seconds, usage.ru_maxrss * 1024, process.returncode, lines[-1] if lines else "")
