@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
+from services.audit import append_pending, forget_pending
 from services.clock import Clock
 from services.database.engine import WRITE, build_engine
 from services.errors import Unavailable
@@ -37,6 +39,8 @@ class Container:
         self.engine = build_engine(settings)
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._writers = sessionmaker(self.engine.execution_options(**{WRITE: True}), expire_on_commit=False)
+        event.listen(self._writers, "before_commit", append_pending)
+        event.listen(self._writers, "after_rollback", forget_pending)
 
     @contextmanager
     def session(self) -> Iterator[Session]:

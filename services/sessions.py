@@ -1,0 +1,169 @@
+"""Sessions: who is signed in. The server decides; the browser holds a random token, the database only its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from services.database.models import Account, SignInTicket, UserSession
+from services.errors import NotSignedIn
+from services.permissions import Actor, Role
+
+if TYPE_CHECKING:
+    from services.container import Container
+
+COOKIE = "recon_session"
+TICKET_LIFETIME = timedelta(seconds=60)
+TOUCH_INTERVAL = timedelta(seconds=30)
+WRONG = "E-mail address or password is wrong."
+
+
+class SessionService:
+    """Starts, resolves and ends sessions."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    def sign_in(self, email: str, password: str, address: str, agent: str) -> tuple[str, Account]:
+        """Check the password and start a session: its token, and the account. Raises NotSignedIn."""
+        account = self._container.accounts.verify(email, password)
+        if account is None:
+            self.refused(email, address)
+            raise NotSignedIn(WRONG)
+        return self.start(account, address, agent), account
+
+    def refused(self, email: str, address: str) -> None:
+        """Put a failed sign-in on the audit trail. Only addresses of known accounts are named."""
+        account = self._container.accounts.find(email)
+        with self._container.transaction() as session:
+            self._container.audit.record(
+                session, None, "session.refused", "account", account.id if account else "unknown",
+                workspace_id=account.workspace_id if account else None, address=address,
+            )  # fmt: skip
+
+    def start(self, account: Account, address: str, agent: str) -> str:
+        """Start a session for an account whose password was just checked; returns the token for its cookie."""
+        with self._container.transaction() as session:
+            return self._start(session, account, address, agent)
+
+    def resolve(self, token: str | None) -> Actor:
+        """Who holds this token. Raises NotSignedIn when it is unknown, ended, idle too long or too old."""
+        if not token:
+            raise NotSignedIn
+        now = self._container.clock.now()
+        with self._container.session() as session:
+            found = session.execute(
+                select(UserSession, Account)
+                .join(Account, Account.id == UserSession.account_id)
+                .where(UserSession.token_hash == _hash(token))
+            ).one_or_none()
+        if found is None:
+            raise NotSignedIn
+        held, account = found
+        idle = timedelta(minutes=self._container.settings.session_idle_minutes)
+        if held.ended_at is not None or not account.active:
+            raise NotSignedIn("This session was ended; please sign in again.")
+        if now >= held.expires_at or now - held.last_seen_at >= idle:
+            raise NotSignedIn("This session has expired; please sign in again.")
+        if now - held.last_seen_at >= TOUCH_INTERVAL:
+            with self._container.transaction() as session:
+                session.execute(update(UserSession).where(UserSession.id == held.id).values(last_seen_at=now))
+        return _actor(held, account)
+
+    def end(self, token: str | None) -> None:
+        """Sign out. Nothing happens when the token is not of a running session."""
+        if not token:
+            return
+        with self._container.transaction() as session:
+            found = session.execute(
+                select(UserSession, Account)
+                .join(Account, Account.id == UserSession.account_id)
+                .where(UserSession.token_hash == _hash(token), UserSession.ended_at.is_(None))
+            ).one_or_none()
+            if found is None:
+                return
+            held, account = found
+            held.ended_at = self._container.clock.now()
+            self._container.audit.record(session, _actor(held, account), "session.end", "session", held.id)
+
+    def end_all(self, account_id: str, session: Session) -> None:
+        """End every session and every open ticket of an account, within the caller's transaction."""
+        now = self._container.clock.now()
+        running = (UserSession.account_id == account_id, UserSession.ended_at.is_(None))
+        session.execute(update(UserSession).where(*running).values(ended_at=now))
+        session.execute(delete(SignInTicket).where(SignInTicket.account_id == account_id))
+
+    def issue_ticket(self, account_id: str) -> str:
+        """A one-time ticket for an account whose password was just checked, good for a minute.
+
+        The sign-in form runs over a WebSocket, where no cookie can be set: the browser takes the ticket to
+        /api/auth/enter, which sets it.
+        """
+        ticket = secrets.token_urlsafe(32)
+        now = self._container.clock.now()
+        with self._container.transaction() as session:
+            session.execute(delete(SignInTicket).where(SignInTicket.expires_at < now))
+            session.add(
+                SignInTicket(
+                    token_hash=_hash(ticket), account_id=account_id, created_at=now, expires_at=now + TICKET_LIFETIME
+                )
+            )
+        return ticket
+
+    def redeem_ticket(self, ticket: str, address: str, agent: str) -> str:
+        """Exchange a ticket for a session token, once. Raises NotSignedIn when it is unknown, used or too old."""
+        now = self._container.clock.now()
+        with self._container.transaction() as session:
+            # One statement: of two browsers with the same ticket, one gets a row.
+            account_id = session.scalar(
+                update(SignInTicket)
+                .where(
+                    SignInTicket.token_hash == _hash(ticket),
+                    SignInTicket.used_at.is_(None),
+                    SignInTicket.expires_at > now,
+                )
+                .values(used_at=now)
+                .returning(SignInTicket.account_id)
+            )
+            account = session.get(Account, account_id) if account_id else None
+            if account is None or not account.active:
+                raise NotSignedIn("This sign-in link was used or is too old; please sign in again.")
+            return self._start(session, account, address, agent)
+
+    def _start(self, session: Session, account: Account, address: str, agent: str) -> str:
+        token = secrets.token_urlsafe(32)
+        now = self._container.clock.now()
+        held = UserSession(
+            token_hash=_hash(token),
+            account_id=account.id,
+            created_at=now,
+            last_seen_at=now,
+            expires_at=now + timedelta(hours=self._container.settings.session_absolute_hours),
+            address=address[:64],
+            agent=agent[:300],
+        )
+        session.add(held)
+        session.flush()
+        self._container.audit.record(session, _actor(held, account), "session.start", "session", held.id)
+        return token
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _actor(held: UserSession, account: Account) -> Actor:
+    return Actor(
+        account_id=account.id,
+        workspace_id=account.workspace_id,
+        email=account.email,
+        name=account.name,
+        role=Role(account.role),
+        session_id=held.id,
+        address=held.address,
+    )
