@@ -1,0 +1,133 @@
+"""The encoding of a text file: a byte order mark, valid UTF-8, or a guess whose basis is told; else it is asked for."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+import charset_normalizer
+
+from recon_engine.errors import InputError, UndecidedError
+from recon_engine.reading.table import Scratch
+
+_BLOCK = 1 << 22
+_SAMPLE = 1 << 20
+_GUESS_SAMPLE = 1 << 16
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# Western single-byte tables differ in a few signs only; where a guess lands on one of them, Windows' own is meant.
+_WESTERN = {"cp1252", "latin_1", "iso8859_1", "iso8859_15", "cp1254", "iso8859_9"}
+# Below this share of broken lines a file is UTF-8 with damage, above it is something else.
+_DAMAGED_SHARE = 0.1
+
+
+def encoding_of(path: Path, name: str) -> tuple[str, int]:
+    """The encoding of the file and the length of its byte order mark. Raises UndecidedError when it cannot be told."""
+    with path.open("rb") as file:
+        head = file.read(_SAMPLE)
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            return encoding, len(mark)
+    wide = _wide(head)
+    if wide:
+        return wide, 0
+    odd = _lines_beyond_ascii(path)
+    if not odd:
+        return "utf-8", 0
+    broken = [line for line in odd if not _is_utf8(line)]
+    if len(broken) <= max(1, len(odd) * _DAMAGED_SHARE) and len(broken) < len(odd):
+        return "utf-8", 0
+    return _guess(b"\n".join(odd)[:_GUESS_SAMPLE], name), 0
+
+
+def transcoded(path: Path, name: str, encoding: str, mark: int, scratch: Scratch) -> Path:
+    """A UTF-8 copy of the file. Raises InputError where the bytes are not what the encoding allows."""
+    target = scratch.path("utf8.txt")
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
+    except LookupError as error:
+        raise InputError(
+            f"{name}: there is no encoding '{encoding}'; use a name such as utf-8, cp1252, utf-16"
+        ) from error
+    lines = 1
+    try:
+        with path.open("rb") as source, target.open("wb") as out:
+            source.seek(mark)
+            while block := source.read(_BLOCK):
+                text = decoder.decode(block)
+                lines += text.count("\n")
+                out.write(text.encode("utf-8", "surrogatepass"))
+            out.write(decoder.decode(b"", final=True).encode("utf-8"))
+    except UnicodeError as error:
+        raise InputError(
+            f"{name}: the text at or after line {lines} is not {encoding} ({error.__class__.__name__}); set encoding: to the right one"
+        ) from error
+    return target
+
+
+def _wide(head: bytes) -> str | None:
+    """UTF-16 without a mark: text in Latin letters has a NUL in every second byte."""
+    sample = head[:4096]
+    if len(sample) < 4:
+        return None
+    even, odd = sample[0::2].count(0) / len(sample[0::2]), sample[1::2].count(0) / len(sample[1::2])
+    if odd > 0.4 and even < 0.05:
+        return "utf-16-le"
+    if even > 0.4 and odd < 0.05:
+        return "utf-16-be"
+    return None
+
+
+def _lines_beyond_ascii(path: Path) -> list[bytes]:
+    """Lines with bytes over 127, from the whole of a small file, else from its head and two places further on."""
+    size = path.stat().st_size
+    places = [0] if size <= 8 * _SAMPLE else [0, size // 3, size * 2 // 3]
+    found: list[bytes] = []
+    with path.open("rb") as file:
+        for place in places:
+            file.seek(place)
+            block = file.read(size if len(places) == 1 else _SAMPLE)
+            if block.isascii():
+                continue
+            lines = block.replace(b"\r", b"\n").split(b"\n")
+            # A sample begins and ends in the middle of a line, perhaps of a character.
+            lines = lines if len(places) == 1 else lines[1:-1]
+            found.extend(line for line in lines if not line.isascii())
+    return found
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _guess(sample: bytes, name: str) -> str:
+    best = charset_normalizer.from_bytes(sample).best()
+    if best is None:
+        raise UndecidedError(
+            f"{name}: the text is not UTF-8 and its encoding cannot be told; set encoding:, for example cp1252 or shift_jis"
+        )
+    if best.encoding in _WESTERN:
+        # cp1252 has a few holes; latin-1 has none.
+        return "cp1252" if _decodes(sample, "cp1252") else "latin-1"
+    others = {m.encoding for m in charset_normalizer.from_bytes(sample) if str(m) != str(best)}
+    western = others & _WESTERN
+    if western and best.language in ("Unknown", "English") and _decodes(sample, "cp1252"):
+        return "cp1252"
+    return best.encoding
+
+
+def _decodes(sample: bytes, encoding: str) -> bool:
+    try:
+        sample.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
