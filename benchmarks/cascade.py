@@ -36,11 +36,13 @@ class Contestant:
     script: str | None = None
     package: str | None = None
     writes: bool = False
+    arguments: tuple[str, ...] = ()
 
 
 CONTESTANTS = (
     Contestant(OURS, "python -m recon_engine run: the whole contract", writes=True),
-    Contestant(FLOOR, "one polars full join, nothing written", "bare_join.py"),
+    Contestant(FLOOR, "one polars full join, only its length kept", "bare_join.py"),
+    Contestant("full_join", "the same join with all columns in memory", "bare_join.py", arguments=("columns",)),
     Contestant("duckdb", "the same cascade in DuckDB SQL", "duckdb_cascade.py", "duckdb==2.0.0", writes=True),
     Contestant("datacompy", "one keyed comparison (polars)", "datacompy_compare.py", "datacompy==1.1.0"),
     Contestant("fastrecon", "one keyed comparison", "fastrecon_compare.py", "fastrecon==0.9.3"),
@@ -70,6 +72,7 @@ def run_once(contestant: Contestant, folder: Path, partitions: int | None) -> Me
     else:
         command = [interpreter(contestant.package), str(PEERS / contestant.script)]
         command += [str(folder / "left.csv"), str(folder / "right.csv"), *([str(out)] if contestant.writes else [])]
+        command += contestant.arguments
     os.environ["PYTHONPATH"] = str(BENCH.parent.parent) if contestant.script is None else ""
     measured = measure(command, folder)
     if measured.status not in ((0, 1) if contestant.script is None else (0,)):
