@@ -1,0 +1,199 @@
+"""The command line: run, suggest, profile, verify, schema.
+
+Exit codes: 0 everything matched (or verified), 1 breaks or differences exist (or a check failed), 2 the input or plan is
+wrong, 3 internal error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+from recon_engine.errors import PlanError, ReconError
+
+ALL_MATCHED, OPEN_POINTS, WRONG_INPUT, INTERNAL = 0, 1, 2, 3
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    # Ended by its worker or by ctrl-C, a run unwinds and removes its partial output.
+    signal.signal(signal.SIGTERM, _interrupted)
+    try:
+        return int(options.command(options))
+    except ReconError as error:
+        _say_error(str(error))
+        return WRONG_INPUT
+    except (KeyboardInterrupt, _Ended):
+        _say_error("stopped; nothing was written")
+        return INTERNAL
+    except BrokenPipeError:
+        return INTERNAL
+    except MemoryError:
+        _say_error("not enough memory; run again with --partitions 16, or on a machine with more")
+        return INTERNAL
+    except BaseException as error:  # noqa: BLE001 - polars panics are BaseExceptions; the contract is one line and exit 3
+        if isinstance(error, SystemExit):
+            raise
+        _say_error(f"internal error: {type(error).__name__}: {error}")
+        return INTERNAL
+
+
+class _Ended(BaseException):
+    """SIGTERM arrived."""
+
+
+def _interrupted(*_: object) -> NoReturn:
+    raise _Ended
+
+
+def _say_error(message: str) -> None:
+    sys.stderr.write(" ".join(message.split()) + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m recon_engine", description="Reconcile two sides, with evidence.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run a plan and write the result directory")
+    run.add_argument("plan", metavar="PLAN")
+    run.add_argument("--left", nargs="+", metavar="FILE", help="files of the left side, instead of the plan's")
+    run.add_argument("--right", nargs="+", metavar="FILE", help="files of the right side, instead of the plan's")
+    run.add_argument("--out", required=True, metavar="DIR", help="the result directory; it exists only when whole")
+    run.add_argument("--partitions", type=int, default=1, metavar="N", help="run out of core, in N partitions on disk")
+    run.add_argument("--progress", choices=["text", "ndjson"], help="tell what is being done, on stdout")
+    run.set_defaults(command=_run)
+    suggest = commands.add_parser("suggest", help="profile two files and propose a plan")
+    suggest.add_argument("left", metavar="LEFT")
+    suggest.add_argument("right", metavar="RIGHT")
+    suggest.add_argument("-o", dest="plan", metavar="PLAN", help="write the plan here instead of stdout")
+    suggest.add_argument("--left-options", default="{}", metavar="JSON", help="reader options of the left file")
+    suggest.add_argument("--right-options", default="{}", metavar="JSON", help="reader options of the right file")
+    suggest.add_argument("--json", action="store_true", help="plan, confidences, reasons and questions as JSON")
+    suggest.set_defaults(command=_suggest)
+    profile = commands.add_parser("profile", help="say what a file looks like")
+    profile.add_argument("file", metavar="FILE")
+    profile.add_argument("--options", default="{}", metavar="JSON", help="reader options: delimiter, encoding, sheet, …")
+    profile.add_argument("--json", action="store_true", help="as JSON")
+    profile.set_defaults(command=_profile)
+    verify = commands.add_parser("verify", help="re-check a result directory from its files alone")
+    verify.add_argument("folder", metavar="DIR")
+    verify.set_defaults(command=_verify)
+    schema = commands.add_parser("schema", help="print the JSON Schema of plan files")
+    schema.set_defaults(command=_schema)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from recon_engine.execution.local import Progress, run
+    from recon_engine.plan import Plan
+
+    def tell(progress: Progress) -> None:
+        if options.progress == "ndjson":
+            _print(json.dumps(asdict(progress)))
+        elif options.progress == "text":
+            rule = f" ({progress.rule})" if progress.rule else ""
+            _print(f"{progress.seconds:7.1f} s  {progress.stage} {progress.done}/{progress.total}{rule}")
+
+    here = Path.cwd()
+    given = {side: None if files is None else [str(here / f) for f in files] for side, files in vars(options).items() if side in ("left", "right")}
+    plan = Plan.load(options.plan).with_files(left=given["left"], right=given["right"])
+    summary = run(plan, Path(options.out), options.partitions, tell)
+    if options.progress != "ndjson":
+        _print(_headline(plan, summary, options.out))
+    complete = not summary["breaks"] and not summary["differences"] and not _suggested(summary)
+    if not summary["conserved"]:
+        _say_error("the run does not conserve its rows or sums: it is marked invalid (summary.json, conserved: false)")
+        return INTERNAL
+    return ALL_MATCHED if complete and not _rejected(summary) else OPEN_POINTS
+
+
+def _suggested(summary: dict[str, Any]) -> int:
+    return sum(int(rows["suggested"]) for rows in summary["rows"].values())
+
+
+def _rejected(summary: dict[str, Any]) -> int:
+    return sum(int(rows["rejected"]) for rows in summary["rows"].values())
+
+
+def _headline(plan: Any, summary: dict[str, Any], out: str) -> str:
+    lines = []
+    for side in ("left", "right"):
+        r = summary["rows"][side]
+        lines.append(
+            f"{plan.side(side).label}: {r['read']:,} read = {r['matched']:,} matched + {r['suggested']:,} suggested"
+            f" + {r['breaks']:,} breaks + {r['rejected']:,} rejected"
+        )
+    lines += [f"  {rule['name']}: {rule['matches']:,} matches, {rule['ambiguous']:,} records ambiguous" for rule in summary["rules"]]
+    if summary["breaks"]:
+        lines.append("breaks: " + ", ".join(f"{n:,} {category}" for category, n in summary["breaks"].items()))
+    lines.append(f"{summary['differences']:,} differences in compared fields; conserved: {'yes' if summary['conserved'] else 'NO'}")
+    lines += [f"warning: {w}" for w in summary["warnings"]]
+    return "\n".join([*lines, f"written to {out} in {summary['seconds']:.1f} s"])
+
+
+def _options(text: str) -> Any:
+    from pydantic import ValidationError
+
+    from recon_engine.plan import ReaderOptions
+
+    try:
+        return ReaderOptions.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise PlanError(f"reader options: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _suggest(options: argparse.Namespace) -> int:
+    from recon_engine.reading import open_table
+    from recon_engine.suggest import suggest
+
+    left_options, right_options = _options(options.left_options), _options(options.right_options)
+    left, right = open_table(options.left, left_options), open_table(options.right, right_options)
+    suggestion = suggest(left, right, left_options, right_options)
+    text = json.dumps(suggestion.as_dict(), ensure_ascii=False) if options.json else suggestion.to_yaml()
+    if options.plan:
+        Path(options.plan).write_text(text, encoding="utf-8")
+    else:
+        _print(text)
+    return ALL_MATCHED
+
+
+def _profile(options: argparse.Namespace) -> int:
+    from recon_engine.profiling import profile
+    from recon_engine.reading import open_table
+
+    reader_options = _options(options.options)
+    found = profile(open_table(options.file, reader_options), reader_options)
+    _print(json.dumps(found.as_dict(), ensure_ascii=False) if options.json else found.text())
+    return ALL_MATCHED
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from recon_engine.evidence import verify
+
+    checks = verify(options.folder)
+    word = {True: "ok", False: "FAILED", None: "not checked"}
+    for check in checks:
+        _print(f"{word[check.holds]:>11}  {check.name}: {check.detail}")
+    return OPEN_POINTS if any(check.holds is False for check in checks) else ALL_MATCHED
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from recon_engine.plan import Plan
+
+    _print(json.dumps(Plan.model_json_schema(), indent=2))
+    return ALL_MATCHED
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

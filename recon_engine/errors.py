@@ -1,0 +1,48 @@
+"""The engine's error tree, and Issue: bad data as a value.
+
+Exceptions are for broken contracts (a wrong plan, an unreadable file); bad rows become rejected rows and
+`Issue`s beside the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class ReconError(Exception):
+    """The reconciliation cannot go on. The message says what, where and how to mend it, in one line."""
+
+
+class PlanError(ReconError):
+    """The plan is wrong: names the place in the plan, what was found and what is allowed."""
+
+
+class InputError(ReconError):
+    """An input file cannot be read as the plan says: names the file, the place and the mend."""
+
+
+class LimitError(InputError):
+    """An input exceeds a stated limit (columns, cells, unpacked size, field length)."""
+
+
+class UndecidedError(InputError):
+    """The data cannot decide how to read it (date order, decimal mark): asks for the setting, never guesses."""
+
+
+class EvidenceError(ReconError):
+    """An output directory cannot be verified because a part of it is missing or malformed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Something about the data worth telling, that did not stop the run.
+
+    `source` is the file's name, `row` the 1-based data row (None: the whole file), `column` the file's own
+    column name (None: the whole row), `code` a stable snake_case word, `message` one sentence.
+    """
+
+    source: str
+    row: int | None
+    column: str | None
+    code: str
+    message: str

@@ -1,0 +1,186 @@
+"""Evidence: the manifest that fixes what went in and came out, and the verification by anyone who has the files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import reduce
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recon_engine.errors import EvidenceError, ReconError
+from recon_engine.matching.comparables import columns_of, plain_value
+from recon_engine.matching.conditions import condition_holds
+from recon_engine.outcome.conservation import PARTS, currency_of
+from recon_engine.plan import SIDES, Plan, Rule, SideName
+
+TABLES = ("matches", "differences", "breaks", "rejected", "left", "right")
+_DEPENDENCIES = ("polars", "numpy", "scipy", "pydantic")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing verified: `name`, whether it holds (None: could not be checked here), and a sentence."""
+
+    name: str
+    holds: bool | None
+    detail: str
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def engine_version() -> str:
+    """The version of this engine's code: a digest of its source files, the same wherever the same code runs."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for source in sorted(folder.rglob("*.py")):
+        digest.update(source.relative_to(folder).as_posix().encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def write_manifest(out: Path, plan: Plan, inputs: dict[str, str], facts: dict[str, Any], partitions: int) -> None:
+    """Writes manifest.json: hashes of inputs, plan and outputs, versions, how each file was read, and the command to re-run."""
+    outputs = sorted(p for p in out.iterdir() if p.name != "manifest.json")
+    manifest = {
+        "plan": plan.name,
+        "inputs": {
+            side: [{"file": f, "bytes": Path(f).stat().st_size, "sha256": inputs[f]} for f in plan.side(side).files]
+            for side in SIDES
+        },
+        "outputs": {p.name: hash_file(p) for p in outputs},
+        "read_as": facts,
+        "engine": {"version": engine_version(), "python": platform.python_version(), **{d: version(d) for d in _DEPENDENCIES}},
+        "rerun": "python -m recon_engine run plan.yaml --out rerun" + (f" --partitions {partitions}" if partitions > 1 else ""),
+    }
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def verify(folder: str | Path) -> list[Check]:
+    """Re-checks a result directory from its files alone: hashes, conservation, and every match's predicates on the text itself.
+
+    Raises EvidenceError when a file is missing or cannot be read.
+    """
+    folder = Path(folder)
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        plan = Plan.parse((folder / "plan.yaml").read_text(encoding="utf-8"), where=str(folder / "plan.yaml"))
+        checks = [*_hashes(folder, manifest), *_conservation(folder, plan, summary)]
+        return [*checks, *_predicates(folder, plan)]
+    except FileNotFoundError as error:
+        raise EvidenceError(f"{folder}: {error.filename or error} is missing; this is not a whole result directory") from error
+    except ReconError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+        raise EvidenceError(f"{folder}: cannot be verified: {' '.join(str(error).split())}") from error
+
+
+def _hashes(folder: Path, manifest: dict[str, Any]) -> list[Check]:
+    wrong = [n for n, digest in manifest["outputs"].items() if not (folder / n).is_file() or hash_file(folder / n) != digest]
+    unlisted = {f"{t}.parquet" for t in TABLES} | {"plan.yaml", "summary.json"}
+    wrong += sorted(unlisted - manifest["outputs"].keys())
+    checks = [Check("output hashes", not wrong, f"changed or missing: {', '.join(wrong)}" if wrong else "all as written")]
+    for side in SIDES:
+        for item in manifest["inputs"][side]:
+            path = Path(item["file"])
+            name = f"input {path.name}"
+            if not path.is_file():
+                checks.append(Check(name, None, "not here; its hash could not be compared"))
+            else:
+                same = hash_file(path) == item["sha256"]
+                checks.append(Check(name, same, "unchanged since the run" if same else "differs from the file that was read"))
+    return checks
+
+
+def _conservation(folder: Path, plan: Plan, summary: dict[str, Any]) -> list[Check]:
+    """Every record is in exactly one of matched, suggested, breaks; counts and sums are those of the summary."""
+    matches = pl.scan_parquet(folder / "matches.parquet")
+    matched = matches.select(_text("side"), _text("source"), "row", part=_text("outcome").replace("confirmed", "matched"))
+    broken = pl.scan_parquet(folder / "breaks.parquet").select(_text("side"), _text("source"), "row", part=pl.lit("breaks"))
+    placed = pl.concat([matched, broken])
+    rejected = pl.scan_parquet(folder / "rejected.parquet").select(_text("side")).collect()["side"].to_list()
+    checks = []
+    for side in SIDES:
+        records = pl.scan_parquet(folder / f"{side}.parquet").with_columns(_text("source"))
+        mine = placed.filter(pl.col("side") == side)
+        joined = records.join(mine, on=["source", "row"], how="left").with_columns(currency_of(plan, side).alias("currency"))
+        per_part = dict(joined.group_by("part").len().collect(engine="streaming").iter_rows())
+        total, placed_rows = records.select(pl.len()).collect().item(), mine.select(pl.len()).collect().item()
+        expected = summary["rows"][side]
+        counts_agree = None not in per_part and total == placed_rows == sum(per_part.values())
+        counts_agree &= all(per_part.get(p, 0) == expected[p] for p in ("matched", "suggested", "breaks"))
+        lost = rejected.count(side)
+        counts_agree &= expected["rejected"] == lost and expected["read"] == total + lost
+        counted = f"{expected['read']} rows read, each in exactly one place" if counts_agree else "counts do not add up"
+        checks.append(Check(f"{side} counts", counts_agree, counted))
+        checks.append(_sums_agree(plan, side, joined, summary["totals"][side]))
+    return checks
+
+
+def _sums_agree(plan: Plan, side: SideName, joined: pl.LazyFrame, totals: dict[str, Any]) -> Check:
+    names = [f.name for f in plan.fields if f.type == "decimal"]
+    sums = joined.group_by("currency", "part").agg(pl.col(names).sum()).collect(engine="streaming")
+    found = {(r["currency"], r["part"], n): r[n] for r in sums.iter_rows(named=True) for n in names}
+    agree = True
+    for currency, fields in totals.items():
+        for name, parts in fields.items():
+            agree &= Decimal(parts["read"]) == sum(Decimal(parts[p]) for p in PARTS[1:])
+            for part in ("matched", "suggested", "breaks"):
+                agree &= Decimal(parts[part]) == (found.pop((currency, part, name), None) or Decimal(0))
+    agree &= not any(found.values())
+    return Check(f"{side} control totals", bool(agree), "exact sums agree" if agree else "sums differ from the summary")
+
+
+def _predicates(folder: Path, plan: Plan) -> list[Check]:
+    """Per rule: every pair of its matches satisfies every condition, and no record is in two matches."""
+    matches = pl.scan_parquet(folder / "matches.parquet").with_columns(_text("side"), _text("source"), _text("rule"))
+    twice = matches.group_by("side", "source", "row").len().filter(pl.col("len") > 1).select(pl.len()).collect(engine="streaming")
+    repeated = int(twice.item())
+    checks = [Check("one match a record", repeated == 0, f"{repeated} records are in two matches" if repeated else "none in two")]
+    known = {rule.name for rule in plan.rules}
+    strange = set(matches.select(pl.col("rule").unique()).collect()["rule"]) - known
+    if strange:
+        checks.append(Check("rules", False, f"matches name rules that the plan has not: {', '.join(sorted(map(str, strange)))}"))
+    return checks + [_rule_holds(folder, plan, rule, matches.filter(pl.col("rule") == rule.name)) for rule in plan.rules]
+
+
+def _rule_holds(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -> Check:
+    names = list(dict.fromkeys(c.field for c in rule.on))
+    sides = []
+    for prefix, side in zip("lr", SIDES, strict=True):
+        columns = []
+        for name in names:
+            spec = plan.field(name)
+            value = plain_value(pl.col(name), spec, side)
+            if spec.type in ("date", "datetime"):
+                value = value.to_physical().cast(pl.Int64)
+            columns += [value.alias(f"{prefix}.{c}") for c in columns_of(spec)]
+        records = pl.scan_parquet(folder / f"{side}.parquet").select(_text("source"), "row", *columns)
+        mine = matches.filter(pl.col("side") == side).select("match_id", "source", "row")
+        sides.append(mine.join(records, on=["source", "row"], how="left").rename({"row": f"{prefix}.row"}).drop("source"))
+    pairs = sides[0].join(sides[1], on="match_id", how="full", coalesce=True)
+    holds = reduce(lambda a, b: a & b, (condition_holds(plan.field(c.field), c) for c in rule.on)).fill_null(False)
+    # A suggested group holds several records a side: each of them must satisfy the rule with one of the others.
+    judged = pairs.with_columns(ok=holds)
+    failing = [
+        judged.group_by("match_id", row).agg(pl.col("ok").any()).filter(~pl.col("ok")).select(n=pl.len())
+        for row in ("l.row", "r.row")
+    ]
+    total = matches.select(pl.col("match_id").n_unique()).collect(engine="streaming").item()
+    bad = sum(int(f.collect(engine="streaming").item()) for f in failing)
+    told = f"{total} matches, every condition holds" if not bad else f"{bad} records do not satisfy the rule they are matched by"
+    return Check(f"rule '{rule.name}'", bad == 0, told)
+
+
+def _text(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.String)

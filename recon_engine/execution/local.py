@@ -1,0 +1,259 @@
+"""Runs a plan on this machine, in memory or out of core, and writes the result directory."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from recon_engine.errors import PlanError
+from recon_engine.evidence import hash_file, write_manifest
+from recon_engine.execution.staging import PARQUET, StagedSide, stage
+from recon_engine.matching.cascade import MATCHES_SCHEMA, TIES_SCHEMA, Decided, Stage, run_stage, stages
+from recon_engine.matching.candidates import join_key
+from recon_engine.matching.comparables import columns_of
+from recon_engine.outcome import breaks, conservation, differences, matches
+from recon_engine.plan import SIDES, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is being done: `done` of `total` steps of `stage`; `rule` while matching; `seconds` since the start."""
+
+    stage: str
+    done: int
+    total: int
+    rule: str | None
+    seconds: float
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def run(plan: Plan, out: Path, partitions: int = 1, on_progress: OnProgress = lambda p: None) -> dict[str, Any]:
+    """Runs `plan` and writes the result directory `out`, which exists only when it is whole. Returns the summary.
+
+    Raises ReconError for a wrong plan or input; then nothing is left behind.
+    """
+    if partitions < 1:
+        raise PlanError(f"partitions must be at least 1, not {partitions}")
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "manifest.json").exists())):
+        raise PlanError(f"{out} exists and is not an earlier result; choose another output directory")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
+    try:
+        (work / "result").mkdir()
+        summary = _Run(plan, work, partitions, on_progress).result()
+        if out.exists():
+            shutil.rmtree(out)
+        (work / "result").rename(out)
+        return summary
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+class _Run:
+    """One run: the steps share the plan, the directories and the clock."""
+
+    def __init__(self, plan: Plan, work: Path, partitions: int, on_progress: OnProgress) -> None:
+        self.plan, self.work, self.partitions, self.on_progress = plan, work, partitions, on_progress
+        self.out = work / "result"
+        self.started = time.perf_counter()
+
+    def tell(self, stage_name: str, done: int, total: int, rule: str | None = None) -> None:
+        self.on_progress(Progress(stage_name, done, total, rule, round(time.perf_counter() - self.started, 3)))
+
+    def result(self) -> dict[str, Any]:
+        with ThreadPoolExecutor(2) as pool:
+            hashes = {f: pool.submit(hash_file, Path(f)) for s in SIDES for f in self.plan.side(s).files if Path(f).is_file()}
+            sides = self._stage()
+            decided, seconds = self._match(sides)
+            summary = self._write(sides, decided, seconds)
+            inputs = {name: future.result() for name, future in hashes.items()}
+        self.tell("evidence", 0, 1)
+        (self.out / "plan.yaml").write_text(self.plan.to_yaml(), encoding="utf-8")
+        summary["seconds"] = round(time.perf_counter() - self.started, 3)
+        summary["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        (self.out / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        facts = {side.side: side.facts for side in sides}
+        write_manifest(self.out, self.plan, inputs, facts, self.partitions)
+        self.tell("evidence", 1, 1)
+        return summary
+
+    def _stage(self) -> tuple[StagedSide, StagedSide]:
+        staged = []
+        for k, side in enumerate(SIDES):
+            self.tell("read", k, 2)
+            spill = self.work / f"{side}.comparables" if self.partitions > 1 else None
+            staged.append(stage(self.plan, side, self.out / f"{side}.parquet", spill))
+        self.tell("read", 2, 2)
+        return staged[0], staged[1]
+
+    def _match(self, sides: tuple[StagedSide, StagedSide]) -> tuple[Decided, dict[int, float]]:
+        """All stages, each on the records that the earlier ones left open."""
+        is_open = [np.ones(side.rows, dtype=np.bool_) for side in sides]
+        found: list[Decided] = []
+        seconds: dict[int, float] = dict.fromkeys(range(len(self.plan.rules)), 0.0)
+        total = len(self.plan.rules)
+        for plan_stage in stages(self.plan, self._distinct(sides), max(side.rows for side in sides)):
+            last = time.perf_counter()
+            self.tell("match", plan_stage.rules[0], total, self.plan.rules[plan_stage.rules[0]].name)
+
+            def on_rule(number: int, _: int) -> None:
+                nonlocal last
+                now = time.perf_counter()
+                seconds[number] += now - last
+                last = now
+                self.tell("match", number + 1, total, self.plan.rules[number].name)
+
+            for left, right in self._partitions(plan_stage, sides, is_open):
+                part = run_stage(self.plan, plan_stage, left, right, on_rule)
+                found.append(part)
+                for flags, column in zip(is_open, ("l", "r"), strict=True):
+                    flags[part.matches[column].to_numpy()] = False
+                self._hold_suggested(part, is_open)
+        return _combined(found), seconds
+
+    def _hold_suggested(self, part: Decided, is_open: list[np.typing.NDArray[np.bool_]]) -> None:
+        groups = matches.suggested_groups(self.plan, part.ties, 1)
+        for side, flags in enumerate(is_open):
+            flags[groups.filter(pl.col("side") == side)["i"].to_numpy()] = False
+
+    def _partitions(
+        self, plan_stage: Stage, sides: tuple[StagedSide, StagedSide], is_open: list[np.typing.NDArray[np.bool_]]
+    ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+        """Both sides' open records, partition by partition. A stage without a shared field has one partition."""
+        if self.partitions == 1 or not plan_stage.shared:
+            yield tuple(_still_open(side.comparables.collect(), flags) for side, flags in zip(sides, is_open, strict=True))  # type: ignore[misc]
+            return
+        folders = [self.work / f"{side.side}-{plan_stage.rules[0]}" for side in sides]
+        number = join_key(self.plan, (), plan_stage.shared) % self.partitions
+        for side, folder in zip(sides, folders, strict=True):
+            keyed = side.comparables.with_columns(__part=number).drop_nulls("__part")
+            keyed.sink_parquet(pl.PartitionBy(folder, key="__part", include_key=False), mkdir=True, **PARQUET)  # type: ignore[call-overload]
+        for part in range(self.partitions):
+            tables = [_partition(folder, part, side) for folder, side in zip(folders, sides, strict=True)]
+            yield _still_open(tables[0], is_open[0]), _still_open(tables[1], is_open[1])
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _distinct(self, sides: tuple[StagedSide, StagedSide]) -> dict[str, int]:
+        """Distinct values per field that rules compare for equality: the fewer of both sides, estimated."""
+        names = {c.field for rule in self.plan.rules for c in rule.on if c.is_equality}
+        columns = {n: columns_of(self.plan.field(n))[0] for n in sorted(names)}
+        if not columns:
+            return {}
+        queries = [side.comparables.select(pl.col(c).approx_n_unique().alias(n) for n, c in columns.items()) for side in sides]
+        left, right = pl.collect_all(queries)
+        return {n: min(int(left[n].item()), int(right[n].item())) for n in columns}
+
+    def _write(self, sides: tuple[StagedSide, StagedSide], decided: Decided, seconds: dict[int, float]) -> dict[str, Any]:
+        """Matches, differences, breaks and rejected rows; returns the summary."""
+        plan = self.plan
+        self.tell("explain", 0, 3)
+        pairs = matches.numbered(decided.matches)
+        groups = matches.suggested_groups(plan, decided.ties, pairs.height + 1)
+        state = matches.states((sides[0].rows, sides[1].rows), plan, pairs, groups)
+        every = pl.concat([s.records().select(pl.col("source").cast(pl.String)).unique() for s in sides]).collect()
+        names = pl.Enum(sorted({*every["source"], *sides[0].sources.categories, *sides[1].sources.categories}))
+        places = [
+            s.records().select(pl.col("source").cast(names), pl.col("row").cast(pl.UInt32)).collect() for s in sides
+        ]
+        table = matches.matches_table(plan, pairs, groups, (places[0], places[1]))
+        table.lazy().sink_parquet(self.out / "matches.parquet", **PARQUET)
+        del table
+        self.tell("explain", 1, 3)
+        comparables = [s.comparables.collect() if self.partitions == 1 else s.comparables for s in sides]
+        frames = [c.lazy() for c in comparables]
+        differing = differences.unequal(plan, pairs, *(f.select(plan.compare).collect() for f in frames))
+        different = differences.differences_table(plan, differing, (sides[0].records(), sides[1].records()))
+        different.write_parquet(self.out / "differences.parquet")
+        self.tell("explain", 2, 3)
+        placed = tuple(pl.concat([f, p.lazy()], how="horizontal") for f, p in zip(frames, places, strict=True))
+        ties = decided.ties.filter(~pl.col("rule").is_in([n for n, r in enumerate(plan.rules) if r.when_ambiguous == "suggest"]) | pl.col("capped"))
+        broken = breaks.breaks_table(plan, placed, state, ties)  # type: ignore[arg-type]
+        broken.write_parquet(self.out / "breaks.parquet")
+        pl.concat([s.rejected for s in sides]).sort("side", "source", "row").write_parquet(self.out / "rejected.parquet")
+        self.tell("explain", 3, 3)
+        return self._summary(sides, decided, pairs, groups, state, broken, different.height, seconds)
+
+    def _summary(
+        self,
+        sides: tuple[StagedSide, StagedSide],
+        decided: Decided,
+        pairs: pl.DataFrame,
+        groups: pl.DataFrame,
+        state: tuple[pl.Series, pl.Series],
+        broken: pl.DataFrame,
+        different: int,
+        seconds: dict[int, float],
+    ) -> dict[str, Any]:
+        plan = self.plan
+        rows = {s.side: conservation.counts(s.read, k, s.rejected.height) for s, k in zip(sides, state, strict=True)}
+        sums = {
+            s.side: conservation.totals(plan, s.side, s.records(), k, s.rejected_values)
+            for s, k in zip(sides, state, strict=True)
+        }
+        matched = dict(pairs.group_by("rule").len().iter_rows())
+        grouped = dict(groups.group_by("rule").agg(pl.col("match_id").n_unique()).iter_rows())
+        tied = dict(decided.ties.group_by("rule").agg(pl.struct("side", "i").n_unique()).iter_rows())
+        counted = dict(broken.group_by("category").len().sort("category").iter_rows())
+        capped = decided.ties.filter("capped")["rule"].unique().sort().to_list()
+        warnings = [f"{i.source}: {i.message}" for s in sides for i in s.issues]
+        warnings += [f"rule '{plan.rules[n].name}': too many candidates in some groups; search capped" for n in capped]
+        return {
+            "name": plan.name,
+            "rows": rows,
+            "totals": sums,
+            "rules": [
+                {
+                    "name": rule.name,
+                    "outcome": rule.outcome,
+                    "matches": matched.get(n, 0) + grouped.get(n, 0),
+                    "candidates": decided.candidates.get(n, 0),
+                    "ambiguous": tied.get(n, 0),
+                    "seconds": round(seconds[n], 3),
+                }
+                for n, rule in enumerate(plan.rules)
+            ],
+            "matches": pairs.height + sum(grouped.values()),
+            "differences": different,
+            "breaks": counted,
+            "conserved": all(conservation.conserved(rows[s], sums[s]) for s in SIDES),
+            "warnings": warnings,
+        }
+
+
+def _still_open(table: pl.DataFrame, is_open: np.typing.NDArray[np.bool_]) -> pl.DataFrame:
+    flags = is_open[table["__i"].to_numpy()]
+    return table if flags.all() else table.filter(pl.Series(flags))
+
+
+def _partition(folder: Path, part: int, side: StagedSide) -> pl.DataFrame:
+    """One partition's comparables in order of position; empty when no record fell into it."""
+    files = sorted((folder / f"__part={part}").glob("**/*.parquet"))
+    if not files:
+        return side.comparables.clear().collect()
+    return pl.read_parquet(files, hive_partitioning=False).select(side.comparables.collect_schema().names()).sort("__i")
+
+
+def _combined(found: list[Decided]) -> Decided:
+    candidates: dict[int, int] = {}
+    for part in found:
+        for rule, count in part.candidates.items():
+            candidates[rule] = candidates.get(rule, 0) + count
+    return Decided(
+        pl.concat([pl.DataFrame(schema=MATCHES_SCHEMA), *(p.matches for p in found)]),
+        pl.concat([pl.DataFrame(schema=TIES_SCHEMA), *(p.ties for p in found)]),
+        candidates,
+    )

@@ -1,0 +1,183 @@
+"""A side's files become typed records on disk, comparable values for matching, and rejected rows: in one scan of the text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from recon_engine.errors import InputError, Issue, PlanError
+from recon_engine.matching.comparables import comparable_columns
+from recon_engine.outcome.conservation import currency_of
+from recon_engine.outcome.matches import SIDE
+from recon_engine.plan import Plan, SideName
+from recon_engine.reading import TextTable, open_table
+from recon_engine.reading.casting import Cast, cast_for
+
+REJECTED_SCHEMA = {
+    "side": SIDE,
+    "source": pl.String,
+    "row": pl.Int64,
+    "line": pl.Int64,
+    "column": pl.String,
+    "raw": pl.String,
+    "reason": pl.String,
+}
+PARQUET = {"compression": "zstd", "compression_level": 1, "statistics": False}
+
+
+@dataclass(frozen=True, slots=True)
+class StagedSide:
+    """One side, ready to match.
+
+    `typed`: Parquet of the readable records by position: `source`, `row`, then the fields. `comparables`: by position `__i` and
+    the comparable columns, in memory or a Parquet file. `rejected`: REJECTED_SCHEMA. `rejected_values`: `currency` and the decimal
+    fields of rejected rows, null where unreadable. `read`: data rows in the files; `facts`: how each file was read.
+    """
+
+    side: SideName
+    sources: pl.Enum
+    typed: Path
+    comparables: pl.LazyFrame
+    rows: int
+    read: int
+    rejected: pl.DataFrame
+    rejected_values: pl.DataFrame
+    issues: tuple[Issue, ...]
+    facts: dict[str, object]
+
+    def records(self) -> pl.LazyFrame:
+        """The typed records, in order of position."""
+        return pl.scan_parquet(self.typed)
+
+
+def stage(plan: Plan, side: SideName, typed: Path, spill: Path | None) -> StagedSide:
+    """Reads all files of a side. With `spill`, comparables go to that Parquet file instead of memory.
+
+    Raises InputError, LimitError, UndecidedError (from reading) and PlanError when a mapped column does not exist.
+    """
+    files = plan.side(side).files
+    if not files:
+        raise PlanError(f"{side} ({plan.side(side).label}) has no files: add files to the plan or pass --{side} FILE")
+    tables = [open_table(path, plan.side(side)) for path in files]
+    staged = _staged(plan, side, tables, typed, spill)
+    if isinstance(staged, StagedSide):
+        return staged
+    # Some file has rows of another length than its header: read those files again with every row checked.
+    strict = [t.reopened_strictly() if k in staged else t for k, t in enumerate(tables)]
+    again = _staged(plan, side, strict, typed, spill)
+    if not isinstance(again, StagedSide):
+        raise InputError(f"{side}: the rows of {', '.join(tables[k].name for k in again)} cannot be told apart")
+    return again
+
+
+def source_names(label: str, files: tuple[str, ...]) -> list[str]:
+    """How the sources are called: the side's label when it has one file, else the file names, numbered where they repeat."""
+    if len(files) == 1:
+        return [label]
+    names = [Path(f).name for f in files]
+    return [n if names.count(n) == 1 else f"{n} ({names[: k + 1].count(n)})" for k, n in enumerate(names)]
+
+
+def _staged(
+    plan: Plan, side: SideName, tables: list[TextTable], typed: Path, spill: Path | None
+) -> StagedSide | set[int]:
+    """The staged side, or the numbers of the files that must be reopened strictly."""
+    sources = pl.Enum(source_names(plan.side(side).label, plan.side(side).files))
+    casts = [_casts(plan, side, table) for table in tables]
+    parts = []
+    for number, (table, file_casts) in enumerate(zip(tables, casts, strict=True)):
+        bad = pl.any_horizontal([c.failed for c in file_casts])
+        columns = dict.fromkeys(c.column for c in file_casts)
+        values = [c.value.alias(c.field.name) for c in file_casts]
+        flags = [pl.lit(number, dtype=pl.UInt16).alias("__file"), bad.alias("__bad")]
+        parts.append(table.frame.select("__row", *columns).select("__row", *flags, *values))
+    every = pl.concat(parts)
+    good = every.filter(~pl.col("__bad"))
+    fields = [spec.name for spec in plan.fields]
+    record = good.select(
+        pl.col("__file").cat.to(sources).alias("source"), pl.col("__row").cast(pl.Int64).alias("row"), *fields
+    )
+    comparable = good.select(comparable_columns({n: pl.col(n) for n in fields}, plan, side))
+    tally = every.group_by("__file").agg(pl.len().alias("rows"), pl.col("__bad").sum().alias("bad"))
+    queries = [
+        record.sink_parquet(typed, lazy=True, **PARQUET),
+        comparable if spill is None else comparable.with_row_index("__i").sink_parquet(spill, lazy=True, **PARQUET),
+        tally,
+    ]
+    try:
+        _, collected, counts = pl.collect_all(queries, engine="streaming")
+    except pl.exceptions.ComputeError as error:
+        uneven = {k for k, table in enumerate(tables) if table.suspect_ragged()}
+        if not uneven:
+            raise InputError(f"{side}: {' '.join(str(error).split())}") from error
+        return uneven
+    uneven = {k for k, table in enumerate(tables) if table.suspect_ragged()}
+    if uneven:
+        return uneven
+    tally_of = {row["__file"]: row for row in counts.iter_rows(named=True)}
+    rejected, values = [], []
+    for number, (table, file_casts) in enumerate(zip(tables, casts, strict=True)):
+        names = [pl.lit(side, dtype=SIDE).alias("side"), pl.lit(sources.categories[number]).alias("source")]
+        rejected.append(table.rejected.select(*names, *list(REJECTED_SCHEMA)[2:]))
+        if tally_of.get(number, {"bad": 0})["bad"]:
+            unread, kept = _rejected(plan, side, table, file_casts)
+            rejected.append(unread.select(*names, *list(REJECTED_SCHEMA)[2:]))
+            values.append(kept)
+    rows = int(counts["rows"].sum() - counts["bad"].sum())
+    return StagedSide(
+        side=side,
+        sources=sources,
+        typed=typed,
+        comparables=pl.scan_parquet(spill) if spill else collected.rechunk().with_row_index("__i").lazy(),
+        rows=rows,
+        read=int(counts["rows"].sum()) + sum(t.rejected.height for t in tables),
+        rejected=pl.concat(rejected).cast(REJECTED_SCHEMA),  # type: ignore[arg-type]
+        rejected_values=pl.concat([_no_values(plan), *values]),
+        issues=tuple(issue for t in tables for issue in t.issues),
+        facts={
+            str(source): {**t.facts.as_dict(), "columns": {c.column: c.how for c in file_casts}}
+            for source, t, file_casts in zip(sources.categories, tables, casts, strict=True)
+        },
+    )
+
+
+def _casts(plan: Plan, side: SideName, table: TextTable) -> list[Cast]:
+    missing = sorted({spec.column(side) for spec in plan.fields} - set(table.columns))
+    if missing:
+        raise PlanError(
+            f"{table.name}: there is no column {', '.join(repr(m) for m in missing)}; "
+            f"the columns are {', '.join(table.columns[:50])}"
+        )
+    return [cast_for(spec, side, plan.side(side), table.frame, table.name) for spec in plan.fields]
+
+
+def _rejected(plan: Plan, side: SideName, table: TextTable, casts: list[Cast]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows with an unreadable cell: the first such cell with its raw text and reason; and their readable money."""
+    bad = table.frame.filter(pl.any_horizontal([c.failed for c in casts]))
+    first_column, first_raw, first_reason = (
+        pl.coalesce([pl.when(c.failed).then(pl.lit(literal) if isinstance(literal, str) else literal) for c, literal in pick])
+        for pick in (
+            [(c, c.column) for c in casts],
+            [(c, pl.col(c.column)) for c in casts],
+            [(c, f"{c.column} ({c.field.name}) is {c.reason}") for c in casts],
+        )
+    )
+    others = pl.sum_horizontal([c.failed.cast(pl.UInt8) for c in casts]) - 1
+    more = pl.when(others > 0).then(pl.format("; {} more cell(s) of this row cannot be read", others)).otherwise(pl.lit(""))
+    rows = bad.select(
+        pl.col("__row").cast(pl.Int64).alias("row"),
+        first_column.alias("column"),
+        first_raw.alias("raw"),
+        (first_reason + more).alias("reason"),
+    ).collect()
+    values = bad.select([c.value.alias(c.field.name) for c in casts])
+    decimals = [f.name for f in plan.fields if f.type == "decimal"]
+    kept = values.select(currency_of(plan, side).alias("currency"), *decimals).collect()
+    return rows.with_columns(line=table.lines(rows["row"]).cast(pl.Int64)), kept
+
+
+def _no_values(plan: Plan) -> pl.DataFrame:
+    decimals = {f.name: pl.Decimal(18, f.digits) for f in plan.fields if f.type == "decimal"}
+    return pl.DataFrame(schema={"currency": pl.String, **decimals})

@@ -1,0 +1,161 @@
+"""Which pairs satisfy a rule: found by joins on what must be equal, and on buckets of what may differ a little."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import reduce
+
+import numpy as np
+import polars as pl
+
+from recon_engine.matching.comparables import MICROSECONDS_PER_DAY, columns_of
+from recon_engine.matching.conditions import equalities, holds, needed_columns, weight, window_units, windows
+from recon_engine.plan import Condition, Plan, Rule
+
+# A group of records that agree on the key makes at most this many pairs; a larger one is not searched but reported as
+# capped. A property of the group alone, so that partitions do not change it.
+LARGEST_GROUP = 10_000_000
+_BINS = 1 << 22
+
+
+def join_key(plan: Plan, rule_fields: tuple[Condition, ...], names: tuple[str, ...]) -> pl.Expr:
+    """One UInt64 that is equal for records that agree on the fields `names`; null where one of them is null.
+
+    A field compared with `nulls: equal` counts null as a value. Only a pre-selection: pairs are checked on the values.
+    """
+    nulls_equal = {c.field for c in rule_fields if c.nulls}
+    key: pl.Expr = pl.lit(0, dtype=pl.UInt64)
+    for position, name in enumerate(names):
+        column = columns_of(plan.field(name))[0]
+        part = pl.col(column).hash(position + 11)
+        key = key + (part if name in nulls_equal else pl.when(pl.col(column).is_not_null()).then(part))
+    return key
+
+
+def most_pairs(left_key: pl.Series, right_key: pl.Series) -> tuple[int, int]:
+    """Upper bounds of the pairs with equal keys, in all and in one group, in one pass: products of counts per hash bin."""
+    if left_key.is_empty() or right_key.is_empty():
+        return 0, 0
+    bins = min(_BINS, 1 << max(10, math.ceil(math.log2(2 * max(len(left_key), len(right_key))))))
+    counts = [np.bincount(k.to_numpy() % np.uint64(bins), minlength=bins) for k in (left_key, right_key)]
+    pairs = counts[0] * counts[1]
+    return int(pairs.sum()), int(pairs.max())
+
+
+def joined(left: pl.DataFrame, right: pl.DataFrame, key: pl.Expr, columns: list[str]) -> pl.DataFrame:
+    """Pairs with equal `key`: l, r (row positions) and the comparable `columns` of both, as `l.*` and `r.*`.
+
+    Null keys join nothing. Positions first, values after: the join carries 12 bytes a record.
+    """
+    keyed = [t.lazy().select(k=key).with_row_index(i).drop_nulls("k") for t, i in ((left, "l"), (right, "r"))]
+    pairs = keyed[0].join(keyed[1], on="k").select("l", "r").collect(engine="streaming")
+    values = [
+        table[column].gather(pairs[side]).alias(f"{side}.{column}")
+        for side, table in (("l", left), ("r", right))
+        for column in columns
+    ]
+    return pairs.with_columns(values)
+
+
+def search(plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All pairs that satisfy a rule with at least one window: (pairs: l, r, weight; capped: side, i).
+
+    `left` and `right` have i (position) and the comparable columns. Records of groups that would make more than
+    LARGEST_GROUP pairs are not searched but returned as capped.
+    """
+    equal = equalities(rule)
+    key = join_key(plan, equal, tuple(c.field for c in equal))
+    for condition in windows(rule):
+        name = condition.field
+        left, right = left.filter(pl.col(name).is_not_null()), right.filter(pl.col(name).is_not_null())
+    left = left.with_columns(k=key).filter(pl.col("k").is_not_null())
+    right = right.with_columns(k=key).filter(pl.col("k").is_not_null())
+    if most_pairs(left["k"], right["k"])[0] > LARGEST_GROUP:
+        left, right = _bucketed(plan, rule, left, right)
+    columns = needed_columns(plan, [rule])
+    found, capped = [], []
+    for a, b, is_capped in _batches(left, right):
+        if is_capped:
+            capped += [t.select(side=pl.lit(side, dtype=pl.UInt8), i="i") for side, t in ((0, a), (1, b))]
+        else:
+            pairs = _probed(a, b, columns).filter(holds(plan, rule))
+            found.append(pairs.select("l", "r", weight=weight(plan, rule)))
+    empty = {"l": pl.UInt32, "r": pl.UInt32, "weight": pl.Int64}
+    return (
+        pl.concat([pl.DataFrame(schema=empty), *found]).unique(["l", "r"]),
+        pl.concat([pl.DataFrame(schema={"side": pl.UInt8, "i": pl.UInt32}), *capped]).unique(),
+    )
+
+
+def _bucketed(plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Adds the bucket of the narrowest window to the key; a left record probes the two buckets that its window can touch."""
+    for condition in windows(rule):
+        spec = plan.field(condition.field)
+        if condition.percent is not None and condition.cap is None:
+            continue
+        if condition.percent is None:
+            low, high = window_units(spec, condition)
+        else:
+            cap = int(condition.cap.scaleb(spec.digits)) if condition.cap is not None else 0
+            low, high = -cap, cap
+        value = pl.col(condition.field).cast(pl.Int64)
+        if condition.days is not None and spec.type == "datetime":
+            value = value // MICROSECONDS_PER_DAY
+        width = max(high - low, 1)
+        first = (value + low) // width
+        probes = [left.with_columns(k=_mix(pl.col("k"), first + step)) for step in (0, 1)]
+        return pl.concat(probes), right.with_columns(k=_mix(pl.col("k"), value // width))
+    return left, right
+
+
+def _mix(key: pl.Expr, bucket: pl.Expr) -> pl.Expr:
+    return key + bucket.cast(pl.Int64).hash(101)
+
+
+def _batches(left: pl.DataFrame, right: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, bool]]:
+    """Splits both sides by key so that each batch makes at most LARGEST_GROUP pairs; the groups beyond it come as capped."""
+    groups = (
+        left.group_by("k")
+        .agg(a=pl.len())
+        .join(right.group_by("k").agg(b=pl.len()), on="k")
+        .select("k", pairs=pl.col("a").cast(pl.Int64) * pl.col("b"))
+        .sort("k")
+    )
+    is_capped = pl.col("pairs") > LARGEST_GROUP
+    beyond, within = groups.filter(is_capped), groups.filter(~is_capped)
+    if beyond.height:
+        yield left.join(beyond, on="k", how="semi"), right.join(beyond, on="k", how="semi"), True
+    within = within.with_columns(batch=pl.col("pairs").cum_sum() // LARGEST_GROUP)
+    for batch in within.partition_by("batch"):
+        yield left.join(batch, on="k", how="semi"), right.join(batch, on="k", how="semi"), False
+
+
+def _probed(left: pl.DataFrame, right: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    """Pairs with equal k; a left record may stand in `left` more than once, with different keys."""
+    a = left.select("k", l="i", *(pl.col(c).alias(f"l.{c}") for c in columns))
+    b = right.select("k", r="i", *(pl.col(c).alias(f"r.{c}") for c in columns))
+    return a.join(b, on="k").drop("k")
+
+
+def grouped(
+    plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """For a rule of equalities only: the groups of equal values on both sides, and their records.
+
+    Returns groups (g, n_left, n_right), left (g, i, id), right (g, i, id).
+    """
+    equal = equalities(rule)
+    names = [column for c in equal for column in columns_of(plan.field(c.field))]
+    known = [pl.col(n).is_not_null() for c in equal if not c.nulls for n in columns_of(plan.field(c.field))[:1]]
+    present = reduce(lambda a, b: a & b, known, pl.lit(True))
+    sides = [table.filter(present).select("i", "__id", *names) for table in (left, right)]
+    counts = [
+        table.group_by(names).agg(pl.len().cast(pl.Int64).alias(name))
+        for table, name in zip(sides, ("n_left", "n_right"), strict=True)
+    ]
+    groups = counts[0].join(counts[1], on=names, nulls_equal=True).with_row_index("g")
+    records = [
+        table.join(groups.select("g", *names), on=names, nulls_equal=True).select("g", "i", id="__id") for table in sides
+    ]
+    return groups.select("g", "n_left", "n_right"), records[0], records[1]

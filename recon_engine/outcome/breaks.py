@@ -1,0 +1,111 @@
+"""Open records, each with a category, a reason in words and its nearest counterpart."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from recon_engine.matching.comparables import ID
+from recon_engine.outcome.matches import MATCHED, OPEN, SIDE, SUGGESTED
+from recon_engine.outcome.nearest import KEYS, TAKEN, Sides, nearest
+from recon_engine.plan import SIDES, Plan
+
+CATEGORY = pl.Enum(["missing_counterpart", "value_mismatch", "ambiguous", "duplicate", "one_sided_total"])
+_LISTED_RIVALS = 5
+
+
+def breaks_table(
+    plan: Plan, sides: tuple[pl.LazyFrame, pl.LazyFrame], states: tuple[pl.Series, pl.Series], ties: pl.DataFrame
+) -> pl.DataFrame:
+    """The breaks table of DESIGN.md, one row per open record, in the order of side and position.
+
+    `sides`: per side `__i`, `__id`, `source`, `row` and the comparable columns, for every record in order of position.
+    """
+    frames = [side.with_columns(state=state) for side, state in zip(sides, states, strict=True)]
+    parts = []
+    for own, side in enumerate(SIDES):
+        mine = frames[own].filter(pl.col("state") == OPEN).collect()
+        if mine.is_empty():
+            continue
+        label, other_label = plan.side(side).label, plan.side(SIDES[1 - own]).label
+        names = Sides(plan, side, label, other_label)
+        explained = mine.select("__i", ID, "source", "row").join(
+            nearest(names, mine.lazy(), frames[1 - own]), left_on="__i", right_on="i", how="left"
+        )
+        explained = explained.join(_tied(plan, ties, own, sides[1 - own], other_label), left_on="__i", right_on="i", how="left")
+        twins = frames[own].filter(pl.col("state").is_in([MATCHED, SUGGESTED])).select(ID, "row")
+        twins = twins.join(mine.lazy().select(ID), on=ID, how="semi").group_by(ID).agg(twin=pl.col("row").min())
+        explained = explained.join(twins.collect(), on=ID, how="left")
+        others = sides[1 - own].select(other="__i", nearest="row").join(
+            explained.lazy().select("other").unique(), on="other", how="semi"
+        )
+        explained = explained.join(others.collect(), on="other", how="left", maintain_order="left")
+        parts.append(explained.select(_columns(plan, side, label, other_label)))
+    if not parts:
+        return empty(plan)
+    return pl.concat(parts)
+
+
+def empty(plan: Plan) -> pl.DataFrame:
+    """The breaks table without rows."""
+    schema = {"side": SIDE, "source": pl.String, "row": pl.Int64, "category": CATEGORY, "reason": pl.String}
+    nearest_schema = {"nearest_row": pl.Int64, "nearest_rule": pl.String, "nearest_distance": pl.Float64}
+    return pl.DataFrame(schema=schema | nearest_schema)
+
+
+def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Expr]:
+    rules = [rule.name for rule in plan.rules]
+    is_tied, is_twin = pl.col("tie_reason").is_not_null(), pl.col("twin").is_not_null()
+    is_near = pl.col("rank").is_not_null()
+    category = (
+        pl.when(is_tied)
+        .then(pl.lit("ambiguous"))
+        .when(is_twin)
+        .then(pl.lit("duplicate"))
+        .when(pl.col("rank") == TAKEN)
+        .then(pl.lit("duplicate"))
+        .when(is_near & (pl.col("rank") < KEYS))
+        .then(pl.lit("value_mismatch"))
+        .otherwise(pl.lit("missing_counterpart"))
+    )
+    reason = (
+        pl.when(is_tied)
+        .then(pl.col("tie_reason"))
+        .when(is_twin)
+        .then(pl.format(f"equal in every field to {label} row {{}}, which is matched", "twin"))
+        .when(is_near)
+        .then(pl.col("reason"))
+        .otherwise(pl.lit(f"no {other_label} record comes near under any rule"))
+    )
+    by_tie = is_tied & ~is_near
+    return [
+        pl.lit(side, dtype=SIDE).alias("side"),
+        pl.col("source").cast(pl.String),
+        pl.col("row").cast(pl.Int64),
+        category.cast(CATEGORY).alias("category"),
+        reason.alias("reason"),
+        pl.when(is_tied).then("tie_row").otherwise("nearest").cast(pl.Int64).alias("nearest_row"),
+        pl.when(is_tied)
+        .then(pl.col("tie_rule"))
+        .otherwise(pl.col("rule").replace_strict(dict(enumerate(rules)), return_dtype=pl.String))
+        .alias("nearest_rule"),
+        pl.when(by_tie | is_tied).then(0.0).otherwise("distance").alias("nearest_distance"),
+    ]
+
+
+def _tied(plan: Plan, ties: pl.DataFrame, own: int, other: pl.LazyFrame, other_label: str) -> pl.DataFrame:
+    """Per tied record its reason: the first rule that tied it, with the rivals it is tied over."""
+    mine = ties.filter(pl.col("side") == own).sort("rule").unique("i", keep="first", maintain_order=True)
+    theirs = ties.filter((pl.col("side") != own) & ~pl.col("capped")).lazy()
+    rows = theirs.join(other.select(i="__i", row="row"), on="i").group_by("rule", "component").agg(
+        rivals=pl.col("row").sort().head(_LISTED_RIVALS), count=pl.len()
+    )
+    joined = mine.lazy().join(rows, on=["rule", "component"], how="left")
+    rule = pl.col("rule").replace_strict(dict(enumerate(r.name for r in plan.rules)), return_dtype=pl.String)
+    listed = pl.col("rivals").cast(pl.List(pl.String)).list.join(", ")
+    more = pl.when(pl.col("count") > _LISTED_RIVALS).then(
+        pl.format(" and {} more", pl.col("count") - _LISTED_RIVALS)
+    ).otherwise(pl.lit(""))
+    tie = pl.format(f"{{}} {other_label} record(s) fit equally well under rule '{{}}': row {{}}{{}}", "count", rule, listed, more)
+    capped = pl.format("rule '{}' found too many candidates to search them all (search capped)", rule)
+    reason = pl.when(pl.col("capped") | pl.col("rivals").is_null()).then(capped).otherwise(tie)
+    return joined.select("i", tie_reason=reason, tie_rule=rule, tie_row=pl.col("rivals").list.first()).collect()

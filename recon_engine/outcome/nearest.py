@@ -1,0 +1,253 @@
+"""The nearest counterpart of each open record: by joins on what a rule's keys say, then by the smallest excess."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+
+import polars as pl
+
+from recon_engine.matching.candidates import join_key
+from recon_engine.matching.comparables import ID, columns_of
+from recon_engine.matching.conditions import condition_holds, difference, window_units
+from recon_engine.outcome.differences import units_text
+from recon_engine.outcome.matches import OPEN
+from recon_engine.plan import Condition, Plan, Rule, SideName
+
+# Only this many counterparts with the same keys are compared with a record: enough to explain, bounded in memory.
+_MOST_COUNTERPARTS = 200
+_KEY_TYPES = ("text", "integer", "boolean")
+
+NEAREST_SCHEMA = {
+    "i": pl.UInt32,
+    "other": pl.UInt32,
+    "rule": pl.UInt16,
+    "rank": pl.UInt8,
+    "failing": pl.UInt8,
+    "excess": pl.Float64,
+    "distance": pl.Float64,
+    "reason": pl.String,
+}
+# Ranks, the best explanation first.
+TAKEN, VALUES, VALUES_TAKEN, KEYS = 0, 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What the search looks at: the plan, whose open records, and how the two sides are called."""
+
+    plan: Plan
+    side: SideName
+    own_label: str
+    other_label: str
+
+
+def nearest(sides: Sides, own: pl.LazyFrame, other: pl.LazyFrame) -> pl.DataFrame:
+    """One row per explainable open record (NEAREST_SCHEMA): its best explanation over all rules.
+
+    `own`: open records of the side; `other`: all records of the other side with `state`. Both have `__i`, `__id` and the
+    comparable columns. Equal explanations are decided by the content of the counterpart, never by row order.
+    """
+    found = []
+    for keys in _key_sets(sides.plan):
+        rules = [(n, r) for n, r in enumerate(sides.plan.rules) if _keys(sides.plan, r) == keys]
+        found.append(_by_values(sides, keys, rules, own, other))
+    for number, rule in enumerate(sides.plan.rules):
+        found += [_by_all_but(sides, number, rule, dropped, own, other) for dropped in _keys(sides.plan, rule)]
+    ranked = pl.concat(found)
+    if ranked.is_empty():
+        return pl.DataFrame(schema=NEAREST_SCHEMA)
+    return (
+        ranked.sort("i", "rank", "failing", "excess", "rule", "other_id", "other")
+        .unique("i", keep="first", maintain_order=True)
+        .select(*NEAREST_SCHEMA)
+    )
+
+
+def _keys(plan: Plan, rule: Rule) -> tuple[str, ...]:
+    """The rule's equality fields that identify records, rather than measure them."""
+    return tuple(c.field for c in rule.on if c.is_equality and plan.field(c.field).type in _KEY_TYPES)
+
+
+def _key_sets(plan: Plan) -> list[tuple[str, ...]]:
+    return [keys for keys in dict.fromkeys(_keys(plan, rule) for rule in plan.rules) if keys]
+
+
+def _pairs(sides: Sides, names: tuple[str, ...], columns: list[str], own: pl.LazyFrame, other: pl.LazyFrame) -> pl.LazyFrame:
+    """Pairs of an open record and a counterpart that agree on the fields `names`, left and right in their places."""
+    a, b = ("l", "r") if sides.side == "left" else ("r", "l")
+    key = join_key(sides.plan, (), names)
+    mine = own.select(key.alias("k"), i="__i", *(pl.col(c).alias(f"{a}.{c}") for c in columns)).drop_nulls("k")
+    theirs = other.select(
+        key.alias("k"), *(pl.col(c).alias(f"{b}.{c}") for c in columns), other="__i", other_id=ID, state="state"
+    ).drop_nulls("k")
+    wanted = theirs.join(mine.select("k").unique(), on="k", how="semi")
+    # Open counterparts first; the content of a record, not its place, says which ones of a crowd are looked at.
+    few = wanted.sort("state", "other_id").group_by("k", maintain_order=True).head(_MOST_COUNTERPARTS)
+    equal = reduce(lambda x, y: x & y, (condition_holds(sides.plan.field(n), Condition(field=n)) for n in names))
+    return mine.join(few, on="k").filter(equal)
+
+
+def _columns(plan: Plan, fields: list[str]) -> list[str]:
+    return [column for name in dict.fromkeys(fields) for column in columns_of(plan.field(name))]
+
+
+def _by_values(
+    sides: Sides, keys: tuple[str, ...], rules: list[tuple[int, Rule]], own: pl.LazyFrame, other: pl.LazyFrame
+) -> pl.DataFrame:
+    """Counterparts with the same keys: which values differ, and by how much."""
+    plan = sides.plan
+    fields = [*keys, *(c.field for _, r in rules for c in r.on)]
+    pairs = _pairs(sides, keys, _columns(plan, fields), own, other).collect()
+    found = []
+    for number, rule in rules:
+        values = [c for c in rule.on if c.field not in keys or not c.is_equality]
+        fails = [~condition_holds(plan.field(c.field), c).fill_null(False) for c in values]
+        if not values:
+            fails, values = [], []
+        failing = reduce(lambda a, b: a + b, (f.cast(pl.UInt8) for f in fails), pl.lit(0, dtype=pl.UInt8))
+        is_open = pl.col("state") == OPEN
+        rank = (
+            pl.when(failing == 0)
+            .then(pl.when(is_open).then(None).otherwise(TAKEN))
+            .otherwise(pl.when(is_open).then(VALUES).otherwise(VALUES_TAKEN))
+        )
+        excess = [pl.when(f).then(_excess(plan, c)).otherwise(0.0) for f, c in zip(fails, values, strict=True)]
+        distances = [pl.when(f).then(_distance(plan, c)) for f, c in zip(fails, values, strict=True)]
+        texts = [pl.when(f).then(_failure(plan, c, rule)) for f, c in zip(fails, values, strict=True)]
+        because = pl.concat_str(texts, separator="; ", ignore_nulls=True) if texts else pl.lit("")
+        taken = pl.lit(f" (that {sides.other_label} record is already matched)")
+        reason = (
+            pl.when(failing == 0)
+            .then(pl.lit(f"the {sides.other_label} record that fits rule '{rule.name}' is already matched to another"))
+            .when(is_open)
+            .then(because)
+            .otherwise(because + taken)
+        )
+        found.append(
+            pairs.select(
+                "i",
+                "other",
+                "other_id",
+                rule=pl.lit(number, dtype=pl.UInt16),
+                rank=rank.cast(pl.UInt8),
+                failing=failing,
+                excess=reduce(lambda a, b: a + b, excess, pl.lit(0.0)),
+                distance=pl.coalesce(*distances, pl.lit(0.0)) if distances else pl.lit(0.0),
+                reason=reason,
+            ).drop_nulls("rank")
+        )
+    return pl.concat(found)
+
+
+def _by_all_but(
+    sides: Sides, number: int, rule: Rule, dropped: str, own: pl.LazyFrame, other: pl.LazyFrame
+) -> pl.DataFrame:
+    """Open counterparts that satisfy every condition of the rule but the equality of one key."""
+    plan = sides.plan
+    rest = [c for c in rule.on if c.field != dropped or not c.is_equality]
+    equal = tuple(c.field for c in rest if c.is_equality)
+    if not equal:
+        return pl.DataFrame(schema={**NEAREST_SCHEMA, "other_id": pl.UInt64})
+    columns = _columns(plan, [dropped, *(c.field for c in rest)])
+    held = reduce(lambda a, b: a & b, (condition_holds(plan.field(c.field), c) for c in rest))
+    a, b = ("l", "r") if sides.side == "left" else ("r", "l")
+    mine, theirs = pl.col(f"{a}.{dropped}"), pl.col(f"{b}.{dropped}")
+    agreed = ", ".join(dict.fromkeys(c.field for c in rest))
+    verb = "agrees" if "," not in agreed else "agree"
+    reason = (
+        pl.when(mine.is_null())
+        .then(pl.lit(f"{dropped} is empty here"))
+        .when(theirs.is_null())
+        .then(pl.lit(f"{dropped} is empty in the {sides.other_label} record"))
+        .otherwise(pl.lit(f"{dropped} differs"))
+    )
+    pairs = _pairs(sides, equal, columns, own, other.filter(pl.col("state") == OPEN)).filter(held.fill_null(False))
+    return pairs.select(
+        "i",
+        "other",
+        "other_id",
+        rule=pl.lit(number, dtype=pl.UInt16),
+        rank=pl.lit(KEYS, dtype=pl.UInt8),
+        failing=pl.lit(1, dtype=pl.UInt8),
+        excess=pl.lit(0.0),
+        distance=pl.lit(None, dtype=pl.Float64),
+        reason=reason + pl.lit(f", {agreed} {verb}"),
+    ).collect().select("i", "other", "other_id", "rule", "rank", "failing", "excess", "distance", "reason")
+
+
+def _size(plan: Plan, condition: Condition) -> pl.Expr:
+    """How far apart the values are, in minor units, days, or microseconds; null where a value is missing."""
+    spec = plan.field(condition.field)
+    if spec.type in ("text", "boolean"):
+        return pl.lit(None, dtype=pl.Int64)
+    if spec.type == "date" or condition.days is not None:
+        condition = Condition(field=condition.field, days=condition.days or (0, 0))
+    return difference(spec, condition)
+
+
+def _distance(plan: Plan, condition: Condition) -> pl.Expr:
+    spec = plan.field(condition.field)
+    scale = 10**spec.digits if spec.type == "decimal" else 86_400_000_000 if _is_instant(plan, condition) else 1
+    return _size(plan, condition).abs() / scale
+
+
+def _is_instant(plan: Plan, condition: Condition) -> bool:
+    return plan.field(condition.field).type == "datetime" and condition.days is None
+
+
+def _excess(plan: Plan, condition: Condition) -> pl.Expr:
+    """How far outside the window, against a natural size (a tenth of the value, or a week): comparable across conditions."""
+    spec = plan.field(condition.field)
+    size = _size(plan, condition).abs().cast(pl.Float64)
+    if spec.type in ("decimal", "integer"):
+        natural = (pl.col(f"l.{spec.name}").abs().cast(pl.Float64) / 10).clip(lower_bound=1.0)
+        return (size / natural).fill_null(1e9)
+    natural_size = 7 * 86_400_000_000 if _is_instant(plan, condition) else 7
+    return (size / natural_size).fill_null(1e9)
+
+
+def _failure(plan: Plan, condition: Condition, rule: Rule) -> pl.Expr:
+    """One sentence part: what differs, by how much, and what the rule allows."""
+    spec = plan.field(condition.field)
+    name = spec.name
+    left, right = pl.col(f"l.{name}"), pl.col(f"r.{name}")
+    size = _size(plan, condition)
+    if spec.type in ("decimal", "integer"):
+        text = pl.lit(f"{name} differs by ") + units_text(size.abs(), spec.digits) + pl.lit(_allowed(plan, condition))
+    elif _is_instant(plan, condition):
+        seconds = (size.abs() // 1_000_000).cast(pl.String)
+        text = pl.lit(f"{name} is ") + seconds + pl.when(size > 0).then(pl.lit(" seconds later")).otherwise(
+            pl.lit(" seconds earlier")
+        ) + pl.lit(_allowed(plan, condition))
+    elif spec.type in ("date", "datetime"):
+        unit = pl.when(size.abs() == 1).then(pl.lit(" day ")).otherwise(pl.lit(" days "))
+        later = pl.when(size > 0).then(pl.lit("later")).otherwise(pl.lit("earlier"))
+        text = pl.lit(f"{name} is ") + size.abs().cast(pl.String) + unit + later + pl.lit(_allowed(plan, condition))
+    else:
+        text = pl.lit(f"{name} differs")
+    return pl.when(left.is_null() | right.is_null()).then(pl.lit(f"{name} is empty on one side")).otherwise(text)
+
+
+def _allowed(plan: Plan, condition: Condition) -> str:
+    if condition.is_equality:
+        return ", the rule allows none"
+    if condition.percent is not None:
+        low, high = (f"{v.normalize():f}" for v in condition.percent)
+        cap = f", at most {condition.cap:f}" if condition.cap is not None else ""
+        return f", the rule allows {high} %{cap}" if low == f"-{high}" else f", the rule allows {low} % to {high} %{cap}"
+    spec = plan.field(condition.field)
+    low_units, high_units = window_units(spec, condition)
+    digits = 0 if condition.days is not None else spec.digits
+    low, high = (f"{v / 1:f}" if digits == 0 else _decimal_text(v, digits) for v in (low_units, high_units))
+    if digits == 0:
+        low, high = str(low_units), str(high_units)
+    if low_units == -high_units:
+        return f", the rule allows {high}" if high_units else ", the rule allows none"
+    return f", the rule allows {low} to {high}"
+
+
+def _decimal_text(units: int, digits: int) -> str:
+    sign = "-" if units < 0 else ""
+    whole, part = divmod(abs(units), 10**digits)
+    return f"{sign}{whole}.{part:0{digits}d}"

@@ -1,0 +1,378 @@
+"""The plan: the saved description of a reconciliation. One YAML file, validated here and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from recon_engine.errors import PlanError
+
+FieldType = Literal["text", "decimal", "integer", "date", "datetime", "boolean"]
+SideName = Literal["left", "right"]
+SIDES: tuple[SideName, SideName] = ("left", "right")
+CleanName = Literal[
+    "trim",
+    "casefold",
+    "collapse_spaces",
+    "strip_punctuation",
+    "digits_only",
+    "alphanumeric",
+    "unaccent",
+    "strip_leading_zeros",
+    "negate",
+    "absolute",
+]
+NUMERIC_STEPS = frozenset({"negate", "absolute"})
+RESERVED_NAMES = frozenset({"row", "source", "side", "line"})
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MapStep(_Model):
+    """A lookup table: a value found among the keys becomes the value beside it; others stay as they are."""
+
+    map: dict[str, str]
+
+
+CleanStep = CleanName | MapStep
+
+
+class SidedClean(_Model):
+    """Clean steps that differ by side."""
+
+    left: tuple[CleanStep, ...] = ()
+    right: tuple[CleanStep, ...] = ()
+
+
+class SidedFormat(_Model):
+    """strptime formats that differ by side; null means: ISO, or decided from the data."""
+
+    left: str | None = None
+    right: str | None = None
+
+
+class ReaderOptions(_Model):
+    """How a file is read. Everything left out is detected and reported; what cannot be decided is asked for."""
+
+    format: Literal["csv", "xlsx", "parquet", "json", "jsonl"] | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    quote: Annotated[str, Field(max_length=1)] | None = None
+    encoding: str | None = None
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[".", ",", " ", "'"] | None = None
+    sheet: str | None = None
+    header_row: Annotated[int, Field(ge=1)] | None = None
+    nulls: tuple[str, ...] = ()
+
+
+class Side(ReaderOptions):
+    """One side of the reconciliation: a label and its source files."""
+
+    label: str
+    files: tuple[str, ...] = ()
+
+
+class FieldSpec(_Model):
+    """A canonical column, mapped to a column on each side, with a type."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+    left: str
+    right: str
+    type: FieldType = "text"
+    scale: Annotated[int, Field(ge=0, le=18)] | None = None
+    formats: SidedFormat = SidedFormat()
+    clean: SidedClean = SidedClean()
+
+    @field_validator("formats", mode="before")
+    @classmethod
+    def _same_format_on_both_sides(cls, value: Any) -> Any:
+        return {"left": value, "right": value} if isinstance(value, str) else value
+
+    @field_validator("clean", mode="before")
+    @classmethod
+    def _same_steps_on_both_sides(cls, value: Any) -> Any:
+        return {"left": value, "right": value} if isinstance(value, list | tuple) else value
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if self.name in RESERVED_NAMES or self.name.startswith("__"):
+            raise ValueError(f"'{self.name}' is a reserved name; call the field something else")
+        if self.scale is not None and self.type != "decimal":
+            raise ValueError("scale is only for type decimal")
+        numeric = self.type in ("decimal", "integer")
+        for step in (*self.clean.left, *self.clean.right):
+            is_numeric_step = isinstance(step, str) and step in NUMERIC_STEPS
+            if is_numeric_step and not numeric:
+                raise ValueError(f"clean step '{step}' is for decimal and integer fields, this one is {self.type}")
+            if not is_numeric_step and self.type != "text":
+                name = step if isinstance(step, str) else "map"
+                raise ValueError(f"clean step '{name}' is for text fields, this one is {self.type}")
+        return self
+
+    @property
+    def digits(self) -> int:
+        """Digits after the decimal mark: `scale` (default 2) for decimals, 0 otherwise."""
+        return (2 if self.scale is None else self.scale) if self.type == "decimal" else 0
+
+    def column(self, side: SideName) -> str:
+        """The name of the file's own column on `side`."""
+        return self.left if side == "left" else self.right
+
+
+def _window(value: Any) -> Any:
+    """A single bound v means the symmetric window [-v, v]."""
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, float):
+        value = repr(value)
+    magnitude = abs(Decimal(str(value)))
+    return (-magnitude, magnitude)
+
+
+def _exact(value: Any) -> Any:
+    """YAML reads 0.05 as a float: go through its shortest text, so that the tolerance is what was written."""
+    if isinstance(value, list | tuple):
+        return tuple(repr(v) if isinstance(v, float) else v for v in value)
+    return repr(value) if isinstance(value, float) else value
+
+
+DecimalWindow = tuple[Decimal, Decimal]
+
+
+class Condition(_Model):
+    """One condition of a rule. With only `field`, equality. Windows are right minus left, both ends included."""
+
+    field: str
+    nulls: Literal["equal"] | None = None
+    within: DecimalWindow | None = None
+    percent: DecimalWindow | None = None
+    cap: Decimal | None = None
+    days: tuple[int, int] | None = None
+
+    @field_validator("within", "percent", mode="before")
+    @classmethod
+    def _symmetric(cls, value: Any) -> Any:
+        if value is None:
+            return (Decimal(0), Decimal(0))  # a blank tolerance is zero, never unlimited
+        return _window(_exact(value))
+
+    @field_validator("days", mode="before")
+    @classmethod
+    def _symmetric_days(cls, value: Any) -> Any:
+        if value is None:
+            return (0, 0)
+        return value if isinstance(value, list | tuple) else (-abs(int(value)), abs(int(value)))
+
+    @field_validator("cap", mode="before")
+    @classmethod
+    def _exact_cap(cls, value: Any) -> Any:
+        return _exact(value)
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        kinds = [k for k in ("within", "percent", "days") if getattr(self, k) is not None]
+        if len(kinds) > 1:
+            raise ValueError(f"one of {', '.join(kinds)}; give each its own rule or condition")
+        if self.cap is not None and self.percent is None:
+            raise ValueError("cap goes with percent")
+        if self.cap is not None and self.cap < 0:
+            raise ValueError("cap must not be negative")
+        for kind in kinds:
+            low, high = getattr(self, kind)
+            if low > high:
+                raise ValueError(f"{kind}: the low end {low} is above the high end {high}")
+        if self.nulls and kinds:
+            raise ValueError("nulls: equal goes with equality only")
+        return self
+
+    @property
+    def is_equality(self) -> bool:
+        """True when the condition compares for equality."""
+        return self.within is None and self.percent is None and self.days is None
+
+
+class Rule(_Model):
+    """One pass of the cascade."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    on: Annotated[tuple[Condition, ...], Field(min_length=1)]
+    cardinality: Literal["one_to_one"] = "one_to_one"
+    when_ambiguous: Literal["best", "leave", "suggest"] = "best"
+    outcome: Literal["confirmed", "suggested"] = "confirmed"
+
+    @field_validator("on", mode="before")
+    @classmethod
+    def _bare_names(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            return value
+        return [{"field": item} if isinstance(item, str) else item for item in value]
+
+
+class Currency(_Model):
+    """Control totals are kept per value of this field."""
+
+    field: str
+
+
+class Plan(_Model):
+    """The saved description of a reconciliation."""
+
+    version: Literal[1] = 1
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    left: Side
+    right: Side
+    fields: Annotated[tuple[FieldSpec, ...], Field(min_length=1, max_length=500)]
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=500)]
+    compare: tuple[str, ...] = ()
+    currency: Currency | None = None
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        names = [f.name for f in self.fields]
+        _unique("field", names)
+        _unique("rule", [r.name for r in self.rules])
+        if self.left.label == self.right.label:
+            raise ValueError("left and right need different labels")
+        for rule in self.rules:
+            for condition in rule.on:
+                where = f"rule '{rule.name}'"
+                _known(condition.field, names, where)
+                kind = self.field(condition.field).type
+                if (condition.within or condition.percent) and kind not in ("decimal", "integer"):
+                    raise ValueError(f"{where}: within and percent are for numbers, '{condition.field}' is {kind}")
+                if condition.days is not None and kind not in ("date", "datetime"):
+                    raise ValueError(f"{where}: days is for dates, '{condition.field}' is {kind}")
+        for name in self.compare:
+            _known(name, names, "compare")
+        if self.currency is not None:
+            _known(self.currency.field, names, "currency")
+        return self
+
+    def field(self, name: str) -> FieldSpec:
+        """The field called `name`. Raises KeyError when there is none."""
+        for spec in self.fields:
+            if spec.name == name:
+                return spec
+        raise KeyError(name)
+
+    def side(self, name: SideName) -> Side:
+        """The left or the right side."""
+        return self.left if name == "left" else self.right
+
+    @classmethod
+    def load(cls, path: str | Path) -> Plan:
+        """Read a plan file. File names in it become absolute, relative to the plan file. Raises PlanError."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError(f"plan {path}: cannot be read ({error})") from error
+        return cls.parse(text, base=path.resolve().parent, where=str(path))
+
+    @classmethod
+    def parse(cls, text: str, base: Path | None = None, where: str = "plan") -> Plan:
+        """Read a plan from YAML text. Raises PlanError with every mistake in one line."""
+        try:
+            data = yaml.safe_load(text)
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            raise PlanError(f"{where}: not valid YAML: {_one_line(error)}") from error
+        if not isinstance(data, dict):
+            raise PlanError(f"{where}: a plan is a mapping with version, name, left, right, fields and rules")
+        # YAML 1.1 reads a bare `on:` key as the boolean true; the plan's key is the word.
+        for rule in data.get("rules") or []:
+            if isinstance(rule, dict) and True in rule:
+                rule["on"] = rule.pop(True)
+        return cls.build(data, base=base, where=where)
+
+    @classmethod
+    def build(cls, data: dict[str, Any], base: Path | None = None, where: str = "plan") -> Plan:
+        """Validate a plan given as plain data. Raises PlanError with every mistake in one line."""
+        try:
+            plan = cls.model_validate(data)
+        except ValidationError as error:
+            places = [f"{_place(e['loc'])}: {_reason(e)}" for e in error.errors()]
+            raise PlanError(f"{where}: " + "; ".join(places)) from error
+        return plan.with_files(base=base) if base else plan
+
+    def with_files(
+        self,
+        left: list[str] | None = None,
+        right: list[str] | None = None,
+        base: Path | None = None,
+    ) -> Plan:
+        """A copy with other files (None keeps them); with `base`, relative names become absolute."""
+
+        def place(files: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+            return tuple(str(base / f) if base else f for f in files)
+
+        sides = {
+            "left": self.left.model_copy(update={"files": place(self.left.files if left is None else left)}),
+            "right": self.right.model_copy(update={"files": place(self.right.files if right is None else right)}),
+        }
+        return self.model_copy(update=sides)
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data in the short form of the plan file: defaults left out, equality as a bare name."""
+        data = self.model_dump(mode="json", exclude_defaults=True)
+        data = {"version": self.version, **data}
+        for spec, plain in zip(self.fields, data["fields"], strict=True):
+            plain["type"] = spec.type
+            if spec.clean.left == spec.clean.right and "clean" in plain:
+                plain["clean"] = plain["clean"]["left"]
+        for rule, plain in zip(self.rules, data["rules"], strict=True):
+            plain["on"] = [_short(c) for c in rule.on]
+        return data
+
+    def to_yaml(self) -> str:
+        """The plan file's text; `Plan.parse` reads it back to an equal plan."""
+        return yaml.safe_dump(self.to_data(), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _short(condition: Condition) -> Any:
+    plain: dict[str, Any] = {"field": condition.field}
+    for kind in ("within", "percent", "days"):
+        window = getattr(condition, kind)
+        if window is None:
+            continue
+        low, high = window
+        as_text = (lambda v: v) if kind == "days" else str
+        plain[kind] = as_text(high) if low == -high else [as_text(low), as_text(high)]
+    if condition.cap is not None:
+        plain["cap"] = str(condition.cap)
+    if condition.nulls:
+        plain["nulls"] = condition.nulls
+    return condition.field if len(plain) == 1 else plain
+
+
+def _unique(what: str, names: list[str]) -> None:
+    repeated = sorted({n for n in names if names.count(n) > 1})
+    if repeated:
+        raise ValueError(f"{what} names must be unique; repeated: {', '.join(repeated)}")
+
+
+def _known(name: str, names: list[str], where: str) -> None:
+    if name not in names:
+        raise ValueError(f"{where}: there is no field '{name}'; the fields are {', '.join(names)}")
+
+
+def _place(loc: tuple[Any, ...]) -> str:
+    parts = [str(p) for p in loc if not re.fullmatch(r"(tuple|function|literal|MapStep|SidedClean).*", str(p))]
+    return ".".join(parts) or "plan"
+
+
+def _reason(error: Any) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        return "unknown key; remove it or check its spelling"
+    return _one_line(message)
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())

@@ -1,0 +1,226 @@
+"""Text becomes typed values, by us: every cell that fails is known, with its reason; nothing is rounded or guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from recon_engine.errors import UndecidedError
+from recon_engine.plan import FieldSpec, ReaderOptions, SideName
+
+# Decimals are kept as 18 significant digits: an integer of minor units fits in 64 bits, so sums and keys are exact and fast.
+DECIMAL_DIGITS = 18
+_SAMPLE_ROWS = 20_000
+
+DATE_FORMATS = (
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%Y%m%d",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d.%m.%Y",
+    "%m.%d.%Y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%d-%m-%y",
+    "%m-%d-%y",
+    "%d.%m.%y",
+    "%y%m%d",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%d %B %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+)
+# Offsets are read and turned to UTC; a time without offset is taken as it stands.
+DATETIME_FORMATS = (
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d %H:%M",
+    "%d/%m/%Y %H:%M:%S%.f",
+    "%m/%d/%Y %H:%M:%S%.f",
+    "%d/%m/%Y %H:%M",
+    "%m/%d/%Y %H:%M",
+    "%d.%m.%Y %H:%M:%S%.f",
+    "%Y%m%d%H%M%S",
+)
+_TRUE = ["true", "t", "yes", "y", "1"]
+_FALSE = ["false", "f", "no", "n", "0"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """How one field of one source is read: the typed value, and why a cell can fail.
+
+    `value` is an expression on the source's text columns: null where the cell is null or cannot be read.
+    `how` is the convention used, for people: a date format, a decimal mark.
+    """
+
+    field: FieldSpec
+    column: str
+    value: pl.Expr
+    how: str
+
+    @property
+    def failed(self) -> pl.Expr:
+        """True where the cell has text that cannot be read as the field's type."""
+        return pl.col(self.column).is_not_null() & self.value.is_null()
+
+    @property
+    def reason(self) -> str:
+        """What the cell should have been, for the rejected row."""
+        kind = self.field.type
+        if kind == "decimal":
+            places = self.field.digits
+            return f"not a number with at most {places} decimal places and {DECIMAL_DIGITS - places} digits before ({self.how})"
+        if kind == "integer":
+            return "not a whole number of at most 18 digits"
+        if kind == "boolean":
+            return "not a yes/no value (true, false, yes, no, 1, 0)"
+        return f"not a {kind} written as {self.how}"
+
+
+def cast_for(spec: FieldSpec, side: SideName, options: ReaderOptions, text: pl.LazyFrame, file: str) -> Cast:
+    """How `spec` is read from `text` (String columns of one source) on `side`.
+
+    Settings in the plan win; otherwise the data decides, and where it cannot, UndecidedError says what to set.
+    """
+    column = spec.column(side)
+    source = pl.col(column)
+    if spec.type == "text":
+        return Cast(spec, column, source, "text")
+    trimmed = source.str.strip_chars()
+    if spec.type == "decimal":
+        mark = options.decimal or _decimal_mark(text, column, options, file, spec.name, side)
+        number = _plain_number(trimmed, mark, options.thousands)
+        return Cast(spec, column, decimal_value(number, spec.digits), f"decimal mark '{mark}'")
+    if spec.type == "integer":
+        number = _plain_number(trimmed, options.decimal or ".", options.thousands)
+        whole = number.str.replace(r"\.0*$", "")
+        return Cast(spec, column, pl.when(whole.str.len_chars() <= 19).then(whole.cast(pl.Int64, strict=False)), "whole")
+    if spec.type == "boolean":
+        lower = trimmed.str.to_lowercase()
+        value = pl.when(lower.is_in(_TRUE)).then(True).when(lower.is_in(_FALSE)).then(False)
+        return Cast(spec, column, value, "yes/no")
+    given = spec.formats.left if side == "left" else spec.formats.right
+    form = given or _date_format(text, column, spec, file, side)
+    value = date_value(trimmed, form) if spec.type == "date" else datetime_value(trimmed, form)
+    return Cast(spec, column, value, form)
+
+
+def decimal_value(number: pl.Expr, digits: int) -> pl.Expr:
+    """A plain number text ('-12.50') as Decimal(18, digits); null when it is no number or has more decimals.
+
+    Zeros beyond `digits` are allowed ('1.5000' with two digits), other digits are not: nothing is rounded.
+    """
+    fraction = rf"(\.\d{{0,{digits}}}0*)?" if digits else r"(\.0*)?"
+    plain = number.str.contains(rf"^[+-]?\d+{fraction}$|^[+-]?\.\d{{1,{max(digits, 1)}}}$")
+    return pl.when(plain).then(number.cast(pl.Decimal(DECIMAL_DIGITS, digits), strict=False))
+
+
+def date_value(text: pl.Expr, form: str) -> pl.Expr:
+    """`text` as Date by a strptime format; null when it does not fit, or has a year of fewer than four digits."""
+    value = text.str.to_date(form, strict=False, cache=False)
+    return pl.when(value.dt.year().is_between(1000, 9999)).then(value)
+
+
+def datetime_value(text: pl.Expr, form: str) -> pl.Expr:
+    """`text` as Datetime(us) without zone: offsets are turned to UTC. Null when it does not fit."""
+    value = text.str.to_datetime(form, strict=False, time_unit="us", cache=False)
+    value = value.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if "z" in form else value
+    return pl.when(value.dt.year().is_between(1000, 9999)).then(value)
+
+
+def fitting_formats(values: pl.Series, kind: str) -> list[str]:
+    """The known formats that read every non-null value of `values` (String), in order of preference.
+
+    For type date, formats of timestamps count too: the date is taken from them.
+    """
+    text = values.drop_nulls().str.strip_chars().unique()
+    forms = DATE_FORMATS + DATETIME_FORMATS if kind == "date" else DATETIME_FORMATS + DATE_FORMATS
+    frame = text.to_frame("text")
+    checks = [_reader(kind)(pl.col("text"), form).is_not_null().all().alias(form) for form in forms]
+    row = frame.select(checks).row(0, named=True)
+    return [form for form in forms if row[form]]
+
+
+def _reader(kind: str) -> Callable[[pl.Expr, str], pl.Expr]:
+    return date_value if kind == "date" else datetime_value
+
+
+def _plain_number(text: pl.Expr, mark: str, thousands: str | None) -> pl.Expr:
+    if thousands:
+        text = text.str.replace_all(thousands, "", literal=True)
+    if mark == ",":
+        # A point cannot stand in such a number: keep it visible as a failure instead of reading 1.5 as 1.5.
+        text = pl.when(~text.str.contains(".", literal=True)).then(text.str.replace(",", ".", literal=True))
+    return text
+
+
+def _column(text: pl.LazyFrame, column: str) -> pl.Series:
+    return text.select(pl.col(column).drop_nulls()).collect(engine="streaming").to_series()
+
+
+def _decimal_mark(
+    text: pl.LazyFrame, column: str, options: ReaderOptions, file: str, field: str, side: SideName
+) -> str:
+    """'.' unless values have commas; then the data must decide between them."""
+    value = pl.col(column).str.strip_chars()
+    commas = pl.col(column).str.contains(",", literal=True)
+    head = text.head(_SAMPLE_ROWS).select(commas.any()).collect().item()
+    if not head or options.thousands == ",":
+        return "."
+    frame = text.filter(commas).select(
+        comma_decimal=value.str.contains(r"^[+-]?\d*,\d+$").all() & value.str.contains(r",(\d{1,2}|\d{4,})$|^[+-]?0?,").any(),
+        grouped=value.str.contains(r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$").all(),
+    )
+    comma_decimal, grouped = frame.collect(engine="streaming").row(0)
+    if comma_decimal and not grouped:
+        return ","
+    if grouped:
+        raise UndecidedError(
+            f"{file}: column '{column}' (field {field}) has values such as 1,234 that can be thousands or decimals; "
+            f'set {side}.thousands: "," or {side}.decimal: "," in the plan'
+        )
+    return "."
+
+
+def _date_format(text: pl.LazyFrame, column: str, spec: FieldSpec, file: str, side: SideName) -> str:
+    """The one format that fits; when a sample leaves several, every value is asked."""
+    sample = _column(text.head(_SAMPLE_ROWS), column)
+    forms = fitting_formats(sample, spec.type)
+    if len(forms) != 1 or forms[0] not in DATE_FORMATS[:1]:
+        sample = _column(text, column)
+        forms = fitting_formats(sample, spec.type)
+    forms = forms or _most_fitting(sample, spec.type)
+    readings = {tuple(_readings(sample, spec.type, form)) for form in forms}
+    if len(readings) > 1:
+        shown = " or ".join(forms)
+        raise UndecidedError(
+            f"{file}: the dates in column '{column}' (field {spec.name}) can be read as {shown} and no value decides; "
+            f'set formats: {{{side}: "{forms[0]}"}} for this field in the plan'
+        )
+    return forms[0]
+
+
+def _readings(values: pl.Series, kind: str, form: str) -> list[object]:
+    text = values.str.strip_chars().unique().sort()
+    return text.to_frame("t").select(_reader(kind)(pl.col("t"), form)).to_series().to_list()
+
+
+def _most_fitting(values: pl.Series, kind: str) -> list[str]:
+    """When no format reads every value: those that read most, so that the others show up as rejected rows."""
+    forms = DATE_FORMATS + DATETIME_FORMATS if kind == "date" else DATETIME_FORMATS + DATE_FORMATS
+    frame = values.str.strip_chars().to_frame("t")
+    counts = frame.select(_reader(kind)(pl.col("t"), f).is_not_null().sum().alias(f) for f in forms).row(0)
+    best = max(counts)
+    return [form for form, count in zip(forms, counts, strict=True) if count == best] if best else [forms[0]]
