@@ -1,0 +1,200 @@
+"""Uploaded files: stored by their hash, read only in limited child processes, described by a profile or a refusal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from recon_engine.plan import ReaderOptions
+from services.database.models import StoredFile, new_id
+from services.errors import Invalid, NotFound, TooLarge
+from services.jobs import child
+from services.permissions import Action, Actor, check
+
+if TYPE_CHECKING:
+    from services.container import Container
+
+CHUNK_BYTES = 1024 * 1024
+Source = Path | BinaryIO | Iterable[bytes]
+
+
+class FileService:
+    """Use cases on uploaded files. Every method takes the person who asks and sees only that person's workspace."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        settings = container.settings
+        self._limit_bytes = settings.upload_max_mb * 1024 * 1024
+        self._limits = child.Limits(settings.reader_memory_mb, settings.reader_cpu_seconds, wall_seconds=60.0)
+        self._readers = threading.BoundedSemaphore(settings.job_slots)  # each may take reader_memory_mb
+
+    def upload(self, actor: Actor, name: str, source: Source) -> StoredFile:
+        """Store the content (a path, an open file, or chunks of bytes) under `name`. Raises TooLarge."""
+        check(actor, Action.FILE_UPLOAD)
+        folder = self._container.settings.data_dir / "incoming"
+        folder.mkdir(parents=True, exist_ok=True)
+        digest, size = hashlib.sha256(), 0
+        with tempfile.NamedTemporaryFile(dir=folder) as incoming:
+            for chunk in _chunks(source):
+                size += len(chunk)
+                if size > self._limit_bytes:
+                    limit = self._container.settings.upload_max_mb
+                    raise TooLarge(
+                        f"{clean_name(name)} is larger than the {limit} MB allowed; split it or compress it."
+                    )
+                digest.update(chunk)
+                incoming.write(chunk)
+            incoming.flush()
+            sha256 = digest.hexdigest()
+            key = f"uploads/{sha256[:2]}/{sha256}"
+            if not self._container.storage.exists(key):
+                self._container.storage.put_file(key, Path(incoming.name))
+        file = StoredFile(
+            id=new_id(),
+            workspace_id=actor.workspace_id,
+            name=clean_name(name),
+            size_bytes=size,
+            sha256=sha256,
+            storage_key=key,
+            uploaded_by=actor.account_id,
+            created_at=self._container.clock.now(),
+            status="uploaded",
+            options_json={},
+        )
+        with self._container.transaction() as session:
+            session.add(file)
+            session.flush()
+            self._container.audit.record(
+                session, actor, Action.FILE_UPLOAD, "file", file.id, name=file.name, size_bytes=size, sha256=sha256
+            )
+        return file
+
+    def get(self, actor: Actor, file_id: str) -> StoredFile:
+        """One file. Raises NotFound."""
+        check(actor, Action.FILE_READ)
+        with self._container.session() as session:
+            return find_file(session, actor.workspace_id, file_id)
+
+    def list(self, actor: Actor, limit: int = 100) -> Sequence[StoredFile]:
+        """The newest files of the workspace."""
+        check(actor, Action.FILE_READ)
+        newest = select(StoredFile).where(StoredFile.workspace_id == actor.workspace_id)
+        with self._container.session() as session:
+            return session.scalars(newest.order_by(StoredFile.created_at.desc()).limit(limit)).all()
+
+    def profile(self, actor: Actor, file_id: str) -> StoredFile:
+        """Read the file and keep what it looks like (`profile_json`) or why it cannot be read (`refusal`)."""
+        check(actor, Action.FILE_UPLOAD)
+        with self._container.session() as session:
+            file = find_file(session, actor.workspace_id, file_id)
+        ended = self._read(lambda names: ["profile", *names, "--json", *_options(file)], [file])
+        refusal = _refusal(ended, self._limits, file.name)
+        with self._container.transaction() as session:
+            file = find_file(session, actor.workspace_id, file_id)
+            file.status = "refused" if refusal else "profiled"
+            file.refusal = refusal
+            file.profile_json = None if refusal else json.loads(ended.stdout)
+        return file
+
+    def set_options(self, actor: Actor, file_id: str, options: dict[str, Any]) -> StoredFile:
+        """Say how the file is read (delimiter, encoding, sheet, …) and profile it again. Raises Invalid."""
+        check(actor, Action.FILE_UPLOAD)
+        try:
+            given = ReaderOptions.model_validate(options).model_dump(mode="json", exclude_defaults=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise Invalid(f"Reading option {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+        with self._container.transaction() as session:
+            find_file(session, actor.workspace_id, file_id).options_json = given
+            self._container.audit.record(session, actor, "file.options", "file", file_id, options=given)
+        return self.profile(actor, file_id)
+
+    def suggest(self, actor: Actor, left_file_id: str, right_file_id: str) -> dict[str, Any]:
+        """Propose a plan for two files: `plan`, `fields`, `rules` and `questions`. Raises Invalid."""
+        check(actor, Action.PLAN_EDIT)
+        with self._container.session() as session:
+            left = find_file(session, actor.workspace_id, left_file_id)
+            right = find_file(session, actor.workspace_id, right_file_id)
+        given = [*_options(left, "--left-options"), *_options(right, "--right-options")]
+        ended = self._read(lambda names: ["suggest", *names, "--json", *given], [left, right])
+        refusal = _refusal(ended, self._limits, f"{left.name} and {right.name}")
+        if refusal:
+            raise Invalid(refusal)
+        suggestion: dict[str, Any] = json.loads(ended.stdout)
+        return suggestion
+
+    def _read(self, command: Callable[[Sequence[str]], Sequence[str]], files: Sequence[StoredFile]) -> child.Ended:
+        """Run the engine on the files, each linked under its own name into the child's folder."""
+        names = [str(Path(side) / file.name) for side, file in zip(("left", "right"), files, strict=False)]
+
+        def prepare(folder: Path) -> None:
+            for name, file in zip(names, files, strict=True):
+                link_object(self._container, file.storage_key, folder / name)
+
+        with self._readers:
+            return child.run(command(names), self._limits, prepare)
+
+
+def find_file(session: Session, workspace_id: str, file_id: str) -> StoredFile:
+    """The workspace's file. Raises NotFound."""
+    file = session.get(StoredFile, file_id)
+    if file is None or file.workspace_id != workspace_id:
+        raise NotFound("There is no such file; upload it again.")
+    return file
+
+
+def clean_name(name: str) -> str:
+    """The last part of a file's name as given by a browser, fit to be a file name here: the suffix survives."""
+    last = name.replace("\\", "/").rsplit("/", maxsplit=1)[-1]
+    printable = "".join(c for c in last if c.isprintable()).strip().strip(".")
+    suffix = Path(printable).suffix[:20]
+    room = 200 - len(suffix.encode())
+    stem = printable.removesuffix(suffix).encode()[:room].decode(errors="ignore")
+    return (stem or "file") + suffix
+
+
+def link_object(container: Container, key: str, path: Path) -> None:
+    """Make the stored object readable under `path`: a hard link on the same disk, else a symbolic link."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with container.storage.local_path(key) as stored:
+        try:
+            os.link(stored, path)
+        except OSError:
+            path.symlink_to(stored)
+
+
+def _chunks(source: Source) -> Iterator[bytes]:
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            yield from _chunks(file)
+    elif hasattr(source, "read"):
+        while chunk := source.read(CHUNK_BYTES):
+            yield chunk
+    else:
+        yield from source
+
+
+def _options(file: StoredFile, flag: str = "--options") -> list[str]:
+    return [flag, json.dumps(file.options_json)] if file.options_json else []
+
+
+def _refusal(ended: child.Ended, limits: child.Limits, name: str) -> str | None:
+    """Why the child gave no answer, in one sentence; None when it did."""
+    if ended.code == 0:
+        return None
+    exceeded = ended.exceeded(limits)
+    if exceeded:
+        return f"{name}: reading it {exceeded}"
+    if ended.code == 2 and ended.sentence:
+        return ended.sentence
+    return f"{name}: the file could not be read; it seems damaged. Save it again as CSV and upload that."

@@ -1,0 +1,185 @@
+"""Child processes with limits: a poisoned file can end its child, never the application."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_LIMITS = Path(__file__).with_name("limits.py")
+_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
+_STDERR_KEPT = 4000
+_GRACE_SECONDS = 5.0
+_MAX_THREADS = 8  # each thread's stack and heap count against the memory limit
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a child may use. `wall_seconds` None: as long as it takes."""
+
+    memory_mb: int
+    cpu_seconds: int
+    wall_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a child ended. `code` is its exit code, or minus the signal that ended it (as in `subprocess`)."""
+
+    code: int
+    stdout: str
+    stderr: str
+    timed_out: bool = False
+
+    @property
+    def out_of_memory(self) -> bool:
+        """True when it ended because an allocation was refused."""
+        text = self.stderr.lower()
+        told = any(
+            sign in text for sign in ("memory allocation of", "memoryerror", "cannot allocate memory", "out of memory")
+        )
+        return told or self.code == -signal.SIGABRT
+
+    @property
+    def out_of_time(self) -> bool:
+        """True when it ended at its limit of processor time or of wall time."""
+        return self.timed_out or self.code == -signal.SIGXCPU
+
+    @property
+    def sentence(self) -> str:
+        """What the program itself said last on stderr, in one line."""
+        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
+        return lines[-1] if lines else ""
+
+    def exceeded(self, limits: Limits) -> str | None:
+        """The limit that was exceeded and how to go on, in one sentence; None when it was none of them."""
+        if self.out_of_time:
+            return (
+                f"took longer than the {limits.wall_seconds or limits.cpu_seconds:g} seconds allowed. "
+                "Split the file or ask an administrator to raise the limit."
+            )
+        if self.out_of_memory:
+            return (
+                f"asked for more memory than the {limits.memory_mb} MB allowed. "
+                "Split the file, save it as CSV or ask an administrator to raise the limit."
+            )
+        return None
+
+
+class Child:
+    """A running `python -m recon_engine …` in its own process group, with limits, a bare environment and no stdin.
+
+    Start it from a thread that outlives it: when that thread or its process ends, the kernel ends the child.
+    """
+
+    def __init__(self, arguments: Sequence[str], folder: Path, limits: Limits) -> None:
+        self.limits = limits
+        self._stdout, self._stderr = folder / ".stdout", folder / ".stderr"
+        self._read = 0
+        self._deadline = None if limits.wall_seconds is None else time.monotonic() + limits.wall_seconds
+        command = [
+            *(sys.executable, "-I", "-S", str(_LIMITS)),
+            *(str(limits.memory_mb * 1024 * 1024), str(limits.cpu_seconds), str(os.getpid())),
+            *(sys.executable, "-P", "-m", "recon_engine", *arguments),
+        ]
+        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
+            self._process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=_environment(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is also the id of its group."""
+        return self._process.pid
+
+    def new_lines(self) -> list[str]:
+        """The whole lines that the child has printed since the last call."""
+        with self._stdout.open("rb") as output:
+            output.seek(self._read)
+            data = output.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._read += len(whole)
+        return whole.decode("utf-8", "replace").splitlines()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most `seconds` for the end; True when the child has ended."""
+        try:
+            self._process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    @property
+    def overdue(self) -> bool:
+        """True when the wall time is used up."""
+        return self._deadline is not None and time.monotonic() > self._deadline
+
+    def end(self, grace_seconds: float = _GRACE_SECONDS) -> None:
+        """End the child: SIGTERM, so that it can tidy up; then SIGKILL to its whole group. Returns when it is gone."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            self.wait(grace_seconds)
+        self._kill_group()
+        self._process.wait()
+
+    def result(self) -> Ended:
+        """How it ended (it must have), with what it printed. Ends what it may have left running."""
+        self._kill_group()
+        code = self._process.wait()
+        with self._stderr.open("rb") as errors:
+            errors.seek(max(0, self._stderr.stat().st_size - _STDERR_KEPT))
+            stderr = errors.read().decode("utf-8", "replace")
+        return Ended(code=code, stdout=self._stdout.read_text("utf-8", "replace"), stderr=stderr)
+
+    def _kill_group(self) -> None:
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            return  # the whole group is gone already
+
+
+def run(
+    arguments: Sequence[str],
+    limits: Limits,
+    prepare: Callable[[Path], None],
+) -> Ended:
+    """Run `python -m recon_engine …` to its end in a folder of its own, which `prepare` fills first."""
+    with tempfile.TemporaryDirectory(prefix="recon-") as name:
+        folder = Path(name)
+        prepare(folder)
+        child = Child(arguments, folder, limits)
+        try:
+            overdue = not child.wait(limits.wall_seconds or limits.cpu_seconds * 10)
+        finally:
+            child.end(grace_seconds=0)
+        return replace(child.result(), timed_out=overdue)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Nothing of the application's own environment: it may hold secrets."""
+    threads = str(min(os.cpu_count() or 1, _MAX_THREADS))
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    return kept | {
+        "PYTHONPATH": str(_REPOSITORY),
+        "PYTHONUTF8": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "POLARS_MAX_THREADS": threads,
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",  # glibc reserves 64 MB of address space an arena
+    }

@@ -1,0 +1,137 @@
+"""The queue as people see it: launch, watch, cancel. A job is a row, committed before the person is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from recon_engine.plan import Plan
+from services.database.models import Job, StoredFile, new_id
+from services.errors import Conflict, Invalid, NotFound
+from services.files import find_file
+from services.permissions import Action, Actor, check
+from services.plans import PlanLike, find_reconciliation, valid_plan
+
+if TYPE_CHECKING:
+    from services.container import Container
+
+Status = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
+ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class JobQueue:
+    """Use cases on jobs. Every method takes the person who asks and sees only that person's workspace."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    def launch(
+        self,
+        actor: Actor,
+        reconciliation_id: str | None,
+        plan: PlanLike,
+        left_file_id: str,
+        right_file_id: str,
+    ) -> Job:
+        """Accept a run of the plan on two files. Once this returns, the job will end, whatever is restarted.
+
+        Raises Invalid for a wrong plan or a refused file, Conflict when the reconciliation has a run under way.
+        """
+        check(actor, Action.JOB_LAUNCH)
+        model = valid_plan(plan)
+        now = self._container.clock.now()
+        with self._container.transaction() as session:
+            left = _readable(session, actor, left_file_id)
+            right = _readable(session, actor, right_file_id)
+            job = Job(
+                id=new_id(),
+                workspace_id=actor.workspace_id,
+                reconciliation_id=reconciliation_id,
+                plan_json=_with_options(model, left, right).to_data(),
+                left_file_id=left.id,
+                right_file_id=right.id,
+                status="queued",
+                priority=0,
+                attempts=0,
+                max_attempts=self._container.settings.job_max_attempts,
+                created_by=actor.account_id,
+                created_at=now,
+            )
+            if reconciliation_id is not None:
+                reconciliation = find_reconciliation(session, actor.workspace_id, reconciliation_id)
+                session.refresh(reconciliation, with_for_update=True)
+                current = session.get(Job, reconciliation.current_job_id) if reconciliation.current_job_id else None
+                if current is not None and current.status not in ENDED:
+                    raise Conflict("This reconciliation is running already; wait for it or cancel it first.")
+                reconciliation.current_job_id, reconciliation.step, reconciliation.updated_at = job.id, "run", now
+            session.add(job)
+            session.flush()
+            hashes = {"left_sha256": left.sha256, "right_sha256": right.sha256}
+            self._container.audit.record(
+                session, actor, Action.JOB_LAUNCH, "job", job.id, reconciliation_id=reconciliation_id, files=hashes
+            )
+        return job
+
+    def get(self, actor: Actor, job_id: str) -> Job:
+        """One job, as it stands now. Raises NotFound."""
+        check(actor, Action.JOB_READ)
+        with self._container.session() as session:
+            return find_job(session, actor.workspace_id, job_id)
+
+    def list(self, actor: Actor, limit: int = 50, reconciliation_id: str | None = None) -> Sequence[Job]:
+        """The newest jobs of the workspace, or of one reconciliation."""
+        check(actor, Action.JOB_READ)
+        chosen = select(Job).where(Job.workspace_id == actor.workspace_id)
+        if reconciliation_id is not None:
+            chosen = chosen.where(Job.reconciliation_id == reconciliation_id)
+        with self._container.session() as session:
+            return session.scalars(chosen.order_by(Job.created_at.desc()).limit(limit)).all()
+
+    def counts(self, actor: Actor) -> dict[str, int]:
+        """How many jobs the workspace has in each status."""
+        check(actor, Action.JOB_READ)
+        grouped = select(Job.status, func.count()).where(Job.workspace_id == actor.workspace_id).group_by(Job.status)
+        with self._container.session() as session:
+            return dict(session.execute(grouped).tuples().all())
+
+    def cancel(self, actor: Actor, job_id: str) -> Job:
+        """End the job: at once when it waits, within a moment when it runs. Raises Conflict when it has ended."""
+        check(actor, Action.JOB_CANCEL)
+        with self._container.transaction() as session:
+            job = find_job(session, actor.workspace_id, job_id)
+            session.refresh(job, with_for_update=True)
+            if job.status in ENDED:
+                raise Conflict(f"The run has ended already: {job.status}.")
+            if job.status == "queued":
+                job.status, job.finished_at = "cancelled", self._container.clock.now()
+            else:
+                job.status = "cancelling"
+            self._container.audit.record(session, actor, Action.JOB_CANCEL, "job", job.id)
+        return job
+
+
+def find_job(session: Session, workspace_id: str, job_id: str) -> Job:
+    """The workspace's job. Raises NotFound."""
+    job = session.get(Job, job_id)
+    if job is None or job.workspace_id != workspace_id:
+        raise NotFound("There is no such run.")
+    return job
+
+
+def _readable(session: Session, actor: Actor, file_id: str) -> StoredFile:
+    file = find_file(session, actor.workspace_id, file_id)
+    if file.status == "refused":
+        raise Invalid(f"{file.name} cannot be read: {file.refusal}")
+    return file
+
+
+def _with_options(plan: Plan, left: StoredFile, right: StoredFile) -> Plan:
+    """The plan with each file's name, and its reading options wherever the plan itself says nothing."""
+    sides: dict[str, Any] = {}
+    for name, side, file in (("left", plan.left, left), ("right", plan.right, right)):
+        said = side.model_dump(exclude_defaults=True)
+        sides[name] = type(side).model_validate({**file.options_json, **said, "files": (file.name,)})
+    return plan.model_copy(update=sides)

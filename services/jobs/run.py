@@ -1,0 +1,142 @@
+"""One attempt at one job: the engine's command line in a child process, its result put into the storage."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import structlog
+
+from recon_engine.plan import Plan
+from services.database.models import Job, StoredFile
+from services.files import link_object
+from services.jobs.child import Child, Ended, Limits
+from services.jobs.leases import Lease, Leases, Outcome
+from services.jobs.progress import Progress
+
+if TYPE_CHECKING:
+    from services.container import Container
+
+Interruption = Literal["cancel", "lost", "stop"]
+_log = structlog.get_logger(__name__)
+_LOOK_SECONDS = 0.2
+_INTERNAL = "The run failed inside the product; please give an administrator the run's number."
+
+
+class Run:
+    """Runs the job of one lease. `execute` belongs to one thread; the other methods may be called from any."""
+
+    def __init__(self, container: Container, leases: Leases, lease: Lease, job: Job, folder: Path) -> None:
+        self.lease = lease
+        self._container = container
+        self._leases = leases
+        self._job = job
+        self._folder = folder
+        self._limits = Limits(container.settings.job_memory_mb, container.settings.job_cpu_seconds)
+        self._prefix = f"results/{lease.job_id}/{lease.attempt}"
+        self._progress = Progress()
+        self._lock = threading.Lock()
+        self._news: dict[str, Any] | None = None
+        self._interruption: Interruption | None = None
+
+    def interrupt(self, why: Interruption) -> None:
+        """Have the run end soon; the first reason counts, except that a lost lease overrides."""
+        with self._lock:
+            if self._interruption is None or why == "lost":
+                self._interruption = why
+
+    def take_news(self) -> dict[str, Any] | None:
+        """The progress since the last call, to be recorded; None when there is none."""
+        with self._lock:
+            news, self._news = self._news, None
+            return news
+
+    def execute(self) -> None:
+        """Run the job to its end, or to an interruption, and say so in the queue."""
+        try:
+            self._prepare()
+            ended = self._supervise()
+            if ended is None:
+                self._give_up()
+            else:
+                self._conclude(ended)
+        except Exception as error:
+            self._leases.retry(self.lease, f"it could not be carried out ({type(error).__name__})")
+            raise
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _prepare(self) -> None:
+        self._folder.mkdir(parents=True)
+        with self._container.session() as session:
+            left = session.get_one(StoredFile, self._job.left_file_id)
+            right = session.get_one(StoredFile, self._job.right_file_id)
+        names = {"left": f"left/{left.name}", "right": f"right/{right.name}"}
+        link_object(self._container, left.storage_key, self._folder / names["left"])
+        link_object(self._container, right.storage_key, self._folder / names["right"])
+        plan = Plan.build(self._job.plan_json).with_files([names["left"]], [names["right"]])
+        (self._folder / "plan.yaml").write_text(plan.to_yaml(), encoding="utf-8")
+
+    def _supervise(self) -> Ended | None:
+        """Start the engine and wait for it; None when it was interrupted."""
+        child = Child(["run", "plan.yaml", "--out", "result", "--progress", "ndjson"], self._folder, self._limits)
+        try:
+            while not child.wait(_LOOK_SECONDS):
+                self._listen(child)
+                if self._interruption is not None:
+                    break
+            self._listen(child)
+        finally:
+            child.end()
+        ended = child.result()
+        return None if self._interruption is not None else ended
+
+    def _listen(self, child: Child) -> None:
+        if self._progress.add(child.new_lines()):
+            with self._lock:
+                self._news = self._progress.as_dict()
+
+    def _give_up(self) -> None:
+        if self._interruption == "cancel":
+            self._leases.finish(self.lease, Outcome("failed"))  # a job that is being cancelled ends cancelled
+        elif self._interruption == "stop":
+            self._leases.release(self.lease)
+        _log.info("run interrupted", job=self.lease.job_id, attempt=self.lease.attempt, why=self._interruption)
+
+    def _conclude(self, ended: Ended) -> None:
+        if ended.code < 0 and not ended.out_of_time and not ended.out_of_memory:
+            self._leases.retry(self.lease, f"its process was ended by signal {-ended.code}")
+            return
+        if ended.code not in (0, 1):
+            if ended.code == 3:
+                _log.error("engine failed", job=self.lease.job_id, attempt=self.lease.attempt, said=ended.sentence)
+            self._end(Outcome("failed", ended.code, _failure(ended, self._limits)))
+            return
+        result = self._folder / "result"
+        summary = json.loads((result / "summary.json").read_text(encoding="utf-8"))
+        self._remove_results(but=self._prefix)
+        for path in sorted(p for p in result.iterdir() if p.is_file()):
+            self._container.storage.put_file(f"{self._prefix}/{path.name}", path)
+        self._end(Outcome("succeeded", ended.code, None, summary, self._prefix))
+
+    def _end(self, outcome: Outcome) -> None:
+        final = self._leases.finish(self.lease, outcome)
+        if final != "succeeded":
+            self._remove_results(only=self._prefix)
+        _log.info("run ended", job=self.lease.job_id, attempt=self.lease.attempt, status=final or "refused")
+
+    def _remove_results(self, but: str | None = None, only: str | None = None) -> None:
+        """Remove what attempts at this job have stored: all `but` one, or `only` one."""
+        for key in list(self._container.storage.list(only or f"results/{self.lease.job_id}")):
+            if but is None or not key.startswith(f"{but}/"):
+                self._container.storage.delete(key)
+
+
+def _failure(ended: Ended, limits: Limits) -> str:
+    exceeded = ended.exceeded(limits)
+    if exceeded:
+        return f"The run {exceeded}"
+    return ended.sentence if ended.code == 2 and ended.sentence else _INTERNAL

@@ -1,0 +1,252 @@
+"""What a run found, read page by page from its files. No screen ever loads a whole result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
+
+import polars as pl
+
+from services.database.models import Job
+from services.errors import Conflict, Invalid, NotFound
+from services.jobs.queue import find_job
+from services.permissions import Action, Actor, check
+from services.result_exports import csv_chunk, zip_chunks
+
+if TYPE_CHECKING:
+    from services.container import Container
+
+Table = Literal["matches", "breaks", "differences", "rejected"]
+TABLES: tuple[str, ...] = get_args(Table)
+WITH_RECORDS = ("matches", "breaks")  # tables whose rows are records: their values are shown beside
+MAX_PAGE_SIZE = 500
+_EXPORT_ROWS = 50_000
+Filters = Mapping[str, str | int | Sequence[str | int] | None]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a table. `total` counts the rows on all pages; values keep their types (Decimal, date)."""
+
+    table: str
+    rows: list[dict[str, Any]]
+    columns: list[str]
+    total: int
+    page: int
+    size: int
+
+    @property
+    def pages(self) -> int:
+        """The number of pages, at least 1."""
+        return max(1, -(-self.total // self.size))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The page as JSON holds it: amounts and dates as text, so that nothing is rounded."""
+        rows = [{name: plain(value) for name, value in row.items()} for row in self.rows]
+        return {**self.__dict__, "rows": rows, "pages": self.pages}
+
+
+class ResultService:
+    """Use cases on results. Every method takes the person who asks and sees only that person's workspace."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    def summary(self, actor: Actor, job_id: str) -> dict[str, Any]:
+        """The run's `summary.json`. Raises Conflict when the run has no result."""
+        return dict(self._job(actor, job_id, Action.RESULT_READ).summary_json or {})
+
+    def page(
+        self,
+        actor: Actor,
+        job_id: str,
+        table: str,
+        page: int = 1,
+        size: int = 50,
+        filters: Filters | None = None,
+        sort: str | None = None,
+    ) -> Page:
+        """One page of a table, the first being 1; matches and breaks come with their records' values.
+
+        `filters` keeps the rows whose column has the value, or one of the values, given; `sort` names a column of the
+        table, with a minus before it for descending. Raises Invalid for what does not exist.
+        """
+        job = self._job(actor, job_id, Action.RESULT_READ)
+        page, size = max(1, page), min(max(1, size), MAX_PAGE_SIZE)
+        with self._scan(job, _known(table)) as scan:
+            chosen = _filtered(scan, filters or {})
+            total = int(chosen.select(pl.len()).collect().item())
+            frame = _sorted(chosen, sort).slice((page - 1) * size, size).collect()
+        frame = self._with_records(job, table, frame)
+        return Page(table, frame.to_dicts(), frame.columns, total, page, size)
+
+    def record(self, actor: Actor, job_id: str, side: str, row: int, source: str | None = None) -> dict[str, Any]:
+        """One record's `source`, `row` and fields. Raises NotFound."""
+        job = self._job(actor, job_id, Action.RESULT_READ)
+        found = self._records(job, side, [row], source)
+        if not found:
+            raise NotFound(f"There is no row {row} on the {side} side of this run.")
+        return found[0]
+
+    def match(self, actor: Actor, job_id: str, match_id: int) -> dict[str, Any]:
+        """One match: `match` (rule, outcome, certificate), the `left` and `right` records, the `differences`."""
+        job = self._job(actor, job_id, Action.RESULT_READ)
+        with self._scan(job, "matches") as scan:
+            members = scan.filter(pl.col("match_id") == match_id).collect().to_dicts()
+        if not members:
+            raise NotFound(f"There is no match {match_id} in this run.")
+        with self._scan(job, "differences") as scan:
+            differences = scan.filter(pl.col("match_id") == match_id).collect().to_dicts()
+        about = {name: value for name, value in members[0].items() if name not in ("side", "source", "row")}
+        rows = {side: [m["row"] for m in members if m["side"] == side] for side in ("left", "right")}
+        records = {side: self._records(job, side, rows[side]) for side in rows}
+        return {"match": about, **records, "differences": differences}
+
+    def break_detail(self, actor: Actor, job_id: str, side: str, row: int, source: str | None = None) -> dict[str, Any]:
+        """One break: `break` (category, reason), its `record`, the `nearest` record of the other side or None.
+
+        `fields` puts the two side by side: `field`, `record`, `nearest`, `same` (None without a nearest record).
+        """
+        job = self._job(actor, job_id, Action.RESULT_READ)
+        with self._scan(job, "breaks") as scan:
+            chosen = scan.filter((pl.col("side").cast(pl.String) == side) & (pl.col("row") == row))
+            found = _of_source(chosen, source).collect().to_dicts()
+        if not found:
+            raise NotFound(f"Row {row} on the {side} side is not a break of this run.")
+        record = self._records(job, side, [row], source)[0]
+        other = "right" if side == "left" else "left"
+        nearest_row = found[0]["nearest_row"]
+        nearest = None if nearest_row is None else next(iter(self._records(job, other, [nearest_row])), None)
+        fields = [
+            {
+                "field": name,
+                "record": value,
+                "nearest": None if nearest is None else nearest[name],
+                "same": None if nearest is None else value == nearest[name],
+            }
+            for name, value in record.items()
+            if name not in ("source", "row")
+        ]
+        return {"break": found[0], "record": record, "nearest": nearest, "fields": fields}
+
+    def export_csv(
+        self, actor: Actor, job_id: str, table: str, filters: Filters | None = None, sort: str | None = None
+    ) -> Iterator[bytes]:
+        """A whole table as CSV (UTF-8), in pieces; text that a spreadsheet would run as a formula is made harmless."""
+        job = self._job(actor, job_id, Action.RESULT_DOWNLOAD)
+        with self._scan(job, _known(table)) as scan:
+            _sorted(_filtered(scan, filters or {}), sort).collect_schema()  # refuse what is wrong before the first byte
+        self._record_download(actor, job_id, table=table, format="csv")
+
+        def pieces() -> Iterator[bytes]:
+            offset, height = 0, _EXPORT_ROWS
+            while height == _EXPORT_ROWS:
+                with self._scan(job, table) as scan:
+                    chosen = _sorted(_filtered(scan, filters or {}), sort)
+                    frame = chosen.slice(offset, _EXPORT_ROWS).collect()
+                height = frame.height
+                yield csv_chunk(self._with_records(job, table, frame), header=offset == 0)
+                offset += height
+
+        return pieces()
+
+    def open_parquet(self, actor: Actor, job_id: str, table: str) -> BinaryIO:
+        """A whole table as the run wrote it, to be closed by the caller."""
+        job = self._job(actor, job_id, Action.RESULT_DOWNLOAD)
+        self._record_download(actor, job_id, table=_known(table), format="parquet")
+        return self._container.storage.open(f"{job.result_prefix}/{table}.parquet")
+
+    def download_zip(self, actor: Actor, job_id: str) -> Iterator[bytes]:
+        """The whole result directory as a zip file, in pieces: what an auditor needs to check the run again."""
+        job = self._job(actor, job_id, Action.RESULT_DOWNLOAD)
+        self._record_download(actor, job_id, format="zip")
+        keys = list(self._container.storage.list(str(job.result_prefix)))
+        opener = self._container.storage.open
+        return zip_chunks([(key.rsplit("/", 1)[-1], partial(opener, key)) for key in keys])
+
+    def _job(self, actor: Actor, job_id: str, action: Action) -> Job:
+        check(actor, action)
+        with self._container.session() as session:
+            job = find_job(session, actor.workspace_id, job_id)
+        if job.result_prefix is None:
+            raise Conflict(f"This run has no result: it is {job.status}.")
+        return job
+
+    def _record_download(self, actor: Actor, job_id: str, **detail: str) -> None:
+        with self._container.transaction() as session:
+            self._container.audit.record(session, actor, Action.RESULT_DOWNLOAD, "job", job_id, **detail)
+
+    @contextmanager
+    def _scan(self, job: Job, name: str) -> Iterator[pl.LazyFrame]:
+        with self._container.storage.local_path(f"{job.result_prefix}/{name}.parquet") as path:
+            yield pl.scan_parquet(path)
+
+    def _records(self, job: Job, side: str, rows: Sequence[int], source: str | None = None) -> list[dict[str, Any]]:
+        return _of_source(self._record_frame(job, side, rows).lazy(), source).collect().to_dicts()
+
+    def _record_frame(self, job: Job, side: str, rows: Sequence[int]) -> pl.DataFrame:
+        """The records of one side with these row numbers. The range lets the scan skip whole row groups."""
+        if side not in ("left", "right"):
+            raise Invalid(f"There is no side '{side}'; the sides are left and right.")
+        wanted = pl.Series(rows, dtype=pl.Int64)
+        within = pl.lit(False) if wanted.is_empty() else pl.col("row").is_between(wanted.min(), wanted.max())
+        with self._scan(job, side) as scan:
+            return scan.filter(within & pl.col("row").is_in(wanted.implode())).collect()
+
+    def _with_records(self, job: Job, table: str, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with the values of the records that its rows name, in the order of the frame."""
+        if table not in WITH_RECORDS:
+            return frame
+        keyed = frame.with_columns(pl.col("side", "source").cast(pl.String)).with_row_index("__order")
+        parts = []
+        for side in ("left", "right"):
+            mine = keyed.filter(pl.col("side") == side)
+            records = self._record_frame(job, side, mine["row"].to_list()).with_columns(
+                pl.col("source").cast(pl.String)
+            )
+            taken = {name: f"{name} (value)" for name in records.columns if name in frame.columns}
+            records = records.rename({old: new for old, new in taken.items() if old not in ("source", "row")})
+            parts.append(mine.join(records, on=["source", "row"], how="left"))
+        return pl.concat(parts, how="vertical_relaxed").sort("__order").drop("__order")
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON holds it without loss."""
+    return str(value) if isinstance(value, Decimal | date) else value
+
+
+def _known(table: str) -> str:
+    if table not in TABLES:
+        raise Invalid(f"There is no table '{table}'; the tables are {', '.join(TABLES)}.")
+    return table
+
+
+def _filtered(scan: pl.LazyFrame, filters: Filters) -> pl.LazyFrame:
+    columns = scan.collect_schema().names()
+    for name, value in filters.items():
+        if value is None:
+            continue
+        if name not in columns:
+            raise Invalid(f"There is no column '{name}' to filter by; the columns are {', '.join(columns)}.")
+        values = [value] if isinstance(value, str | int) else list(value)
+        scan = scan.filter(pl.col(name).cast(pl.String).is_in([str(v) for v in values]))
+    return scan
+
+
+def _sorted(scan: pl.LazyFrame, sort: str | None) -> pl.LazyFrame:
+    if not sort:
+        return scan
+    name = sort.removeprefix("-")
+    columns = scan.collect_schema().names()
+    if name not in columns:
+        raise Invalid(f"There is no column '{name}' to sort by; the columns are {', '.join(columns)}.")
+    return scan.sort(name, descending=sort.startswith("-"), nulls_last=True, maintain_order=True)
+
+
+def _of_source(scan: pl.LazyFrame, source: str | None) -> pl.LazyFrame:
+    return scan if source is None else scan.filter(pl.col("source").cast(pl.String) == source)

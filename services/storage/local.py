@@ -1,0 +1,125 @@
+"""Object storage in a local folder: atomic renames, synced to disk before the caller is told."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from services.storage.base import checked_key
+
+_INCOMING = ".incoming"  # no key begins with a dot, so half-written objects are never listed
+
+
+class LocalStorage:
+    """Objects as files under `root`. Several processes may use the same folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        (self._root / _INCOMING).mkdir(parents=True, exist_ok=True)
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store the content of `path`: by a hard link on the same disk (no copy), else by copying."""
+
+        def fill(incoming: Path) -> None:
+            try:
+                os.link(path, incoming)
+            except OSError:
+                shutil.copyfile(path, incoming)
+
+        self._put(key, fill)
+
+    def put_stream(self, key: str, chunks: Iterable[bytes]) -> int:
+        """Store the chunks in order; returns the number of bytes."""
+        size = 0
+
+        def fill(incoming: Path) -> None:
+            nonlocal size
+            with incoming.open("wb") as file:
+                for chunk in chunks:
+                    size += file.write(chunk)
+
+        self._put(key, fill)
+        return size
+
+    def open(self, key: str) -> BinaryIO:
+        """The object's content."""
+        return self._path(key).open("rb")
+
+    @contextmanager
+    def local_path(self, key: str) -> Iterator[Path]:
+        """The object's own file."""
+        path = self._path(key)
+        if not path.is_file():
+            raise FileNotFoundError(f"no object under {key}")
+        yield path
+
+    def size(self, key: str) -> int:
+        """The object's size in bytes."""
+        return self._path(key).stat().st_size
+
+    def exists(self, key: str) -> bool:
+        """True when the key holds an object."""
+        return self._path(key).is_file()
+
+    def delete(self, key: str) -> None:
+        """Remove the object and the folders that it leaves empty."""
+        path = self._path(key)
+        path.unlink(missing_ok=True)
+        for folder in path.parents:
+            if folder == self._root:
+                break
+            try:
+                folder.rmdir()
+            except OSError:  # not empty, or another process was faster
+                break
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """The keys under the folder `prefix`, sorted."""
+        folder = self._path(prefix.rstrip("/"))
+        found = [path.relative_to(self._root).as_posix() for path in folder.rglob("*") if path.is_file()]
+        return iter(sorted(found))
+
+    def ping(self) -> None:
+        """Write and remove a small file."""
+        probe = self._root / _INCOMING / uuid.uuid4().hex
+        probe.write_bytes(b"ping")
+        probe.unlink()
+
+    def _path(self, key: str) -> Path:
+        return self._root / checked_key(key)
+
+    def _put(self, key: str, fill: Callable[[Path], None]) -> None:
+        target = self._path(key)
+        incoming = self._root / _INCOMING / uuid.uuid4().hex
+        try:
+            fill(incoming)
+            _sync(incoming)
+            _rename_into(incoming, target)
+            _sync(target.parent)
+        finally:
+            incoming.unlink(missing_ok=True)
+
+
+def _rename_into(incoming: Path, target: Path) -> None:
+    """Rename, making the target's folder; once more if `delete` removed that folder in between."""
+    for last in (False, True):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            incoming.replace(target)
+            return
+        except FileNotFoundError:
+            if last:
+                raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
