@@ -1,0 +1,46 @@
+"""Puts the API together."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse
+
+from services.api import accounts, auth, files, health, jobs
+from services.api.body import BodyLimit
+from services.api.identity import same_origin
+from services.api.problems import Problem, install_problems
+from services.api.reference import reference_page
+from services.container import Container
+
+ROUTERS: tuple[APIRouter, ...] = (
+    auth.router,
+    accounts.router,
+    files.router,
+    jobs.router,
+    health.router,
+)
+
+
+def build_api(container: Container) -> FastAPI:
+    """The API over a container. Its paths are relative to where it is mounted."""
+    api = FastAPI(
+        title="Reconciliation",
+        version="1",
+        description="Sign in with POST /auth/login and send the token as `Authorization: Bearer ...`.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        dependencies=[Depends(same_origin)],
+        responses={"default": {"model": Problem, "description": "A problem document (RFC 9457)."}},
+    )
+    api.state.container = container
+    install_problems(api)
+    api.add_middleware(BodyLimit, upload_bytes=container.settings.upload_max_mb << 20)
+    for router in ROUTERS:
+        api.include_router(router)
+
+    @api.get("/docs", include_in_schema=False)
+    def docs(request: Request) -> HTMLResponse:
+        return HTMLResponse(reference_page(api.openapi(), request.scope.get("root_path", "")))
+
+    return api

@@ -1,0 +1,82 @@
+"""Who calls: the session cookie or a bearer token, and the origin of a browser's request."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from starlette.responses import Response
+
+from services.container import Container
+from services.errors import NotAllowed
+from services.permissions import Actor
+from services.sessions import COOKIE
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def get_services(request: Request) -> Container:
+    """The container that this API was built on."""
+    return cast("Container", request.app.state.container)
+
+
+Services = Annotated[Container, Depends(get_services)]
+
+
+def token_of(request: Request) -> str | None:
+    """The bearer token, else the cookie's."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip()
+    return request.cookies.get(COOKIE)
+
+
+def current_actor(request: Request, services: Services) -> Actor:
+    """The signed-in caller. Raises NotSignedIn."""
+    return services.sessions.resolve(token_of(request))
+
+
+Caller = Annotated[Actor, Depends(current_actor)]
+
+
+def same_origin(request: Request) -> None:
+    """Refuse changes that another site's page asks a browser for; programs send neither header and pass."""
+    if request.method not in SAFE_METHODS:
+        refuse_cross_site(request)
+
+
+def refuse_cross_site(request: Request) -> None:
+    """Raise NotAllowed when a browser says that another site is behind this request."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        if site not in ("same-origin", "none"):
+            raise NotAllowed("This request came from another site and was refused.")
+        return
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise NotAllowed("This request came from another site and was refused.")
+
+
+def address_of(request: Request) -> str:
+    """The caller's network address."""
+    return request.client.host if request.client else ""
+
+
+def agent_of(request: Request) -> str:
+    """The caller's program, as it calls itself."""
+    return request.headers.get("user-agent", "")
+
+
+def set_cookie(response: Response, services: Container, token: str) -> None:
+    """Give the browser its session: readable by the server only, sent to this site only."""
+    response.set_cookie(COOKIE, token, max_age=services.settings.session_absolute_hours * 3600, **_flags(services))
+
+
+def clear_cookie(response: Response, services: Container) -> None:
+    """Take the browser's session away."""
+    response.delete_cookie(COOKIE, **_flags(services))
+
+
+def _flags(services: Container) -> dict[str, Any]:
+    return {"path": "/", "httponly": True, "samesite": "lax", "secure": services.settings.is_production}
