@@ -21,6 +21,7 @@ _KEY_TYPES = ("text", "integer", "boolean")
 NEAREST_SCHEMA = {
     "i": pl.UInt32,
     "other": pl.UInt32,
+    "other_id": pl.UInt64,
     "rule": pl.UInt16,
     "rank": pl.UInt8,
     "failing": pl.UInt8,
@@ -103,8 +104,6 @@ def _by_values(
     for number, rule in rules:
         values = [c for c in rule.on if c.field not in keys or not c.is_equality]
         fails = [~condition_holds(plan.field(c.field), c).fill_null(False) for c in values]
-        if not values:
-            fails, values = [], []
         failing = reduce(lambda a, b: a + b, (f.cast(pl.UInt8) for f in fails), pl.lit(0, dtype=pl.UInt8))
         is_open = pl.col("state") == OPEN
         rank = (
@@ -148,7 +147,7 @@ def _by_all_but(
     rest = [c for c in rule.on if c.field != dropped or not c.is_equality]
     equal = tuple(c.field for c in rest if c.is_equality)
     if not equal:
-        return pl.DataFrame(schema={**NEAREST_SCHEMA, "other_id": pl.UInt64})
+        return pl.DataFrame(schema=NEAREST_SCHEMA)
     columns = _columns(plan, [dropped, *(c.field for c in rest)])
     held = reduce(lambda a, b: a & b, (condition_holds(plan.field(c.field), c) for c in rest))
     a, b = ("l", "r") if sides.side == "left" else ("r", "l")
@@ -173,7 +172,7 @@ def _by_all_but(
         excess=pl.lit(0.0),
         distance=pl.lit(None, dtype=pl.Float64),
         reason=reason + pl.lit(f", {agreed} {verb}"),
-    ).collect().select("i", "other", "other_id", "rule", "rank", "failing", "excess", "distance", "reason")
+    ).collect()
 
 
 def _size(plan: Plan, condition: Condition) -> pl.Expr:
