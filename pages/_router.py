@@ -1,0 +1,61 @@
+"""The entry of the screens: the sign-in gate and the role-aware navigation."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from pages._shared import layout, sign_in
+from pages._shared.context import may, signed_in
+from services.permissions import Action, Actor
+
+st.set_page_config(page_title="Reconciliation", page_icon=":material/balance:", layout="wide")
+
+WORK = [
+    st.Page("home.py", title="Home", icon=":material/home:", default=True),
+    st.Page("plans.py", title="Plans", icon=":material/bookmark:"),
+]
+WIZARD = [
+    st.Page("upload.py", title="Upload", icon=":material/upload_file:", visibility="hidden"),
+    st.Page("map.py", title="Map", icon=":material/schema:", visibility="hidden"),
+    st.Page("run.py", title="Run", icon=":material/play_circle:", visibility="hidden"),
+    st.Page("results.py", title="Results", icon=":material/fact_check:", visibility="hidden"),
+]
+ADMINISTRATION = {
+    Action.HEALTH_READ: st.Page("health.py", title="Health", icon=":material/monitor_heart:"),
+    Action.ACCOUNT_MANAGE: st.Page("users.py", title="Users", icon=":material/group:"),
+    Action.AUDIT_READ: st.Page("audit.py", title="Audit", icon=":material/history_edu:"),
+}
+
+
+def main() -> None:
+    """Run the page that the address names, or the gate when nobody is signed in."""
+    layout.style()
+    person = signed_in()
+    if person is None:
+        # Every page is registered, so that an address opened before signing in is still known afterwards.
+        page = st.navigation([*WORK, *WIZARD, *ADMINISTRATION.values()], position="hidden")
+        sign_in.show(f"/{page.url_path}{_parameters()}")
+        return
+    allowed = [page for action, page in ADMINISTRATION.items() if may(person, action)]
+    page = st.navigation({"": [*WORK, *WIZARD], "Administration": allowed} if allowed else [*WORK, *WIZARD])
+    _account_corner(person)
+    page.run()
+
+
+def _parameters() -> str:
+    given = {name: st.query_params.get_all(name) for name in st.query_params}
+    return "?" + urlencode(given, doseq=True) if given else ""
+
+
+def _account_corner(person: Actor) -> None:
+    with st.sidebar:
+        st.space("stretch")
+        st.markdown(f"**{person.name}**  \n:small[{person.email} · {person.role}]")
+        if st.button("Sign out", icon=":material/logout:", type="tertiary"):
+            sign_in.leave()
+            st.stop()
+
+
+main()

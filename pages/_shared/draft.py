@@ -1,0 +1,99 @@
+"""The plan in preparation: suggested from the two files, changed part by part, saved at every valid change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from pages._shared.context import services
+from recon_engine.plan import Plan
+from services.database.models import Reconciliation
+from services.errors import Invalid
+from services.permissions import Actor
+
+
+def column_names(person: Actor, reconciliation: Reconciliation) -> tuple[list[str], list[str]]:
+    """The columns of the left and of the right file."""
+    left, right = reconciliation.left_file_id, reconciliation.right_file_id
+    if left is None or right is None:
+        return [], []
+    return _columns(person, left), _columns(person, right)
+
+
+def _columns(person: Actor, file_id: str) -> list[str]:
+    profile = services().files.get(person, file_id).profile_json or {}
+    return [str(column["name"]) for column in profile.get("columns", [])]
+
+
+def ensure(person: Actor, reconciliation: Reconciliation, left: Sequence[str], right: Sequence[str]) -> Plan:
+    """The saved plan when it fits the two files; else the one suggested from them, saved at once."""
+    if reconciliation.plan_json is not None:
+        plan = Plan.build(reconciliation.plan_json)
+        if all(spec.left in left and spec.right in right for spec in plan.fields):
+            return plan
+    with st.spinner("Reading both files to propose fields and rules"):
+        return suggest(person, reconciliation, left, right)
+
+
+def suggest(person: Actor, reconciliation: Reconciliation, left: Sequence[str], right: Sequence[str]) -> Plan:
+    """Take the plan suggested from the two files; when nothing fits, one that only joins the first columns."""
+    try:
+        proposed = services().files.suggest(person, str(reconciliation.left_file_id), str(reconciliation.right_file_id))
+    except Invalid as error:
+        proposed = {"plan": _first_columns(reconciliation.name, left[0], right[0]), "questions": [str(error)]}
+    services().plans.set_suggestion(person, reconciliation.id, proposed)
+    services().plans.set_plan(person, reconciliation.id, proposed["plan"])
+    forget_edits(reconciliation)
+    return Plan.build(proposed["plan"])
+
+
+def _first_columns(name: str, left: str, right: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "left": {"label": "Left"},
+        "right": {"label": "Right"},
+        "fields": [{"name": "key", "left": left, "right": right}],
+        "rules": [{"name": "exact", "on": ["key"]}],
+    }
+
+
+def save(person: Actor, reconciliation: Reconciliation, data: dict[str, Any]) -> None:
+    """Keep the plan. Raises, and keeps nothing, when it is wrong."""
+    services().plans.set_plan(person, reconciliation.id, data)
+
+
+def forget_edits(reconciliation: Reconciliation) -> None:
+    """Let the table of fields start again from the saved plan, after it changed elsewhere."""
+    st.session_state.pop(fields_key(reconciliation), None)
+    st.session_state["fields-version"] = st.session_state.get("fields-version", 0) + 1
+
+
+def fields_key(reconciliation: Reconciliation) -> str:
+    """Where the session keeps what the table of fields started from."""
+    return f"fields-{reconciliation.id}"
+
+
+def with_rule(plan: Plan, place: int | None, rule: dict[str, Any]) -> dict[str, Any]:
+    """The plan's data with the rule at `place` replaced, or added at the end."""
+    data = plan.to_data()
+    if place is None:
+        data["rules"].append(rule)
+    else:
+        data["rules"][place] = rule
+    return data
+
+
+def with_rule_moved(plan: Plan, place: int, by: int) -> dict[str, Any]:
+    """The plan's data with one rule moved up (-1) or down (+1)."""
+    data = plan.to_data()
+    data["rules"].insert(place + by, data["rules"].pop(place))
+    return data
+
+
+def without_rule(plan: Plan, place: int) -> dict[str, Any]:
+    """The plan's data without one rule."""
+    data = plan.to_data()
+    del data["rules"][place]
+    return data

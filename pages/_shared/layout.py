@@ -1,0 +1,67 @@
+"""The frame of every screen: title row, wizard stepper, status badges."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Literal
+
+import streamlit as st
+
+from pages._shared.messages import show_notice
+from pages._shared.wording import STATUS_LOOKS
+
+Step = Literal["upload", "map", "run", "results"]
+STEPS: tuple[tuple[Step, str], ...] = (("upload", "Upload"), ("map", "Map"), ("run", "Run"), ("results", "Results"))
+BadgeColour = Literal["red", "orange", "blue", "green", "gray"]
+
+
+def page_title(title: str, what: str = "") -> None:
+    """The page's title, one line on what it is for, and any notice left by the page before."""
+    st.title(title, anchor=False)
+    if what:
+        st.caption(what)
+    show_notice()
+
+
+def stepper(current: Step, reachable: dict[Step, dict[str, str]]) -> None:
+    """The four steps of the wizard. `reachable` holds the address parameters of each step that can be opened."""
+    place = [step for step, _ in STEPS].index(current)
+    with st.container(key="stepper"):
+        for index, (column, (step, label)) in enumerate(zip(st.columns(4, gap="small"), STEPS, strict=True)):
+            with column.container(gap=None, key=f"step-{'on' if index <= place else 'off'}-{step}"):
+                icon = ":material/check_circle:" if index < place else f":material/counter_{index + 1}:"
+                st.page_link(
+                    f"{step}.py",
+                    label=f"**{label}**" if step == current else label,
+                    icon=icon,
+                    disabled=step not in reachable,
+                    query_params=reachable.get(step),
+                    width="stretch",
+                )
+
+
+def status_badge(status: str) -> None:
+    """A job's or draft's status as a coloured badge."""
+    label, colour, icon = STATUS_LOOKS[status]
+    st.badge(label, icon=icon, color=colour)  # type: ignore[arg-type]  # the table holds only badge colours
+
+
+def download_link(label: str, address: str) -> None:
+    """A link that looks like a button and makes the browser save what the address answers."""
+    st.html(f'<a class="download" href="{escape(address)}" download>{escape(label)}</a>', width="content")
+
+
+def style() -> None:
+    """The few rules that Streamlit's theme cannot say: the stepper's line, tabular figures, a calmer page width."""
+    st.html(
+        """<style>
+        .stMainBlockContainer { max-width: 1320px; }
+        [class*="st-key-step-on-"] { border-top: 3px solid var(--st-primary-color, #22577a); padding-top: .25rem; }
+        [class*="st-key-step-off-"] { border-top: 3px solid rgba(128, 140, 150, .3); padding-top: .25rem; }
+        a.download {
+            display: inline-block; padding: .4rem .9rem; border-radius: .4rem; text-decoration: none;
+            white-space: nowrap; border: 1px solid currentColor; font-weight: 600;
+        }
+        [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
+        </style>"""
+    )

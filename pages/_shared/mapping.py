@@ -1,0 +1,146 @@
+"""The editable table of fields: rows as the editor shows them, and the way back to plain plan data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import Any, get_args
+
+import streamlit as st
+
+from recon_engine.plan import SIDES, CleanName, FieldSpec, FieldType, Plan, SideName
+
+TYPES = list(get_args(FieldType))
+CLEAN_STEPS = list(get_args(CleanName))
+# The rows carry an id, not shown, that tells which saved field a row was; a new row has none.
+SHOWN = [
+    "name",
+    "left",
+    "right",
+    "type",
+    "compare",
+    "scale",
+    "left_format",
+    "right_format",
+    "left_clean",
+    "right_clean",
+    "confidence",
+    "reason",
+]
+Row = dict[str, Any]
+FORMAT_HELP = "%d/%m/%Y reads 31/12/2026, %m/%d/%Y reads 12/31/2026. Empty: ISO, or decided by the data"
+
+
+def rows_of(plan: Plan, suggested: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+    """One row per field of the plan, with the confidence and reason of the suggestion it came from."""
+    return [
+        {"id": number, **_row(spec, spec.name in plan.compare, suggested.get(spec.name, {}))}
+        for number, spec in enumerate(plan.fields)
+    ]
+
+
+def _row(spec: FieldSpec, compared: bool, suggestion: Mapping[str, Any]) -> Row:
+    return {
+        "name": spec.name,
+        "left": spec.left,
+        "right": spec.right,
+        "type": spec.type,
+        "scale": spec.scale,
+        "left_format": spec.formats.left,
+        "right_format": spec.formats.right,
+        "left_clean": [step for step in spec.clean.left if isinstance(step, str)],
+        "right_clean": [step for step in spec.clean.right if isinstance(step, str)],
+        "compare": compared,
+        "confidence": suggestion.get("confidence"),
+        "reason": suggestion.get("reason", ""),
+    }
+
+
+def editor(
+    base: list[Row], columns: tuple[Sequence[str], Sequence[str]], names: Mapping[str, str], key: str, disabled: bool
+) -> list[Row]:
+    """The table itself; returns the rows as edited. `columns` are those of the left and of the right file."""
+    column = st.column_config
+    left, right = columns
+    edited: list[Row] = st.data_editor(
+        base,
+        column_order=SHOWN,
+        key=key,
+        num_rows="dynamic",
+        hide_index=True,
+        disabled=disabled or ["confidence", "reason"],
+        placeholder="",
+        column_config={
+            "name": column.TextColumn("Field", required=True, pinned=True, width="small", help="The common name"),
+            "left": column.SelectboxColumn(names["left"], options=list(left), required=True, width="small"),
+            "right": column.SelectboxColumn(names["right"], options=list(right), required=True, width="small"),
+            "type": column.SelectboxColumn("Type", options=TYPES, required=True, default="text", width="small"),
+            "scale": column.NumberColumn(
+                "Digits", min_value=0, max_value=18, step=1, width="small", help="After the decimal mark"
+            ),
+            "left_format": column.TextColumn(f"{names['left']} dates", width="small", help=FORMAT_HELP),
+            "right_format": column.TextColumn(f"{names['right']} dates", width="small", help=FORMAT_HELP),
+            "left_clean": column.MultiselectColumn(f"Clean {names['left']}", options=CLEAN_STEPS, color="auto"),
+            "right_clean": column.MultiselectColumn(f"Clean {names['right']}", options=CLEAN_STEPS, color="auto"),
+            "compare": column.CheckboxColumn("Compare", width="small", help="List its differences inside each match"),
+            "confidence": column.ProgressColumn("Confidence", min_value=0, max_value=1, format="percent"),
+            "reason": column.TextColumn("Why suggested", width="large"),
+        },
+    )
+    return edited
+
+
+def applied(plan: Plan, edited: Sequence[Row], before: Mapping[int, str]) -> dict[str, Any]:
+    """The plan's data with the edited fields; a renamed field is renamed in rules, compare and currency too.
+
+    `before` holds the saved name of each row, by its id.
+    """
+    data = plan.to_data()
+    kept = {spec.name: spec for spec in plan.fields}
+    named = {number: str(row["name"]) for row in edited if (number := row_id(row)) in before and _given(row["name"])}
+    renamed = {before[number]: name for number, name in named.items()}
+    data["fields"] = [_spec(row, kept.get(before.get(row_id(row), ""))) for row in edited]
+    data["compare"] = [str(row["name"]) for row in edited if _given(row["compare"])]
+    for rule in data["rules"]:
+        rule["on"] = [_renamed(condition, renamed) for condition in rule["on"]]
+    if data.get("currency"):
+        data["currency"] = {"field": renamed.get(data["currency"]["field"], data["currency"]["field"])}
+    return data
+
+
+def row_id(row: Row) -> int:
+    """The id of a row of the table; -1 for a row added in it."""
+    return int(row["id"]) if _given(row.get("id")) else -1
+
+
+def _renamed(condition: Any, renamed: Mapping[str, str]) -> Any:
+    if isinstance(condition, str):
+        return renamed.get(condition, condition)
+    return {**condition, "field": renamed.get(condition["field"], condition["field"])}
+
+
+def _spec(row: Row, kept: FieldSpec | None) -> dict[str, Any]:
+    spec = {name: str(row[name]) if _given(row[name]) else "" for name in ("name", "left", "right", "type")}
+    data: dict[str, Any] = dict(spec)
+    if _given(row["scale"]) and spec["type"] == "decimal":
+        data["scale"] = int(row["scale"])
+    if spec["type"] in ("date", "datetime"):
+        formats = {side: row[f"{side}_format"] for side in SIDES}
+        data["formats"] = {side: str(text).strip() for side, text in formats.items() if _given(text)}
+    data["clean"] = {side: [*_steps(row[f"{side}_clean"]), *_lookups(kept, side)] for side in SIDES}
+    return data
+
+
+def _steps(cell: Any) -> list[str]:
+    return [str(step) for step in cell] if isinstance(cell, list | tuple) else []
+
+
+def _lookups(kept: FieldSpec | None, side: SideName) -> list[dict[str, Any]]:
+    """The lookup tables of a field: the editor has no cell for them, the plan file does."""
+    steps = () if kept is None else kept.clean.left if side == "left" else kept.clean.right
+    return [step.model_dump() for step in steps if not isinstance(step, str)]
+
+
+def _given(value: Any) -> bool:
+    """An empty cell of the editor is None, NaN, an empty text or an unticked box."""
+    return not (value is None or value is False or value == "" or (isinstance(value, float) and isnan(value)))

@@ -1,0 +1,115 @@
+"""A file as it was read: what was detected, what its columns hold, and how to say otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from pages._shared.context import services
+from pages._shared.messages import explained
+from pages._shared.wording import count, size
+from services.database.models import StoredFile
+from services.permissions import Actor
+
+AUTOMATIC = "detect"
+DELIMITERS = {AUTOMATIC: "Detect", ",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Bar"}
+DECIMALS = {AUTOMATIC: "Detect", ".": "Point: 1,234.56", ",": "Comma: 1.234,56"}
+_VISIBLE = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
+
+
+def heading(stored: StoredFile) -> None:
+    """Name, size and rows of the file."""
+    profile = stored.profile_json or {}
+    rows = f" · {count(int(profile['rows']), 'row')}" if "rows" in profile else ""
+    columns = f" · {count(len(profile['columns']), 'column')}" if "columns" in profile else ""
+    st.markdown(f":material/description: **{stored.name}**  \n:small[{size(stored.size_bytes)}{rows}{columns}]")
+
+
+def body(person: Actor, stored: StoredFile, editable: bool) -> None:
+    """The profile, or the one sentence that says why the file cannot be read."""
+    if stored.refusal:
+        st.error(stored.refusal, icon=":material/error:")
+    profile = stored.profile_json
+    if profile:
+        _facts(profile.get("facts", {}))
+        for issue in profile.get("issues", []):
+            st.warning(issue["message"] if isinstance(issue, Mapping) else str(issue), icon=":material/warning:")
+        _columns(profile["columns"], stored.id)
+        _questions(profile["columns"])
+    if editable:
+        _reading(person, stored)
+
+
+def _facts(facts: Mapping[str, Any]) -> None:
+    decided = facts.get("decided_by", {})
+    with st.container(horizontal=True, gap="xsmall"):
+        for name in ("format", "encoding", "delimiter", "decimal", "header_row", "sheet", "compression"):
+            value = facts.get(name)
+            if value in (None, ""):
+                continue
+            text = f"{name.replace('_', ' ')}: {_VISIBLE.get(str(value), value)}"
+            given = decided.get(name) == "given" if isinstance(decided, Mapping) else False
+            st.badge(text, color="blue" if given else "gray", help="As you said" if given else "Detected")
+
+
+def _columns(columns: list[dict[str, Any]], key: str) -> None:
+    frame = [
+        {
+            "Column": column["name"],
+            "Type": column["type"],
+            "Empty": f"{column['nulls']:,}",
+            "Distinct": f"{column['distinct']:,}" + (" (unique)" if column.get("unique") else ""),
+            "Samples": [str(value) for value in column.get("samples", [])][:3],
+            "Least": _text(column.get("min")),
+            "Most": _text(column.get("max")),
+        }
+        for column in columns
+    ]
+    lists = st.column_config.ListColumn("Samples", width="medium")
+    st.dataframe(frame, hide_index=True, key=f"columns-{key}", column_config={"Samples": lists}, placeholder="")
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _questions(columns: list[dict[str, Any]]) -> None:
+    for column in columns:
+        formats = column.get("formats") or []
+        if len(formats) > 1:
+            st.info(
+                f"**{column['name']}** fits {' and '.join(f'`{one}`' for one in formats)}: the data cannot decide. "
+                "The next step asks.",
+                icon=":material/help:",
+            )
+
+
+def _reading(person: Actor, stored: StoredFile) -> None:
+    with st.expander("Read it differently", icon=":material/tune:"), st.form(f"options-{stored.id}", border=False):
+        given = stored.options_json
+        left, right = st.columns(2)
+        delimiters, decimals = list(DELIMITERS), list(DECIMALS)
+        delimiter, decimal = given.get("delimiter", AUTOMATIC), given.get("decimal", AUTOMATIC)
+        chosen = {
+            "delimiter": left.selectbox(
+                "Delimiter", delimiters, delimiters.index(delimiter), format_func=DELIMITERS.__getitem__
+            ),
+            "decimal": right.selectbox(
+                "Decimal mark", decimals, decimals.index(decimal), format_func=DECIMALS.__getitem__
+            ),
+            "encoding": left.text_input("Encoding", given.get("encoding", ""), placeholder="detect"),
+            "sheet": right.text_input("Sheet", given.get("sheet", ""), placeholder="the first one that is not empty"),
+        }
+        header = left.number_input("Header row", min_value=1, value=given.get("header_row"), placeholder="detect")
+        nulls = right.text_input("Texts that mean empty", ", ".join(given.get("nulls", [])), placeholder="NULL, n/a, -")
+        if st.form_submit_button("Read again"):
+            options: dict[str, Any] = {name: value for name, value in chosen.items() if value not in ("", AUTOMATIC)}
+            if header is not None:
+                options["header_row"] = int(header)
+            if nulls.strip():
+                options["nulls"] = [one.strip() for one in nulls.split(",") if one.strip()]
+            with explained(), st.spinner("Reading the file again"):
+                services().files.set_options(person, stored.id, options)
+                st.rerun()

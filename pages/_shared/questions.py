@@ -1,0 +1,88 @@
+"""What the data cannot decide, asked before anything runs: date orders, and the suggestion's own questions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from pages._shared import draft
+from pages._shared.context import services
+from pages._shared.messages import explained
+from pages._shared.wizard import labels
+from recon_engine.plan import SIDES, FieldSpec, Plan, SideName
+from services.database.models import Reconciliation
+from services.permissions import Actor
+
+READS = {
+    "%d/%m/%Y": "day first",
+    "%m/%d/%Y": "month first",
+    "%d-%m-%Y": "day first",
+    "%m-%d-%Y": "month first",
+    "%d.%m.%Y": "day first",
+    "%m.%d.%Y": "month first",
+    "%d/%m/%y": "day first",
+    "%m/%d/%y": "month first",
+}
+
+
+def show(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bool) -> None:
+    """Every open question. An answered date order is saved in the plan and no longer asked."""
+    asked = False
+    profiles = {
+        "left": _columns(person, reconciliation.left_file_id),
+        "right": _columns(person, reconciliation.right_file_id),
+    }
+    for spec in plan.fields:
+        for side in SIDES:
+            column = profiles[side].get(spec.column(side), {})
+            formats = column.get("formats") or []
+            given = spec.formats.left if side == "left" else spec.formats.right
+            if spec.type in ("date", "datetime") and given is None and len(formats) > 1:
+                _ask(person, reconciliation, plan, spec, side, column, editable)
+                asked = True
+    if not asked:
+        for question in (reconciliation.suggestion_json or {}).get("questions", []):
+            st.info(str(question), icon=":material/help:")
+
+
+def _columns(person: Actor, file_id: str | None) -> dict[str, Mapping[str, Any]]:
+    if file_id is None:
+        return {}
+    profile = services().files.get(person, file_id).profile_json or {}
+    return {str(column["name"]): column for column in profile.get("columns", [])}
+
+
+def _ask(
+    person: Actor,
+    reconciliation: Reconciliation,
+    plan: Plan,
+    spec: FieldSpec,
+    side: SideName,
+    column: Mapping[str, Any],
+    editable: bool,
+) -> None:
+    samples = ", ".join(str(value) for value in column.get("samples", [])[:3])
+    with st.container(border=True):
+        st.markdown(
+            f":orange[:material/help:] **{labels(plan)[side]}: `{spec.column(side)}` fits more than one date order.** "
+            f"Samples: {samples}"
+        )
+        chosen = st.segmented_control(
+            "Date order",
+            column["formats"],
+            key=f"ask-{spec.name}-{side}",
+            disabled=not editable,
+            format_func=lambda one: f"{one} ({READS[one]})" if one in READS else one,
+            label_visibility="collapsed",
+        )
+    if chosen:
+        data = plan.to_data()
+        for field in data["fields"]:
+            if field["name"] == spec.name:
+                field["formats"] = {**field.get("formats", {}), side: chosen}
+        with explained():
+            draft.save(person, reconciliation, data)
+            draft.forget_edits(reconciliation)
+            st.rerun()

@@ -1,0 +1,117 @@
+"""The overview of a result: the conservation statement, the main figures, the charts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from pages._shared import charts, wording
+from pages._shared.tables import table
+from pages._shared.wizard import labels
+from recon_engine.plan import SIDES, Plan
+
+PARTS = ("read", "matched", "suggested", "breaks", "rejected")
+HEADINGS = {
+    "side": "Side",
+    "what": "What",
+    "read": "Read",
+    "matched": "Matched",
+    "suggested": "Suggested",
+    "breaks": "Breaks",
+    "rejected": "Rejected",
+}
+
+
+def show(summary: Mapping[str, Any], plan: Plan) -> None:
+    """Draw the section."""
+    names = labels(plan)
+    _figures(summary, names)
+    _conservation(summary, names)
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True, height="stretch"):
+        st.markdown("**What became of the rows**")
+        st.plotly_chart(charts.outcome_bars(summary["rows"], names), config=charts.CONFIG, key="outcome")
+    with right.container(border=True, height="stretch"):
+        st.markdown("**Matches added by each rule**")
+        st.plotly_chart(charts.rule_waterfall(summary["rules"]), config=charts.CONFIG, key="rules")
+    left, right = st.columns(2, gap="medium")
+    found = {name: number for name, number in summary["breaks"].items() if number}
+    with left.container(border=True, height="stretch"):
+        st.markdown("**Breaks by category**")
+        if found:
+            st.plotly_chart(charts.categories(found), config=charts.CONFIG, key="categories")
+        else:
+            st.markdown(":green[:material/check_circle:] No breaks.")
+    with right.container(border=True, height="stretch"):
+        st.markdown("**Money in breaks**")
+        figure = charts.money_in_breaks(summary["totals"], names)
+        if figure is None:
+            st.caption("No field of the plan is an amount.")
+        else:
+            st.plotly_chart(figure, config=charts.CONFIG, key="money")
+    _rules(summary)
+    for warning in summary.get("warnings", []):
+        st.warning(_text(warning), icon=":material/warning:")
+
+
+def _figures(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    rows = summary["rows"]
+    matches = sum(int(rule["matches"]) for rule in summary["rules"])
+    with st.grid(5, gap="small"):
+        for side in SIDES:
+            st.metric(
+                f"{names[side]} matched",
+                wording.share(rows[side]["matched"], rows[side]["read"]),
+                border=True,
+                delta=f"{rows[side]['matched']:,} of {rows[side]['read']:,} rows",
+                delta_color="off",
+                delta_arrow="off",
+            )
+        st.metric("Matches", f"{matches:,}", border=True)
+        st.metric("Breaks", f"{sum(rows[side]['breaks'] for side in SIDES):,}", border=True)
+        st.metric("Rejected rows", f"{sum(rows[side]['rejected'] for side in SIDES):,}", border=True)
+
+
+def _conservation(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    with st.container(border=True):
+        if summary["conserved"]:
+            st.markdown(":green[:material/verified:] **Every row is accounted for**, in counts and in exact sums.")
+        else:
+            st.error("The result does not add up and must not be relied on.", icon=":material/gpp_bad:")
+        st.markdown(wording.conservation_sentence(summary, names))
+        with st.expander("Counts and control totals"):
+            table(_totals(summary, names), HEADINGS, "conservation")
+
+
+def _totals(summary: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = []
+    for side in SIDES:
+        counts = {part: f"{summary['rows'][side][part]:,}" for part in PARTS}
+        lines.append({"side": names[side], "what": "rows", **counts})
+        for currency, fields in summary["totals"][side].items():
+            for field, sums in fields.items():
+                amounts = {part: wording.amount(str(sums[part])) for part in PARTS}
+                lines.append({"side": names[side], "what": wording.named(field, currency), **amounts})
+    return lines
+
+
+def _rules(summary: Mapping[str, Any]) -> None:
+    with st.expander("Rules in detail"):
+        lines = [
+            {**rule, "matches": f"{rule['matches']:,}", "seconds": wording.lasted(float(rule["seconds"]))}
+            for rule in summary["rules"]
+        ]
+        headings = {
+            "name": "Rule",
+            "matches": "Matches",
+            "candidates": "Candidates",
+            "ambiguous": "Ambiguous",
+            "seconds": "Time",
+        }
+        table(lines, headings, "rules-table")
+
+
+def _text(warning: Any) -> str:
+    return str(warning["message"]) if isinstance(warning, Mapping) else str(warning)

@@ -1,0 +1,83 @@
+"""The gate: creating the first administrator, signing in, signing out.
+
+The session cookie is HttpOnly, so only an HTTP answer can set it: the screen gets a one-time ticket for a valid
+password and sends the browser to `/api/auth/enter`, which swaps the ticket for the cookie.
+"""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from pages._shared.context import services
+from pages._shared.messages import explained
+
+
+def show(return_to: str) -> None:
+    """The sign-in form, or on a new installation the form that creates the first administrator."""
+    _, middle, _ = st.columns([1, 1.2, 1])
+    with middle:
+        st.space("large")
+        st.title("Reconciliation", anchor=False)
+        if services().accounts.first_run():
+            _first_administrator(return_to)
+        else:
+            _sign_in(return_to)
+
+
+def leave() -> None:
+    """Send the browser to the address that ends the session and clears the cookie."""
+    _visit("/api/auth/leave?next=/")
+
+
+def _first_administrator(return_to: str) -> None:
+    st.caption("Nobody has an account yet. Create the administrator; more people can be added afterwards.")
+    with st.form("first-administrator"):
+        name = st.text_input("Your name", autocomplete="name")
+        email = st.text_input("Email", autocomplete="username")
+        password = st.text_input(
+            "Password", type="password", autocomplete="new-password", help="At least 10 characters"
+        )
+        again = st.text_input("Password again", type="password", autocomplete="new-password")
+        submitted = st.form_submit_button("Create administrator", type="primary", width="stretch")
+    if not submitted:
+        return
+    if password != again:
+        st.error("The two passwords differ. Type the same one twice.", icon=":material/error:")
+        return
+    with explained():
+        account = services().accounts.create_first_admin(name, email, password)
+        _enter(account.id, return_to)
+
+
+def _sign_in(return_to: str) -> None:
+    st.caption("Sign in to your workspace.")
+    with st.form("sign-in"):
+        email = st.text_input("Email", autocomplete="username")
+        password = st.text_input("Password", type="password", autocomplete="current-password")
+        submitted = st.form_submit_button("Sign in", type="primary", width="stretch")
+    if not submitted:
+        return
+    with explained():
+        account = services().accounts.verify(email, password)
+        if account is None:
+            services().sessions.refused(email, st.context.ip_address or "")
+            st.error("This email and password do not belong together. Try again.", icon=":material/error:")
+        else:
+            _enter(account.id, return_to)
+
+
+def _enter(account_id: str, return_to: str) -> None:
+    ticket = services().sessions.issue_ticket(account_id)
+    _visit("/api/auth/enter?" + urlencode({"ticket": ticket, "next": return_to}))
+
+
+def _visit(address: str) -> None:
+    """Send the browser to an address outside the screens; a link stands beside it should scripts be blocked."""
+    st.html(
+        f"<script>window.location.assign({json.dumps(address)})</script>"
+        f'<a href="{address.replace("&", "&amp;")}" target="_self">Continue</a>',
+        unsafe_allow_javascript=True,
+    )

@@ -1,0 +1,73 @@
+"""What the four wizard steps share: the reconciliation named by the address, its stepper, its way onwards."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import streamlit as st
+
+from pages._shared import layout
+from pages._shared.context import address_parameter, services
+from pages._shared.messages import empty_state
+from recon_engine.plan import Plan
+from services.database.models import Job, Reconciliation
+from services.errors import NotFound
+from services.permissions import Actor
+
+
+def opened(person: Actor, step: layout.Step, what: str) -> Reconciliation:
+    """The reconciliation that `?r=` names, with title and stepper drawn; ends with advice when there is none."""
+    identity = address_parameter("r")
+    if identity is None:
+        layout.page_title(step.capitalize(), what)
+        nothing_open()
+    try:
+        reconciliation = services().plans.get(person, identity)
+    except NotFound:
+        layout.page_title(step.capitalize(), what)
+        nothing_open()
+    layout.page_title(reconciliation.name, what)
+    layout.stepper(step, reachable(reconciliation, current_job(person, reconciliation)))
+    return reconciliation
+
+
+def nothing_open() -> NoReturn:
+    """Say that no reconciliation is open, and where to find one."""
+    empty_state("No reconciliation is open here", "Open one from the list, or start a new one, on the Home screen.")
+    st.page_link("home.py", label="Go to Home", icon=":material/home:")
+    st.stop()
+
+
+def current_job(person: Actor, reconciliation: Reconciliation) -> Job | None:
+    """The reconciliation's latest run, or None before the first."""
+    if reconciliation.current_job_id is None:
+        return None
+    return services().jobs.get(person, reconciliation.current_job_id)
+
+
+def reachable(reconciliation: Reconciliation, job: Job | None) -> dict[layout.Step, dict[str, str]]:
+    """The steps that can be opened now, each with its address parameters."""
+    here = {"r": reconciliation.id}
+    steps: dict[layout.Step, dict[str, str]] = {"upload": here}
+    if reconciliation.left_file_id and reconciliation.right_file_id:
+        steps["map"] = here
+        if reconciliation.plan_json:
+            steps["run"] = here
+    if job is not None and job.status == "succeeded":
+        steps["results"] = {"job": job.id}
+    return steps
+
+
+def go(step: layout.Step, reconciliation: Reconciliation) -> NoReturn:
+    """Open another step of the same reconciliation."""
+    st.switch_page(f"{step}.py", query_params={"r": reconciliation.id})
+
+
+def saved_plan(reconciliation: Reconciliation) -> Plan | None:
+    """The draft's plan, or None before the mapping step."""
+    return Plan.build(reconciliation.plan_json) if reconciliation.plan_json else None
+
+
+def labels(plan: Plan) -> dict[str, str]:
+    """What the user calls the two sides."""
+    return {"left": plan.left.label, "right": plan.right.label}

@@ -1,0 +1,67 @@
+"""Plans: the saved templates, each usable for a new pair of files."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages._shared import layout, wording
+from pages._shared.context import actor, may, services
+from pages._shared.messages import empty_state, explained, notice
+from recon_engine.plan import Plan
+from services.database.models import PlanTemplate
+from services.permissions import Action, Actor
+
+
+def card(person: Actor, template: PlanTemplate, editable: bool) -> None:
+    """One template: what it does, and what can be done with it."""
+    plan = Plan.parse(template.yaml)
+    with st.container(border=True):
+        text, buttons = st.columns([4, 2], vertical_alignment="center")
+        text.markdown(f"**{template.name}**")
+        text.caption(
+            f"{plan.left.label} against {plan.right.label} · {wording.count(len(plan.fields), 'field')} · "
+            f"{wording.count(len(plan.rules), 'rule')} · {wording.ago(template.updated_at, services().clock.now())}"
+        )
+        with buttons.container(horizontal=True, horizontal_alignment="right"):
+            if editable and st.button("Use", key=f"use-{template.id}", type="primary", icon=":material/play_arrow:"):
+                with explained():
+                    started = services().plans.start(person, template.name)
+                    services().plans.apply_template(person, template.id, started.id)
+                    st.switch_page("upload.py", query_params={"r": started.id})
+            st.download_button(
+                "Download",
+                template.yaml,
+                f"{template.name}.yaml",
+                "application/yaml",
+                key=f"download-{template.id}",
+                on_click="ignore",
+                icon=":material/download:",
+            )
+            if editable and st.button(
+                "", key=f"archive-{template.id}", help="Remove from the list", icon=":material/delete:"
+            ):
+                with explained():
+                    services().plans.archive_template(person, template.id)
+                    notice(f"'{template.name}' is removed from the list.")
+                    st.rerun()
+        with st.expander("Rules"):
+            for place, rule in enumerate(plan.rules, start=1):
+                st.markdown(f"{place}. **{rule.name}**: {wording.rule_sentence(rule)}")
+
+
+def main() -> None:
+    """Draw the page."""
+    person = actor()
+    layout.page_title("Plans", "A saved plan reconciles next month's files the same way.")
+    templates = services().plans.templates(person)
+    if not templates:
+        empty_state(
+            "No saved plan yet",
+            "Prepare a reconciliation and choose 'Save as template' on its Map step.",
+            ":material/bookmark:",
+        )
+    for template in templates:
+        card(person, template, may(person, Action.PLAN_EDIT))
+
+
+main()

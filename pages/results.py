@@ -1,0 +1,73 @@
+"""Step 4, Results: what became of every row, and the files to prove it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages._shared import layout, result_break, result_overview, result_rows, wizard
+from pages._shared.context import actor, address_parameter, may, services
+from pages._shared.messages import explained
+from recon_engine.plan import Plan
+from services.database.models import Job
+from services.errors import NotFound
+from services.permissions import Action, Actor
+
+SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Rejected"]
+
+
+def opened(person: Actor) -> Job:
+    """The finished run that `?job=` names; ends this run with advice when there is none."""
+    identity = address_parameter("job")
+    try:
+        job = services().jobs.get(person, identity) if identity else None
+    except NotFound:
+        job = None
+    if job is None:
+        layout.page_title("Results")
+        wizard.nothing_open()
+    name = Plan.build(job.plan_json).name
+    steps: dict[layout.Step, dict[str, str]] = {"results": {"job": job.id}}
+    if job.reconciliation_id:
+        reconciliation = services().plans.get(person, job.reconciliation_id)
+        name, steps = reconciliation.name, wizard.reachable(reconciliation, job)
+    layout.page_title(name)
+    layout.stepper("results", steps)
+    if job.status != "succeeded":
+        layout.status_badge(job.status)
+        st.markdown(job.error or "This run has no results.")
+        st.stop()
+    return job
+
+
+def download(person: Actor, job: Job) -> None:
+    """The evidence as one archive, streamed by the API: however large, no screen holds it."""
+    if may(person, Action.RESULT_DOWNLOAD):
+        layout.download_link("Download evidence (.zip)", f"/api/reconciliation/jobs/{job.id}/download")
+
+
+def main() -> None:
+    """Draw the page."""
+    person = actor()
+    job = opened(person)
+    plan = Plan.build(job.plan_json)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        section = st.segmented_control(
+            "Section",
+            SECTIONS,
+            default="Overview",
+            required=True,
+            key="section",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        download(person, job)
+    with explained():
+        if section == "Overview":
+            result_overview.show(job.summary_json or {}, plan)
+        elif section == "Breaks":
+            result_break.show(person, job, plan)
+        else:
+            result_rows.show(person, job, plan, str(section).lower())
+
+
+main()

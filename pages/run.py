@@ -1,0 +1,99 @@
+"""Step 3, Run: launch, watch rule by rule, cancel, retry."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages._shared import layout, progress, wizard, wording
+from pages._shared.context import actor, may, services
+from pages._shared.messages import explained, notice
+from recon_engine.plan import Plan
+from services.database.models import Job, Reconciliation
+from services.permissions import Action, Actor
+
+ACTIVE = ("queued", "running", "cancelling")
+
+
+def about_to_run(plan: Plan) -> None:
+    """What the run will do, in words, before it is launched."""
+    with st.container(border=True):
+        st.markdown(
+            f"**{plan.left.label}** against **{plan.right.label}**: {wording.count(len(plan.fields), 'field')}, "
+            f"{wording.count(len(plan.rules), 'rule')}"
+        )
+        for place, rule in enumerate(plan.rules, start=1):
+            st.markdown(f"{place}. **{rule.name}**: {wording.rule_sentence(rule)}")
+        if plan.compare:
+            st.caption("Compared inside each match: " + ", ".join(plan.compare))
+
+
+def launch(person: Actor, reconciliation: Reconciliation, plan: Plan, label: str) -> None:
+    """The button that queues a run."""
+    left, right = reconciliation.left_file_id, reconciliation.right_file_id
+    if left and right and st.button(label, type="primary", icon=":material/play_arrow:"):
+        with explained():
+            services().jobs.launch(person, reconciliation.id, plan, left, right)
+            st.rerun()
+
+
+@st.fragment(run_every=1)
+def watch(job_id: str, plan: Plan) -> None:
+    """The running job, asked for once a second. Ends by showing the whole page again."""
+    person = actor()
+    job = services().jobs.get(person, job_id)
+    if job.status not in ACTIVE:
+        st.rerun()
+    progress.show(job, plan, services().clock.now())
+    if may(person, Action.JOB_CANCEL) and st.button(
+        "Cancel run", icon=":material/cancel:", disabled=job.status == "cancelling"
+    ):
+        with explained():
+            services().jobs.cancel(person, job_id)
+            st.rerun(scope="fragment")
+
+
+def ended(person: Actor, reconciliation: Reconciliation, job: Job, plan: Plan) -> None:
+    """How the last run ended, and what can be done next."""
+    with st.container(border=True):
+        layout.status_badge(job.status)
+        if job.status == "failed":
+            st.error(job.error or "The run ended without saying why.", icon=":material/error:")
+        elif job.status == "cancelled":
+            st.markdown("The run was cancelled. Nothing of it is kept.")
+        else:
+            seconds = float((job.summary_json or {}).get("seconds", 0))
+            st.markdown(f"The run finished in {wording.lasted(seconds)}.")
+    with st.container(horizontal=True):
+        if job.status == "succeeded" and st.button("Open results", type="primary", icon=":material/fact_check:"):
+            st.switch_page("results.py", query_params={"job": job.id})
+        if may(person, Action.JOB_LAUNCH):
+            launch(person, reconciliation, plan, "Run again" if job.status == "succeeded" else "Retry")
+        if st.button("Back to mapping", icon=":material/arrow_back:"):
+            wizard.go("map", reconciliation)
+
+
+def main() -> None:
+    """Draw the page."""
+    person = actor()
+    reconciliation = wizard.opened(person, "run", "The run goes on when you close this page.")
+    if reconciliation.plan_json is None:
+        wizard.go("map", reconciliation)
+    plan = Plan.build(reconciliation.plan_json)
+    job = wizard.current_job(person, reconciliation)
+    if job is not None and job.status in ACTIVE:
+        st.session_state["watched"] = job.id
+        watch(job.id, plan)
+        return
+    if job is not None and job.status == "succeeded" and st.session_state.pop("watched", None) == job.id:
+        notice("The run is finished.")
+        st.switch_page("results.py", query_params={"job": job.id})
+    if job is None:
+        about_to_run(plan)
+        if may(person, Action.JOB_LAUNCH):
+            launch(person, reconciliation, plan, "Run reconciliation")
+        return
+    ended(person, reconciliation, job, plan)
+    about_to_run(plan)
+
+
+main()
