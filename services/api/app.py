@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
 
-from services.api import accounts, auth, files, health, jobs
+from services.api import accounts, auth, files, health, jobs, results
 from services.api.body import BodyLimit
 from services.api.identity import same_origin
 from services.api.problems import Problem, install_problems
@@ -17,6 +17,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     accounts.router,
     files.router,
     jobs.router,
+    results.router,
     health.router,
 )
 

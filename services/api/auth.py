@@ -85,7 +85,8 @@ def enter(
     return response
 
 
-@router.api_route("/leave", methods=["GET", "POST"], status_code=303, response_class=RedirectResponse)
+@router.get("/leave", status_code=303, response_class=RedirectResponse, operation_id="leave_by_link")
+@router.post("/leave", status_code=303, response_class=RedirectResponse, operation_id="leave")
 def leave(
     request: Request,
     services: Services,

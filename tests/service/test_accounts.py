@@ -1,0 +1,147 @@
+"""Accounts: the first administrator, passwords, roles, deactivation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from services.container import Container
+from services.errors import Conflict, Invalid, NotAllowed, NotFound, NotSignedIn
+from services.permissions import Actor, Role
+
+PASSWORD = "correct horse battery"  # pragma: allowlist secret
+
+
+def test_first_run_ends_with_the_first_account(container: Container) -> None:
+    """A new installation has no account; after the first administrator nobody else can claim it."""
+    assert container.accounts.first_run()
+    account = container.accounts.create_first_admin("Ada", " Ada@Example.org ", PASSWORD)
+    assert (account.email, account.role) == ("ada@example.org", Role.ADMIN)
+    assert not container.accounts.first_run()
+    with pytest.raises(Conflict, match="ask an administrator"):
+        container.accounts.create_first_admin("Eve", "eve@example.org", PASSWORD)
+
+
+def test_only_one_of_many_becomes_first_admin(container: Container) -> None:
+    """Of six visitors who register at the same moment, exactly one becomes the administrator."""
+
+    def register(number: int) -> bool:
+        try:
+            container.accounts.create_first_admin("Visitor", f"v{number}@example.org", PASSWORD)
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(register, range(6))) == [False] * 5 + [True]
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        ("short", "at least 10"),
+        ("Password123!", "first that anyone"),
+        ("qwertyuiop", "first that anyone"),
+        ("1234567890", "first that anyone"),
+        ("aaaaaaaaaaaa", "first that anyone"),
+        ("ada.lovelace", "e-mail"),
+        ("x" * 20 + "abcdefgh" * 10, "longer than 72"),
+    ],
+)
+def test_weak_passwords_are_refused(container: Container, password: str, reason: str) -> None:
+    """Short, common, repeated, personal and over-long passwords are refused with the reason."""
+    with pytest.raises(Invalid, match=reason):
+        container.accounts.create_first_admin("Ada", "ada.lovelace@example.org", password)
+    assert container.accounts.first_run()
+
+
+@pytest.mark.parametrize("email", ["", "ada", "ada@", "@example.org", "a b@example.org", "ada@exa<mple.org"])
+def test_incomplete_addresses_are_refused(container: Container, email: str) -> None:
+    """An e-mail address that cannot be one is refused."""
+    with pytest.raises(Invalid, match="e-mail"):
+        container.accounts.create_first_admin("Ada", email, PASSWORD)
+
+
+@pytest.mark.parametrize("password", ["wrong password", "", "x" * 100, "with\0nul", PASSWORD + " "])
+def test_wrong_password_is_no_account(container: Container, admin: Actor, password: str) -> None:
+    """Neither a wrong password nor an unknown address gives an account, whatever the text."""
+    assert container.accounts.verify(admin.email, password) is None
+    assert container.accounts.verify("nobody@example.org", password) is None
+    assert container.accounts.verify(admin.email.upper(), PASSWORD) is not None
+
+
+def test_unknown_address_costs_a_hash_too(container: Container, admin: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The password is hashed whether or not the account exists, so time tells nothing."""
+    checked: list[str] = []
+    monkeypatch.setattr("services.accounts.matches", lambda _password, held: bool(checked.append(held)))
+    container.accounts.verify(admin.email, PASSWORD)
+    container.accounts.verify("nobody@example.org", PASSWORD)
+    assert len(checked) == 2
+    assert all(held.startswith("$2b$04$") for held in checked)
+
+
+def test_addresses_are_unique(container: Container, admin: Actor) -> None:
+    """A second account for an address is refused, in any letter case."""
+    with pytest.raises(Conflict, match="already"):
+        container.accounts.create(admin, "Ada two", "ADA@example.org", PASSWORD, Role.ANALYST)
+
+
+def test_role_change_ends_sessions(container: Container, admin: Actor) -> None:
+    """Whoever gets another role has to sign in again, and then has it."""
+    account = container.accounts.create(admin, "Ben", "ben@example.org", PASSWORD, Role.ANALYST)
+    token, _ = container.sessions.sign_in("ben@example.org", PASSWORD, "", "")
+    container.accounts.set_role(admin, account.id, Role.AUDITOR)
+    with pytest.raises(NotSignedIn, match="ended"):
+        container.sessions.resolve(token)
+    token, _ = container.sessions.sign_in("ben@example.org", PASSWORD, "", "")
+    assert container.sessions.resolve(token).role is Role.AUDITOR
+
+
+def test_deactivated_account_is_out_at_once(container: Container, admin: Actor) -> None:
+    """Deactivation ends sessions and open tickets and refuses the password; reactivation brings it back."""
+    account = container.accounts.create(admin, "Ben", "ben@example.org", PASSWORD, Role.ANALYST)
+    token, _ = container.sessions.sign_in("ben@example.org", PASSWORD, "", "")
+    ticket = container.sessions.issue_ticket(account.id)
+    container.accounts.set_active(admin, account.id, False)
+    for attempt in (
+        lambda: container.sessions.resolve(token),
+        lambda: container.sessions.redeem_ticket(ticket, "", ""),
+        lambda: container.sessions.sign_in("ben@example.org", PASSWORD, "", ""),
+    ):
+        with pytest.raises(NotSignedIn):
+            attempt()
+    assert "ben@example.org" not in container.accounts.credentials()["usernames"]
+    container.accounts.set_active(admin, account.id, True)
+    assert container.sessions.sign_in("ben@example.org", PASSWORD, "", "")
+
+
+def test_last_admin_stays(container: Container, admin: Actor) -> None:
+    """The last active administrator can be neither demoted nor deactivated."""
+    with pytest.raises(Conflict, match="last active administrator"):
+        container.accounts.set_role(admin, admin.account_id, Role.ANALYST)
+    with pytest.raises(Conflict, match="last active administrator"):
+        container.accounts.set_active(admin, admin.account_id, False)
+
+
+def test_password_change_ends_sessions(container: Container, admin: Actor) -> None:
+    """One's own password changes only with the present one, and every session ends."""
+    token, _ = container.sessions.sign_in(admin.email, PASSWORD, "", "")
+    with pytest.raises(Invalid, match="current password"):
+        container.accounts.change_password(admin, "not it at all", "a much better one")
+    container.accounts.change_password(admin, PASSWORD, "a much better one")
+    with pytest.raises(NotSignedIn):
+        container.sessions.resolve(token)
+    assert container.accounts.verify(admin.email, PASSWORD) is None
+    assert container.accounts.verify(admin.email, "a much better one") is not None
+
+
+def test_only_admins_manage(container: Container, admin: Actor, actor_of: Callable[[Role], Actor]) -> None:
+    """Analysts, reviewers and auditors can change no account; unknown accounts are not found."""
+    for role in (Role.ANALYST, Role.REVIEWER, Role.AUDITOR):
+        other = actor_of(role)
+        with pytest.raises(NotAllowed, match=role):
+            container.accounts.set_role(other, admin.account_id, Role.ANALYST)
+    with pytest.raises(NotFound):
+        container.accounts.set_role(admin, "0" * 32, Role.ANALYST)
