@@ -11,9 +11,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Measurement:
-    """One run: wall seconds, peak resident memory in bytes of the largest process, exit status, last line printed."""
+    """One run: wall and processor seconds, peak memory in bytes of the largest process, exit status, last line printed."""
 
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
     status: int
     last_line: str
@@ -29,4 +30,6 @@ def measure(command: list[str], cwd: Path) -> Measurement:
         seconds = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return Measurement(seconds, usage.ru_maxrss * 1024, process.returncode, lines[-1] if lines else "")
+    return Measurement(
+        seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, process.returncode, lines[-1] if lines else ""
+    )
