@@ -132,12 +132,12 @@ def main() -> None:
         "results": rows,
     }
     (BENCH / f"cascade-{options.rows}.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
-    print(f"{'contestant':<12}{'median s':>10}{'x floor':>9}{'cpu s':>9}{'peak MB':>9}  what")
+    heads = ("median s", "x floor", "cpu s", "peak MB")
+    print(f"{'contestant':<12}" + "".join(f"{head:>10}" for head in heads) + "  what")
     for contestant, row in zip(chosen, rows, strict=True):
-        ratio = row["times_the_floor"] or "-"
-        print(
-            f"{row['name']:<12}{row['median_seconds']:>10}{ratio:>9}{row['median_cpu_seconds']:>9}{row['peak_mb']:>9}  {contestant.what}"
-        )
+        keys = ("median_seconds", "times_the_floor", "median_cpu_seconds", "peak_mb")
+        cells = "".join(f"{'-' if row[key] is None else row[key]:>10}" for key in keys)
+        print(f"{contestant.name:<12}{cells}  {contestant.what}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Measurement:
-    """One run: wall and processor seconds, peak memory in bytes of the largest process, exit status, last line printed."""
+    """One run: wall and processor seconds, peak bytes of the largest process, exit status, last line printed."""
 
     seconds: float
     cpu_seconds: float
