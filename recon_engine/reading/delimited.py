@@ -14,7 +14,7 @@ from recon_engine.errors import InputError, Issue
 from recon_engine.plan import ReaderOptions
 from recon_engine.reading.encodings import encoding_of, transcoded
 from recon_engine.reading.records import examined
-from recon_engine.reading.sniffing import Dialect, sniff
+from recon_engine.reading.sniffing import Dialect, looks_like_data, sniff
 from recon_engine.reading.structure import Bytes, Structure, structure_of
 from recon_engine.reading.table import ROW, Facts, Scratch, TextTable, empty_as_null, header_names
 
@@ -100,7 +100,7 @@ class _Opening:
         if found.has_nul:
             raise nul_error(self.name, self.data, self.header_start)
         result = examined(self, found)
-        frame = result.frame.with_columns(empty_as_null(self.columns, self.options.nulls))
+        frame = _cleaned(result.frame, self.columns, self.dialect, self.options.nulls)
         return TextTable(
             path=self.path,
             name=self.name,
@@ -117,7 +117,7 @@ class _Opening:
         found = future.result()
         if found.has_nul:
             raise nul_error(self.name, self.data, self.header_start)
-        if found.stray is not None:
+        if found.stray is not None or self.dialect.quoting.escape is not None:
             return True
         width = len(self.columns)
         return bool((found.separators[1:] != width - 1).any() or found.blank(self.data).any())
@@ -143,6 +143,12 @@ def scan(
         row_index_offset=1,
         glob=False,
     )
+    return _cleaned(frame, columns, dialect, nulls)
+
+
+def _cleaned(frame: pl.LazyFrame, columns: tuple[str, ...], dialect: Dialect, nulls: tuple[str, ...]) -> pl.LazyFrame:
+    if dialect.quoting.padded:
+        frame = frame.with_columns(pl.col(columns[1:]).str.strip_prefix(" "))
     return frame.with_columns(empty_as_null(columns, nulls))
 
 
@@ -207,6 +213,11 @@ def _header_issues(name: str, dialect: Dialect, found: tuple[Issue, ...]) -> tup
                 name, None, None, "lines_above_header", f"{dialect.header_line - 1} lines above the header were skipped"
             )
         )
+    if looks_like_data(dialect.header_cells):
+        message = (
+            "the header looks like data; if the file has no header, its first row was taken for one: add a header row"
+        )
+        issues.append(Issue(name, None, None, "header_looks_like_data", message))
     unnamed = [str(i) for i, cell in enumerate(dialect.header_cells, start=1) if not cell.strip()]
     if unnamed:
         issues.append(Issue(name, None, None, "unnamed_columns", f"columns without a name: {', '.join(unnamed[:20])}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from pathlib import Path
 
 import charset_normalizer
@@ -20,8 +21,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# Western single-byte tables differ in a few signs only; where a guess lands on one of them, Windows' own is meant.
-_WESTERN = {"cp1252", "latin_1", "iso8859_1", "iso8859_15", "cp1254", "iso8859_9"}
+# Polish, Czech, Hungarian: told from Western only by the words that the letters make.
+_CENTRAL = {"cp1250", "iso8859_2"}
 # Below this share of broken lines a file is UTF-8 with damage, above it is something else.
 _DAMAGED_SHARE = 0.1
 
@@ -65,7 +66,7 @@ def transcoded(path: Path, name: str, encoding: str, mark: int, scratch: Scratch
             out.write(decoder.decode(b"", final=True).encode("utf-8"))
     except UnicodeError as error:
         raise InputError(
-            f"{name}: the text at or after line {lines} is not {encoding} ({error.__class__.__name__}); set encoding: to the right one"
+            f"{name}: the text at or after line {lines} is not {encoding}; set encoding: to the right one"
         ) from error
     return target
 
@@ -110,18 +111,18 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def _guess(sample: bytes, name: str) -> str:
+    """A single-byte Western table when accented letters stand alone in words, as they do in no other script."""
+    runs = re.findall(rb"[\x80-\xff]+", sample)
+    short = sum(1 for run in runs if len(run) <= 2)
     best = charset_normalizer.from_bytes(sample).best()
-    if best is None:
-        raise UndecidedError(
-            f"{name}: the text is not UTF-8 and its encoding cannot be told; set encoding:, for example cp1252 or shift_jis"
-        )
-    if best.encoding in _WESTERN:
+    central = best is not None and best.encoding in _CENTRAL and best.coherence > 0.2
+    if short >= len(runs) * 0.9 and not central:
         # cp1252 has a few holes; latin-1 has none.
         return "cp1252" if _decodes(sample, "cp1252") else "latin-1"
-    others = {m.encoding for m in charset_normalizer.from_bytes(sample) if str(m) != str(best)}
-    western = others & _WESTERN
-    if western and best.language in ("Unknown", "English") and _decodes(sample, "cp1252"):
-        return "cp1252"
+    if best is None:
+        raise UndecidedError(
+            f"{name}: the text is not UTF-8 and its encoding cannot be told; set encoding:, such as cp1252 or shift_jis"
+        )
     return best.encoding
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,9 +13,10 @@ import polars as pl
 from recon_engine.errors import Issue, LimitError
 from recon_engine.plan import ReaderOptions
 from recon_engine.reading.limits import MAX_FIELD_BYTES
-from recon_engine.reading.sniffing import Dialect
+from recon_engine.reading.sniffing import Dialect, physical_lines
 from recon_engine.reading.structure import Bytes, Offsets, Structure
 from recon_engine.reading.table import REJECTED_SCHEMA, ROW, Scratch
+from recon_engine.reading.tolerant import tolerant
 
 _RAW_SHOWN = 500
 _UNDECODABLE = "the text is not valid UTF-8; set encoding: if the whole file is in another encoding"
@@ -47,7 +47,8 @@ class Examined:
 
 def examined(file: Opened, found: Structure) -> Examined:
     """Separate good from bad records. Raises LimitError for a field over the limit."""
-    result = _by_structure(file, found) if found.stray is None else _by_reading(file)
+    regular = found.stray is None and file.dialect.quoting.escape is None
+    result = _by_structure(file, found) if regular else _by_reading(file)
     if result.frame.head(1).collect().is_empty() and result.rejected.is_empty():
         issue = Issue(file.name, None, None, "no_rows", "the file has a header and no rows")
         return Examined(result.frame, result.rejected, result.lines, (*result.issues, issue))
@@ -119,13 +120,8 @@ def _renumbered(frame: pl.LazyFrame, bad: Offsets) -> pl.LazyFrame:
 def _by_reading(file: Opened) -> Examined:
     """For stray quotes: Python's reader, one record at a time, falling back to single lines where a quote runs away."""
     undecodable: list[int] = []
-    text = file.data[file.header_start :].tobytes()
-    lines = [
-        _decoded(line, index, undecodable)
-        for index, line in enumerate(
-            text.splitlines(keepends=True) if b"\r" not in text.replace(b"\r\n", b"") else text.split(b"\n")
-        )
-    ]
+    raw_lines = file.data[file.header_start :].tobytes().split(b"\n")
+    lines = [_decoded(line + b"\n", index, undecodable) for index, line in enumerate(raw_lines)]
     width = len(file.columns)
     broken = set(undecodable)
     columns: list[list[str]] = []
@@ -133,7 +129,7 @@ def _by_reading(file: Opened) -> Examined:
     places: list[int] = []
     rejects: list[tuple[int, int, str, str]] = []
     number = 0
-    for position, (index, count, record) in enumerate(_tolerant(lines, file.dialect, width)):
+    for position, (index, count, record) in enumerate(tolerant(lines, file.dialect.quoting, width)):
         if position == 0 or not any(cell.strip() for cell in record):
             continue
         number += 1
@@ -160,36 +156,6 @@ def _by_reading(file: Opened) -> Examined:
         "quotes stand where they neither open nor close a field; those were read as text",
     )
     return Examined(frame.lazy(), rejected, np.array(places, dtype=np.int64), (issue,))
-
-
-def _tolerant(lines: list[str], dialect: Dialect, width: int) -> Iterator[tuple[int, int, list[str]]]:
-    """(first line index, number of lines, cells) of each record. A quote that swallows other rows is read as text."""
-    csv.field_size_limit(MAX_FIELD_BYTES * 64)
-    index = 0
-    while index < len(lines):
-        reader = csv.reader(lines[index:], delimiter=dialect.delimiter, quotechar=dialect.quote or '"')
-        used = 0
-        restarted = False
-        for record in reader:
-            count = reader.line_num - used
-            if count > 1 and len(record) != width:
-                yield index, 1, _literal(lines[index], dialect, width)
-                index += 1
-                restarted = True
-                break
-            if count == 1 and len(record) != width:
-                record = _literal(lines[index], dialect, width, otherwise=record)
-            yield index, count, record
-            used = reader.line_num
-            index += count
-        if not restarted:
-            return
-
-
-def _literal(line: str, dialect: Dialect, width: int, otherwise: list[str] | None = None) -> list[str]:
-    """The line split at every delimiter, quotes being text; `otherwise` when that does not give `width` cells."""
-    cells = line.rstrip("\r\n").split(dialect.delimiter)
-    return cells if len(cells) == width or otherwise is None else otherwise
 
 
 def _decoded(line: bytes, index: int, undecodable: list[int]) -> str:

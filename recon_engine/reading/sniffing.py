@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from recon_engine.errors import InputError, UndecidedError
 from recon_engine.plan import ReaderOptions
 from recon_engine.reading.table import Facts
+from recon_engine.reading.tolerant import Quoting, tolerant
 
 DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_RECORDS = 300
@@ -32,22 +33,26 @@ Records = list[list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How to split the file. `header_line` is the physical line of the header, 1-based; `columns` its cells."""
+    """How to split the file. `header_line` is the physical line of the header, 1-based; `header_cells` what it holds."""
 
-    delimiter: str
-    quote: str | None
+    quoting: Quoting
     header_line: int
     header_cells: tuple[str, ...]
+
+    @property
+    def delimiter(self) -> str:
+        """The character between cells."""
+        return self.quoting.delimiter
+
+    @property
+    def quote(self) -> str | None:
+        """The character around cells that hold a delimiter or a line break."""
+        return self.quoting.quote
 
 
 def sniff(text: str, name: str, options: ReaderOptions, facts: Facts) -> Dialect:
     """Decide the dialect from the file's first lines, and note in `facts` what was given and what detected."""
-    lines = (
-        text.splitlines(keepends=True)
-        if "\r" not in text.replace("\r\n", "")
-        else re.split(r"(?<=\n)|(?<=\r)(?!\n)", text)
-    )
-    lines = [line for line in lines if line]
+    lines = physical_lines(text)
     if options.quote is not None:
         quote = options.quote or None
         facts.given("quote", options.quote)
@@ -57,14 +62,16 @@ def sniff(text: str, name: str, options: ReaderOptions, facts: Facts) -> Dialect
     if options.delimiter is not None:
         delimiter = options.delimiter
         if not delimiter.isascii():
-            raise InputError(
-                f"{name}: the delimiter '{delimiter}' is not a plain ASCII character; convert the file first"
-            )
+            raise InputError(f"{name}: the delimiter '{delimiter}' is not an ASCII character; convert the file first")
         facts.given("delimiter", delimiter)
     else:
         delimiter = _delimiter(lines, quote, name)
         facts.detected("delimiter", delimiter)
-    records, places = split(lines, delimiter, quote)
+    escape = "\\" if quote and _escapes(text, quote, delimiter) else None
+    if escape:
+        facts.detected("escape", escape)
+    quoting = Quoting(delimiter, quote, escape, padded=_padded(lines, delimiter, quote))
+    records, places = _sample(lines, quoting)
     if not records:
         raise InputError(f"{name}: has no line with text; give a file with a header and rows")
     if options.header_row is not None:
@@ -75,14 +82,55 @@ def sniff(text: str, name: str, options: ReaderOptions, facts: Facts) -> Dialect
     else:
         index = header_index(records)
         facts.detected("header_row", places[index])
-    cells = _fitted(records, index)
-    return Dialect(delimiter, quote, places[index], tuple(cells))
+    return Dialect(quoting, places[index], tuple(_fitted(records, index)))
+
+
+def physical_lines(text: str) -> list[str]:
+    """The lines with their ends; a form feed or another exotic break does not end a line."""
+    return [line for line in re.split(r"(?<=\n)", text) if line]
+
+
+def _sample(lines: Sequence[str], quoting: Quoting) -> tuple[Records, list[int]]:
+    """The first records with text and the physical line of each, stray quotes resolved by the usual width."""
+    rough, _ = split(lines, quoting.delimiter, quoting.quote)
+    if not rough:
+        return [], []
+    usual = _usual_width(Counter(len(r) for r in rough))
+    records: Records = []
+    places: list[int] = []
+    for index, _count, record in tolerant(lines, quoting, usual):
+        if any(cell.strip() for cell in record):
+            records.append(record)
+            places.append(index + 1)
+        if len(records) >= _SAMPLE_RECORDS:
+            break
+    return records, places
+
+
+def _escapes(text: str, quote: str, delimiter: str) -> bool:
+    """True when quotes inside cells are written with a backslash before them, not doubled."""
+    edge = re.escape(delimiter) + r"\r\n"
+    backslashed = re.search(rf"[^{edge}\\]\\{quote}[^{edge}]", text)
+    doubled = re.search(rf"[^{edge}{quote}\\]{quote}{quote}[^{edge}{quote}]", text)
+    return backslashed is not None and doubled is None
+
+
+def _padded(lines: Sequence[str], delimiter: str, quote: str | None) -> bool:
+    """True when every delimiter outside quotes is followed by a space."""
+    quoted = re.compile(f"{quote}[^{quote}]*{quote}") if quote else None
+    outside = "".join(quoted.sub("", line) if quoted else line for line in lines[:20]).replace("\r", "")
+    ends = outside.count(f"{delimiter}\n")
+    return delimiter not in " \t" and 0 < outside.count(delimiter) == outside.count(f"{delimiter} ") + ends
 
 
 def split(lines: Sequence[str], delimiter: str, quote: str | None) -> tuple[Records, list[int]]:
     """The first records with text, and the physical line on which each begins."""
     reader = csv.reader(
-        lines, delimiter=delimiter, quotechar=quote or '"', quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+        lines,
+        delimiter=delimiter,
+        quotechar=quote or '"',
+        quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+        skipinitialspace=_padded(lines, delimiter, quote),
     )
     records: Records = []
     places: list[int] = []
@@ -108,12 +156,21 @@ def header_index(records: Records) -> int:
     head = records[:_HEADER_SEARCH]
     first = next((i for i, r in enumerate(head) if len(r) == usual), 0)
     # A header without the trailing separator of its rows, or with one too many.
-    if first > 0 and abs(len(records[first - 1]) - usual) == 1 and _like_names(records[first - 1], usual):
+    filled = sorted(sum(1 for c in r if c.strip()) for r in records if len(r) == usual)
+    enough = max(1.0, filled[len(filled) // 2] * 0.6)
+    near = first > 0 and abs(len(records[first - 1]) - usual) == 1
+    if near and _like_names(records[first - 1], enough) and not _like_names(records[first], enough):
         return first - 1
     for index in range(first, min(first + 15, len(head))):
-        if len(head[index]) == usual and _like_names(head[index], usual):
+        if len(head[index]) == usual and _like_names(head[index], enough):
             return index
     return first
+
+
+def looks_like_data(cells: Sequence[str]) -> bool:
+    """True when most cells of a header are numbers or dates: the file has none, its first row was taken for it."""
+    filled = [c for c in cells if c.strip()]
+    return len(filled) > 1 and sum(1 for c in filled if _NUMBERLIKE.match(c)) > len(filled) / 2
 
 
 def _usual_width(widths: Counter[int]) -> int:
@@ -121,13 +178,9 @@ def _usual_width(widths: Counter[int]) -> int:
     return max(w for w, n in widths.items() if n == most)
 
 
-def _like_names(record: list[str], usual: int) -> bool:
+def _like_names(record: list[str], enough: float) -> bool:
     filled = [c.strip() for c in record if c.strip()]
-    return (
-        len(filled) >= max(1, usual * 0.6)
-        and len(set(filled)) == len(filled)
-        and not any(_NUMBERLIKE.match(c) for c in filled)
-    )
+    return len(filled) >= enough and len(set(filled)) == len(filled) and not any(_NUMBERLIKE.match(c) for c in filled)
 
 
 def _fitted(records: Records, index: int) -> list[str]:

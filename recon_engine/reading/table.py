@@ -126,6 +126,8 @@ def header_names(name: str, cells: list[str]) -> tuple[str, ...]:
     for position, column in enumerate(names, start=1):
         places.setdefault(column, []).append(position)
     repeated = [f"'{c}' (columns {', '.join(map(str, p))})" for c, p in places.items() if len(p) > 1]
+    if repeated and sum(1 for c in cells if c.strip()[:1].isdigit()) > len(cells) / 2:
+        raise InputError(f"{name}: the first row looks like data, not like column names; add a header row to the file")
     if repeated:
         raise InputError(f"{name}: the header repeats {'; '.join(repeated[:5])}; give each column its own name")
     if ROW in places:
