@@ -86,33 +86,15 @@ def _staged(
     """The staged side, or the numbers of the files that must be reopened strictly."""
     sources = pl.Enum(source_names(plan.side(side).label, plan.side(side).files))
     casts = [_casts(plan, side, table) for table in tables]
-    parts = []
-    for number, (table, file_casts) in enumerate(zip(tables, casts, strict=True)):
-        bad = pl.any_horizontal([c.failed for c in file_casts])
-        columns = dict.fromkeys(c.column for c in file_casts)
-        values = [c.value.alias(c.field.name) for c in file_casts]
-        flags = [pl.lit(number, dtype=pl.UInt16).alias("__file"), bad.alias("__bad")]
-        parts.append(table.frame.select("__row", *columns).select("__row", *flags, *values))
-    every = pl.concat(parts)
-    good = every.filter(~pl.col("__bad"))
-    fields = [spec.name for spec in plan.fields]
-    record = good.select(
-        pl.col("__file").cat.to(sources).alias("source"), pl.col("__row").cast(pl.Int64).alias("row"), *fields
-    )
-    comparable = good.select(comparable_columns({n: pl.col(n) for n in fields}, plan, side))
-    tally = every.group_by("__file").agg(pl.len().alias("rows"), pl.col("__bad").sum().alias("bad"))
-    queries = [
-        record.sink_parquet(typed, lazy=True, **PARQUET),
-        comparable if spill is None else comparable.with_row_index("__i").sink_parquet(spill, lazy=True, **PARQUET),
-        tally,
-    ]
+    every = pl.concat([_typed(n, t, c) for n, (t, c) in enumerate(zip(tables, casts, strict=True))])
     try:
-        _, collected, counts = pl.collect_all(queries, engine="streaming")
+        collected, counts = _scan(plan, side, every, sources, typed, spill)
+        if counts["bad"].sum() and not any(table.suspect_ragged() for table in tables):
+            # Most files have no unreadable cell, so the first scan does not pay for leaving such rows out.
+            collected, _ = _scan(plan, side, every.filter(~pl.col("__bad")), sources, typed, spill)
     except pl.exceptions.ComputeError as error:
-        uneven = {k for k, table in enumerate(tables) if table.suspect_ragged()}
-        if not uneven:
+        if not any(table.suspect_ragged() for table in tables):
             raise InputError(f"{side}: {' '.join(str(error).split())}") from error
-        return uneven
     uneven = {k for k, table in enumerate(tables) if table.suspect_ragged()}
     if uneven:
         return uneven
@@ -141,6 +123,38 @@ def _staged(
             for source, t, file_casts in zip(sources.categories, tables, casts, strict=True)
         },
     )
+
+
+def _typed(number: int, table: TextTable, casts: list[Cast]) -> pl.LazyFrame:
+    """One file's rows: __row, __file, __bad (some cell cannot be read) and the typed fields."""
+    # Fields and columns can share names, so the values are made under names that no column has.
+    raw = table.frame.select("__row", *dict.fromkeys(c.column for c in casts))
+    valued = raw.with_columns(c.value.alias(f"__={c.field.name}") for c in casts)
+    failed = [pl.col(c.column).is_not_null() & pl.col(f"__={c.field.name}").is_null() for c in casts if c.can_fail]
+    return valued.select(
+        "__row",
+        pl.lit(number, dtype=pl.UInt16).alias("__file"),
+        (pl.any_horizontal(failed) if failed else pl.lit(False)).alias("__bad"),
+        *(pl.col(f"__={c.field.name}").alias(c.field.name) for c in casts),
+    )
+
+
+def _scan(
+    plan: Plan, side: SideName, rows: pl.LazyFrame, sources: pl.Enum, typed: Path, spill: Path | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """One scan of the text: writes the typed records, collects (or spills) the comparables, counts rows and bad rows by file."""
+    fields = [spec.name for spec in plan.fields]
+    source = pl.col("__file").cat.to(sources).alias("source")
+    record = rows.select(source, pl.col("__row").cast(pl.Int64).alias("row"), *fields)
+    comparable = rows.select(comparable_columns({n: pl.col(n) for n in fields}, plan, side))
+    tally = rows.group_by("__file").agg(pl.len().alias("rows"), pl.col("__bad").sum().alias("bad"))
+    queries = [
+        record.sink_parquet(typed, lazy=True, **PARQUET),
+        comparable if spill is None else comparable.with_row_index("__i").sink_parquet(spill, lazy=True, **PARQUET),
+        tally,
+    ]
+    _, collected, counts = pl.collect_all(queries, engine="streaming")
+    return collected, counts
 
 
 def _casts(plan: Plan, side: SideName, table: TextTable) -> list[Cast]:

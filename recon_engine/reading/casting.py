@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 
@@ -53,6 +54,8 @@ DATETIME_FORMATS = (
     "%d.%m.%Y %H:%M:%S%.f",
     "%Y%m%d%H%M%S",
 )
+# A year of two digits read by a format for four is a misreading, not an ancient date.
+_FIRST_DAY, _LAST_DAY = date(1000, 1, 1), date(9999, 12, 31)
 _TRUE = ["true", "t", "yes", "y", "1"]
 _FALSE = ["false", "f", "no", "n", "0"]
 
@@ -69,6 +72,11 @@ class Cast:
     column: str
     value: pl.Expr
     how: str
+
+    @property
+    def can_fail(self) -> bool:
+        """False for text, which is taken as it stands."""
+        return self.field.type != "text"
 
     @property
     def failed(self) -> pl.Expr:
@@ -122,15 +130,15 @@ def decimal_value(number: pl.Expr, digits: int) -> pl.Expr:
 
     Zeros beyond `digits` are allowed ('1.5000' with two digits), other digits are not: nothing is rounded.
     """
-    fraction = rf"(\.\d{{0,{digits}}}0*)?" if digits else r"(\.0*)?"
-    plain = number.str.contains(rf"^[+-]?\d+{fraction}$|^[+-]?\.\d{{1,{max(digits, 1)}}}$")
+    fraction = rf"(?:\.[0-9]{{0,{digits}}}0*)?" if digits else r"(?:\.0*)?"
+    plain = number.str.contains(rf"^[+-]?[0-9]*{fraction}$")
     return pl.when(plain).then(number.cast(pl.Decimal(DECIMAL_DIGITS, digits), strict=False))
 
 
 def date_value(text: pl.Expr, form: str) -> pl.Expr:
     """`text` as Date by a strptime format; null when it does not fit, or has a year of fewer than four digits."""
     value = text.str.to_date(form, strict=False, cache=False)
-    return pl.when(value.dt.year().is_between(1000, 9999)).then(value)
+    return pl.when(value.is_between(_FIRST_DAY, _LAST_DAY)).then(value)
 
 
 def datetime_value(text: pl.Expr, form: str) -> pl.Expr:
