@@ -198,7 +198,11 @@ def _is_instant(plan: Plan, condition: Condition) -> bool:
 def _excess(plan: Plan, condition: Condition) -> pl.Expr:
     """How far outside the window, against a natural size (a tenth of the value, or a week): comparable across conditions."""
     spec = plan.field(condition.field)
-    size = _size(plan, condition).abs().cast(pl.Float64)
+    size = _size(plan, condition)
+    if condition.percent is None and not condition.is_equality:
+        low, high = window_units(spec, condition)
+        size = pl.max_horizontal(size - high, low - size)
+    size = size.abs().cast(pl.Float64)
     if spec.type in ("decimal", "integer"):
         natural = (pl.col(f"l.{spec.name}").abs().cast(pl.Float64) / 10).clip(lower_bound=1.0)
         return (size / natural).fill_null(1e9)
@@ -236,13 +240,11 @@ def _allowed(plan: Plan, condition: Condition) -> str:
         cap = f", at most {condition.cap:f}" if condition.cap is not None else ""
         return f", the rule allows {high} %{cap}" if low == f"-{high}" else f", the rule allows {low} % to {high} %{cap}"
     spec = plan.field(condition.field)
-    low_units, high_units = window_units(spec, condition)
     digits = 0 if condition.days is not None else spec.digits
-    low, high = (f"{v / 1:f}" if digits == 0 else _decimal_text(v, digits) for v in (low_units, high_units))
-    if digits == 0:
-        low, high = str(low_units), str(high_units)
-    if low_units == -high_units:
-        return f", the rule allows {high}" if high_units else ", the rule allows none"
+    units = window_units(spec, condition)
+    low, high = (_decimal_text(v, digits) if digits else str(v) for v in units)
+    if units[0] == -units[1]:
+        return f", the rule allows {high}" if units[1] else ", the rule allows none"
     return f", the rule allows {low} to {high}"
 
 
