@@ -18,11 +18,12 @@ def configure_logs(settings: Settings) -> None:
 
     Log calls give an event word and named facts: `log.info("job.end", job=id)`.
     """
+    # Tracebacks without local variables: those hold people's data and passwords.
     render: list[Processor]
     if settings.is_production:
         render = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        render = [structlog.dev.ConsoleRenderer(colors=False)]
+        render = [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

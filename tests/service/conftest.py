@@ -9,15 +9,19 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
+from services.api import build_api
 from services.clock import FakeClock
 from services.container import Container, build_container
 from services.database.engine import build_engine, migrate
 from services.permissions import Actor, Role
 from services.settings import Settings, load_settings
-from tests.servers import postgresql, postgresql_programs
+from tests.servers import http_server, postgresql, postgresql_programs
 
 PASSWORD = "correct horse battery"  # pragma: allowlist secret
 
@@ -109,3 +113,10 @@ def actor_of(container: Container, admin: Actor) -> Callable[[Role], Actor]:
         return container.sessions.resolve(container.sessions.sign_in(email, PASSWORD, "127.0.0.1", "test")[0])
 
     return make
+
+
+@pytest.fixture
+def api(container: Container) -> Iterator[httpx.Client]:
+    """A client of the API, served as the product serves it, under /api."""
+    with http_server(Starlette(routes=[Mount("/api", build_api(container))])) as client:
+        yield client

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from services.audit import FIRST_HASH, verify_chain
 from services.container import Container
 from services.database.models import AuditEntry
-from services.errors import NotAllowed
+from services.errors import NotAllowed, NotFound
 from services.permissions import Actor, Role
 
 
@@ -42,9 +42,15 @@ def test_chain_holds(container: Container, admin: Actor) -> None:
 
 def test_entry_lives_and_dies_with_its_transaction(container: Container, admin: Actor) -> None:
     """When the action is rolled back, so is its entry, and the chain goes on without a gap."""
-    with pytest.raises(RuntimeError), container.transaction() as session:
-        container.audit.record(session, admin, "test.note", "thing", "1")
-        raise RuntimeError
+
+    def fail_after_noting() -> None:
+        with container.transaction() as session:
+            container.audit.record(session, admin, "test.note", "thing", "1")
+            session.flush()
+            raise NotFound
+
+    with pytest.raises(NotFound):
+        fail_after_noting()
     note(container, admin, 1)
     assert [e.action for e in entries(container)].count("test.note") == 1
     assert container.audit.verify().whole

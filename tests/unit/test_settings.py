@@ -60,7 +60,12 @@ def test_database_address_from_a_mounted_file(monkeypatch: pytest.MonkeyPatch, t
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("RECON_JOB_SLOTS", "0"), ("RECON_UPLOAD_MAX_MB", "many"), ("APP_ENV", "staging"), ("RECON_JOB_LEASE_SECONDS", "6")],
+    [
+        ("RECON_JOB_SLOTS", "0"),
+        ("RECON_UPLOAD_MAX_MB", "many"),
+        ("APP_ENV", "staging"),
+        ("RECON_JOB_LEASE_SECONDS", "6"),
+    ],
 )
 def test_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     """A wrong value stops the start with one line that names the variable."""
