@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages._shared import layout, sign_in
 from pages._shared.context import may, signed_in
+from pages._shared.wording import literal
 from services.permissions import Action, Actor
 
 st.set_page_config(page_title="Reconciliation", page_icon=":material/balance:", layout="wide")
@@ -32,6 +33,7 @@ ADMINISTRATION = {
 def main() -> None:
     """Run the page that the address names, or the gate when nobody is signed in."""
     layout.style()
+    layout.brand()
     person = signed_in()
     if person is None:
         # Every page is registered, so that an address opened before signing in is still known afterwards.
@@ -52,7 +54,7 @@ def _parameters() -> str:
 def _account_corner(person: Actor) -> None:
     with st.sidebar:
         st.space("stretch")
-        st.markdown(f"**{person.name}**  \n:small[{person.email} · {person.role}]")
+        st.markdown(f"**{literal(person.name)}**  \n:small[:gray[{person.role.capitalize()}]]")
         if st.button("Sign out", icon=":material/logout:", type="tertiary"):
             sign_in.leave()
             st.stop()

@@ -46,7 +46,7 @@ def row(reconciliation: Reconciliation, job: Job | None) -> None:
         name, status, matched, breaks, when = st.columns(WIDTHS, vertical_alignment="center")
         name.page_link(
             f"{step}.py",
-            label=f"**{reconciliation.name}**",
+            label=f"**{wording.literal(reconciliation.name)}**",
             icon=":material/arrow_forward:",
             query_params=steps.get(step, {"r": reconciliation.id}),
         )

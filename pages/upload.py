@@ -56,10 +56,11 @@ def side_panel(person: Actor, reconciliation: Reconciliation, side: SideName, ed
     if stored.status == "uploaded" and editable:
         with explained(), st.spinner(f"Reading {stored.name}"):
             stored = services().files.profile(person, file_id)
-    profile_view.heading(stored)
-    if editable and st.button("Use another file", key=f"replace-{side}", icon=":material/swap_horiz:", type="tertiary"):
-        st.session_state[replacing(reconciliation, side)] = True
-        st.rerun()
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        profile_view.heading(stored)
+        if editable and st.button("Use another file", key=f"replace-{side}", icon=":material/swap_horiz:"):
+            st.session_state[replacing(reconciliation, side)] = True
+            st.rerun()
     profile_view.body(person, stored, editable)
     return stored.status == "profiled"
 

@@ -26,10 +26,11 @@ def described(role: Role) -> str:
 @st.dialog("Add a person")
 def add(person: Actor) -> None:
     """Create an account."""
+    roles = list(Role)
     with st.form("add-person", border=False):
         name = st.text_input("Name")
         email = st.text_input("Email")
-        role = st.selectbox("Role", list(Role), index=0, format_func=described)
+        role = st.selectbox("Role", roles, index=roles.index(Role.ANALYST), format_func=described)
         password = st.text_input("First password", type="password", help="At least 10 characters; tell it in person")
         if st.form_submit_button("Add", type="primary"):
             with explained():
@@ -41,7 +42,7 @@ def add(person: Actor) -> None:
 @st.dialog("Change account")
 def change(person: Actor, account: Account) -> None:
     """Change a role, set a password, or refuse sign-in. Each ends the person's sessions."""
-    st.markdown(f"**{account.name}**  \n{account.email}")
+    st.markdown(f"**{wording.literal(account.name)}**  \n{wording.literal(account.email)}")
     roles = list(Role)
     role = st.selectbox("Role", roles, index=roles.index(Role(account.role)), format_func=str.capitalize)
     password = st.text_input("New password", type="password", placeholder="leave empty to keep the present one")
@@ -63,7 +64,7 @@ def line(person: Actor, account: Account, editable: bool) -> None:
     """One person."""
     with st.container(border=True):
         who, role, since, button = st.columns([3, 1.5, 1.5, 1], vertical_alignment="center")
-        who.markdown(f"**{account.name}**  \n:small[{account.email}]")
+        who.markdown(f"**{wording.literal(account.name)}**  \n:small[{wording.literal(account.email)}]")
         with role.container(horizontal=True, gap="xsmall"):
             st.badge(account.role, color="blue" if account.role == Role.ADMIN else "gray")
             if not account.active:

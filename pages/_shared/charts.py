@@ -37,7 +37,7 @@ def outcome_bars(rows: Mapping[str, Mapping[str, int]], labels: Mapping[str, str
             hovertemplate="%{y}: %{customdata:,} rows " + name.lower() + " (%{x:.1f}%)<extra></extra>",
         )
     figure.update_layout(barmode="stack", xaxis={"ticksuffix": "%", "range": [0, 100]})
-    return _calm(figure, 2, legend=True)
+    return _calm(figure, legend=True)
 
 
 def categories(breaks: Mapping[str, int]) -> go.Figure:
@@ -56,7 +56,7 @@ def categories(breaks: Mapping[str, int]) -> go.Figure:
         )
     )
     figure.update_xaxes(visible=False)
-    return _calm(figure, len(ordered))
+    return _calm(figure)
 
 
 def rule_waterfall(rules: Sequence[Mapping[str, Any]]) -> go.Figure:
@@ -78,7 +78,7 @@ def rule_waterfall(rules: Sequence[Mapping[str, Any]]) -> go.Figure:
         )
     )
     figure.update_yaxes(visible=False, range=[0, max(1, sum(numbers)) * 1.15])
-    return _calm(figure, 5)
+    return _calm(figure)
 
 
 def money_in_breaks(totals: Mapping[str, Any], labels: Mapping[str, str]) -> go.Figure | None:
@@ -103,7 +103,7 @@ def money_in_breaks(totals: Mapping[str, Any], labels: Mapping[str, str]) -> go.
             textposition="auto",
             hovertemplate=label + " %{y}: %{text}<extra></extra>",
         )
-    return _calm(figure, max(2, len(bars)), legend=True)
+    return _calm(figure, max(4, len(bars)), legend=True)
 
 
 def trend(jobs: Sequence[Job]) -> go.Figure:
@@ -126,13 +126,13 @@ def trend(jobs: Sequence[Job]) -> go.Figure:
     return _calm(figure, 3)
 
 
-def _calm(figure: go.Figure, bars: int, legend: bool = False) -> go.Figure:
+def _calm(figure: go.Figure, bars: int = 4, legend: bool = False) -> go.Figure:
     """The same quiet look for all: no grid noise, room for labels, theme's own text colour."""
     figure.update_layout(
-        height=_ROW_PIXELS * bars + (90 if legend else 50),
+        height=_ROW_PIXELS * bars + 60,
         margin={"l": 8, "r": 48, "t": 8, "b": 8},
         showlegend=legend,
-        legend={"orientation": "h", "y": -0.25, "x": 0, "traceorder": "normal"},
+        legend={"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0, "traceorder": "normal"},
         bargap=0.35,
         font={"color": "#e3e8ec" if st.context.theme.type == "dark" else "#1d2730"},
     )

@@ -51,17 +51,31 @@ def download_link(label: str, address: str) -> None:
     st.html(f'<a class="download" href="{escape(address)}" download>{escape(label)}</a>', width="content")
 
 
+def brand() -> None:
+    """The product's name above the navigation."""
+    colour = "#8cc4e4" if st.context.theme.type == "dark" else "#22577a"
+    st.logo(
+        f"""<svg xmlns="http://www.w3.org/2000/svg" width="190" height="28" viewBox="0 0 190 28" fill="none">
+        <rect x="1" y="6" width="14" height="16" rx="3" stroke="{colour}" stroke-width="2.2"/>
+        <rect x="9" y="6" width="14" height="16" rx="3" stroke="{colour}" stroke-width="2.2"/>
+        <text x="34" y="20" font-family="Source Sans, Source Sans Pro, sans-serif" font-size="18" font-weight="600"
+        fill="{colour}">Reconciliation</text></svg>""",
+        link=None,
+    )
+
+
 def style() -> None:
     """The few rules that Streamlit's theme cannot say: the stepper's line, tabular figures, a calmer page width."""
     st.html(
         """<style>
-        .stMainBlockContainer { max-width: 1320px; }
+        .stMainBlockContainer { max-width: 1400px; padding-left: 3rem; padding-right: 3rem; }
         [class*="st-key-step-on-"] { border-top: 3px solid var(--st-primary-color, #22577a); padding-top: .25rem; }
         [class*="st-key-step-off-"] { border-top: 3px solid rgba(128, 140, 150, .3); padding-top: .25rem; }
         a.download {
-            display: inline-block; padding: .4rem .9rem; border-radius: .4rem; text-decoration: none;
-            white-space: nowrap; border: 1px solid currentColor; font-weight: 600;
+            display: inline-block; padding: .45rem .8rem; border-radius: .4rem; text-decoration: none; color: inherit;
+            white-space: nowrap; border: 1px solid rgba(128, 140, 150, .45); font-size: .93rem;
         }
+        a.download:hover { border-color: currentColor; }
         [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
         </style>"""
     )

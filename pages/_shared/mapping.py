@@ -13,21 +13,10 @@ from recon_engine.plan import SIDES, CleanName, FieldSpec, FieldType, Plan, Side
 TYPES = list(get_args(FieldType))
 CLEAN_STEPS = list(get_args(CleanName))
 # The rows carry an id, not shown, that tells which saved field a row was; a new row has none.
-SHOWN = [
-    "name",
-    "left",
-    "right",
-    "type",
-    "compare",
-    "scale",
-    "left_format",
-    "right_format",
-    "left_clean",
-    "right_clean",
-    "confidence",
-    "reason",
-]
+SHOWN = ["name", "left", "right", "type", "confidence", "compare", "left_clean", "right_clean"]
+SHOWN += ["left_format", "right_format", "scale", "reason"]
 Row = dict[str, Any]
+SCALE_HELP = "Digits after the decimal mark"
 FORMAT_HELP = "%d/%m/%Y reads 31/12/2026, %m/%d/%Y reads 12/31/2026. Empty: ISO, or decided by the data"
 
 
@@ -71,19 +60,17 @@ def editor(
         disabled=disabled or ["confidence", "reason"],
         placeholder="",
         column_config={
-            "name": column.TextColumn("Field", required=True, pinned=True, width="small", help="The common name"),
-            "left": column.SelectboxColumn(names["left"], options=list(left), required=True, width="small"),
-            "right": column.SelectboxColumn(names["right"], options=list(right), required=True, width="small"),
-            "type": column.SelectboxColumn("Type", options=TYPES, required=True, default="text", width="small"),
-            "scale": column.NumberColumn(
-                "Digits", min_value=0, max_value=18, step=1, width="small", help="After the decimal mark"
-            ),
-            "left_format": column.TextColumn(f"{names['left']} dates", width="small", help=FORMAT_HELP),
-            "right_format": column.TextColumn(f"{names['right']} dates", width="small", help=FORMAT_HELP),
-            "left_clean": column.MultiselectColumn(f"Clean {names['left']}", options=CLEAN_STEPS, color="auto"),
-            "right_clean": column.MultiselectColumn(f"Clean {names['right']}", options=CLEAN_STEPS, color="auto"),
-            "compare": column.CheckboxColumn("Compare", width="small", help="List its differences inside each match"),
-            "confidence": column.ProgressColumn("Confidence", min_value=0, max_value=1, format="percent"),
+            "name": column.TextColumn("Field", required=True, pinned=True, width=130, help="The common name"),
+            "left": column.SelectboxColumn(names["left"], options=list(left), required=True, width=140),
+            "right": column.SelectboxColumn(names["right"], options=list(right), required=True, width=140),
+            "type": column.SelectboxColumn("Type", options=TYPES, required=True, default="text", width=100),
+            "confidence": column.ProgressColumn("Confidence", min_value=0, max_value=1, format="percent", width=120),
+            "compare": column.CheckboxColumn("Compare", width=100, help="List its differences inside each match"),
+            "left_clean": column.MultiselectColumn(f"Clean {names['left']}", options=CLEAN_STEPS, width=150),
+            "right_clean": column.MultiselectColumn(f"Clean {names['right']}", options=CLEAN_STEPS, width=150),
+            "left_format": column.TextColumn(f"{names['left']} dates", width=130, help=FORMAT_HELP),
+            "right_format": column.TextColumn(f"{names['right']} dates", width=130, help=FORMAT_HELP),
+            "scale": column.NumberColumn("Digits", min_value=0, max_value=18, step=1, width=90, help=SCALE_HELP),
             "reason": column.TextColumn("Why suggested", width="large"),
         },
     )

@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages._shared.context import services
 from pages._shared.messages import explained
-from pages._shared.wording import count, size
+from pages._shared.wording import count, literal, size
 from services.database.models import StoredFile
 from services.permissions import Actor
 
@@ -22,9 +22,12 @@ _VISIBLE = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
 def heading(stored: StoredFile) -> None:
     """Name, size and rows of the file."""
     profile = stored.profile_json or {}
-    rows = f" · {count(int(profile['rows']), 'row')}" if "rows" in profile else ""
-    columns = f" · {count(len(profile['columns']), 'column')}" if "columns" in profile else ""
-    st.markdown(f":material/description: **{stored.name}**  \n:small[{size(stored.size_bytes)}{rows}{columns}]")
+    rows = f" · {count(int(profile['rows']), 'row')}" if profile else ""
+    columns = f" · {count(len(profile['columns']), 'column')}" if profile else ""
+    st.markdown(
+        f":material/description: **{literal(stored.name)}**  \n:small[{size(stored.size_bytes)}{rows}{columns}]",
+        width="content",
+    )
 
 
 def body(person: Actor, stored: StoredFile, editable: bool) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared.context import services
+from pages._shared.context import may, services
 from pages._shared.messages import empty_state
-from pages._shared.tables import PAGE_ROWS, page_number, pager, table
+from pages._shared.tables import PAGE_ROWS, as_text, page_number, pager, table
 from pages._shared.wizard import labels
 from pages._shared.wording import CATEGORY_NAMES
 from recon_engine.plan import SIDES, Plan
 from services.database.models import Job
-from services.permissions import Actor
+from services.permissions import Action, Actor
 
 ALL = "all"
 
@@ -37,7 +37,10 @@ def show(person: Actor, job: Job, plan: Plan) -> None:
     headings = {"side_name": "Side", "row": "Row", "category_name": "Category", "reason": "Reason"}
     headings |= {spec.name: spec.name for spec in plan.fields if spec.name in found.columns}
     chosen = table(rows, headings, "breaks-table", selectable=True)
-    pager("breaks", found.total, "break")
+    whole = (
+        f"/api/reconciliation/jobs/{job.id}/results/breaks?format=csv" if may(person, Action.RESULT_DOWNLOAD) else ""
+    )
+    pager("breaks", found.total, ("break", "breaks"), whole)
     if chosen is not None:
         _detail(person, job, plan, rows[chosen])
 
@@ -84,5 +87,13 @@ def _detail(person: Actor, job: Job, plan: Plan, row: Mapping[str, Any]) -> None
             st.caption(f"No record of {other} is near it.")
         else:
             headings |= {"nearest": f"{other} row {nearest['row']} (nearest)", "differs": ""}
-        lines = [{**line, "differs": "differs" if line["same"] is False else ""} for line in detail["fields"]]
+        lines = [
+            {
+                "field": line["field"],
+                "record": as_text(line["record"]),
+                "nearest": as_text(line["nearest"]),
+                "differs": "differs" if line["same"] is False else "",
+            }
+            for line in detail["fields"]
+        ]
         table(lines, headings, "break-detail-table")

@@ -65,13 +65,14 @@ def _figures(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
                 f"{names[side]} matched",
                 wording.share(rows[side]["matched"], rows[side]["read"]),
                 border=True,
+                height="stretch",
                 delta=f"{rows[side]['matched']:,} of {rows[side]['read']:,} rows",
                 delta_color="off",
                 delta_arrow="off",
             )
-        st.metric("Matches", f"{matches:,}", border=True)
-        st.metric("Breaks", f"{sum(rows[side]['breaks'] for side in SIDES):,}", border=True)
-        st.metric("Rejected rows", f"{sum(rows[side]['rejected'] for side in SIDES):,}", border=True)
+        st.metric("Matches", f"{matches:,}", border=True, height="stretch")
+        st.metric("Breaks", f"{sum(rows[side]['breaks'] for side in SIDES):,}", border=True, height="stretch")
+        st.metric("Rejected rows", f"{sum(rows[side]['rejected'] for side in SIDES):,}", border=True, height="stretch")
 
 
 def _conservation(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._shared.context import services
+from pages._shared.context import may, services
 from pages._shared.messages import empty_state
-from pages._shared.tables import PAGE_ROWS, page_number, pager, table
+from pages._shared.tables import PAGE_ROWS, as_text, page_number, pager, table
 from pages._shared.wizard import labels
 from pages._shared.wording import count, rule_sentence
 from recon_engine.plan import SIDES, Plan
 from services.database.models import Job
-from services.permissions import Actor
+from services.permissions import Action, Actor
 
 HEADINGS = {
     "matches": {
@@ -47,7 +47,11 @@ EMPTY = {
     "differences": ("No differences", "Every compared field is equal inside every match."),
     "rejected": ("No rejected rows", "Every row could be read as the plan says."),
 }
-NOUNS = {"matches": "record in a match", "differences": "difference", "rejected": "row"}
+NOUNS = {
+    "matches": ("record in a match", "records in matches"),
+    "differences": ("difference", "differences"),
+    "rejected": ("rejected row", "rejected rows"),
+}
 
 
 def show(person: Actor, job: Job, plan: Plan, name: str) -> None:
@@ -63,13 +67,18 @@ def show(person: Actor, job: Job, plan: Plan, name: str) -> None:
     own = [column for column in found.columns if column in HEADINGS[name]]
     fields = [spec.name for spec in plan.fields if spec.name in found.columns and spec.name not in own]
     headings = {column: HEADINGS[name][column] for column in own} | {field: field for field in fields}
+    names = labels(plan)
+    rows = [{**row, "side": names[row["side"]]} if "side" in row else row for row in found.rows]
+    whole = (
+        f"/api/reconciliation/jobs/{job.id}/results/{name}?format=csv" if may(person, Action.RESULT_DOWNLOAD) else ""
+    )
     if name == "rejected":
-        table(found.rows, headings, "rejected-table")
-        pager(name, found.total, NOUNS[name])
+        table(rows, headings, "rejected-table")
+        pager(name, found.total, NOUNS[name], whole)
         return
     st.caption("Select a row to see the whole match.")
-    chosen = table(found.rows, headings, f"{name}-table", selectable=True)
-    pager(name, found.total, NOUNS[name])
+    chosen = table(rows, headings, f"{name}-table", selectable=True)
+    pager(name, found.total, NOUNS[name], whole)
     if chosen is not None:
         _match(person, job, plan, int(found.rows[chosen]["match_id"]))
 
@@ -92,7 +101,7 @@ def _match(person: Actor, job: Job, plan: Plan, match_id: int) -> None:
         differing = {line["field"]: line["difference"] for line in found["differences"]}
         lines = [
             {"field": spec.name, "difference": differing.get(spec.name, "")}
-            | {f"{side} {record['row']}": record[spec.name] for side, record in records}
+            | {f"{side} {record['row']}": as_text(record[spec.name]) for side, record in records}
             for spec in plan.fields
         ]
         table(lines, headings | {"difference": "Difference"}, "match-detail-table")

@@ -32,7 +32,7 @@ def show(
     for place, rule in enumerate(plan.rules):
         with st.container(border=True, key=f"rule-card-{place}"):
             text, buttons = st.columns([5, 1.7], vertical_alignment="center")
-            with text:
+            with text.container(gap="xsmall"):
                 _description(place, rule, suggested.get(rule.name))
             with buttons.container(horizontal=True, horizontal_alignment="right", gap="xsmall", wrap=False):
                 if editable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -28,6 +28,7 @@ AMBIGUOUS = {
     "suggest": "Suggest, for a person to decide",
 }
 _DRAFT = "rule-draft"
+LabelVisibility = Literal["visible", "collapsed"]
 Save = Callable[[dict[str, Any]], None]
 
 
@@ -69,7 +70,8 @@ def show(plan: Plan, rule: Rule | None, save: Save) -> None:
     name = st.text_input("Name", rule.name if rule else "", placeholder="settled later", key=f"{key}-name")
     st.markdown("**Two records match when all of this holds**")
     st.caption("Windows are the right value minus the left value, both ends included.")
-    conditions = [_condition(plan, kept, f"{key}-{number}", number) for number, kept in draft["conditions"].items()]
+    kept = draft["conditions"]
+    conditions = [_condition(plan, kept[number], f"{key}-{number}", number, next(iter(kept))) for number in kept]
     used = {condition["field"] for condition in conditions}
     unused = [spec.name for spec in plan.fields if spec.name not in used]
     st.button(
@@ -101,11 +103,12 @@ def show(plan: Plan, rule: Rule | None, save: Save) -> None:
         save({"name": name.strip(), "on": on, "outcome": outcome, "when_ambiguous": ambiguous})
 
 
-def _condition(plan: Plan, kept: dict[str, Any], key: str, number: int) -> dict[str, Any]:
+def _condition(plan: Plan, kept: dict[str, Any], key: str, number: int, first: int) -> dict[str, Any]:
     names = [spec.name for spec in plan.fields]
+    label: LabelVisibility = "visible" if number == first else "collapsed"
     cells = st.columns([2.2, 2.1, 1, 1, 1, 0.5], vertical_alignment="bottom")
     place = names.index(kept["field"]) if kept["field"] in names else 0
-    field = cells[0].selectbox("Field", names, index=place, key=f"{key}-field")
+    field = cells[0].selectbox("Field", names, index=place, key=f"{key}-field", label_visibility=label)
     kinds = KINDS_OF_TYPE.get(plan.field(field).type, ["equality"])
     kind = cells[1].selectbox(
         "Compared",
@@ -113,6 +116,7 @@ def _condition(plan: Plan, kept: dict[str, Any], key: str, number: int) -> dict[
         index=kinds.index(kept["kind"]) if kept["kind"] in kinds else 0,
         format_func=KINDS.__getitem__,
         key=f"{key}-kind",
+        label_visibility=label,
     )
     edited = kept | {"field": field, "kind": kind}
     if kind != "equality":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,6 +27,11 @@ STATUS_LOOKS = {
     "draft": ("Draft", "gray", ":material/edit_note:"),
 }
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def literal(text: str) -> str:
+    """A name that people typed, safe inside Markdown: shown as written."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~:$@])", r"\\\1", text)
 
 
 def count(number: int, one: str, many: str | None = None) -> str:

@@ -1,0 +1,90 @@
+"""The steps that the journeys share, in the words of the screens."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+EMAIL, PASSWORD = "ada@example.org", "violet-otter-42"  # pragma: allowlist secret
+LEDGER = [["ref", "posting_date", "amount", "counterparty"]] + [
+    [f"INV-{number}", f"2026-10-{number % 28 + 1:02d}", f"{number * 37}.50", f"Customer {number}"]
+    for number in range(100, 140)
+]
+SMALL_DIFFERENCE, LARGE_DIFFERENCE, MISSING_IN_BANK, ONLY_IN_BANK = "INV-105", "INV-110", "INV-120", "FEE-1"
+
+
+def bank_rows() -> list[list[str]]:
+    """The ledger as the bank saw it, with planted breaks: two amounts differ, one is missing, one is new."""
+    rows = [["booked", "bank_reference", "value", "narrative"]]
+    for reference, date, amount, who in LEDGER[1:]:
+        value = {SMALL_DIFFERENCE: amount.replace(".50", ".52"), LARGE_DIFFERENCE: "9999.00"}.get(reference, amount)
+        if reference != MISSING_IN_BANK:
+            rows.append([date, reference, value, who.upper()])
+    return [*rows, ["2026-10-31", ONLY_IN_BANK, "-12.00", "MONTHLY FEE"]]
+
+
+def write_files(folder: Path) -> tuple[Path, Path]:
+    """The two files of the journey."""
+    paths = folder / "ledger.csv", folder / "bank.csv"
+    for path, rows in zip(paths, (LEDGER, bank_rows()), strict=True):
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+    return paths
+
+
+def quiet(page: Page) -> None:
+    """Wait until the page has been drawn and shows no exception."""
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def button(page: Page, name: str) -> Locator:
+    """A button by the text on it; its icon is part of the name that browsers compute."""
+    return page.get_by_role("button", name=re.compile(rf"{re.escape(name)}$")).first
+
+
+def create_administrator(page: Page) -> None:
+    """The first visit."""
+    page.goto("/")
+    page.get_by_label("Your name").fill("Ada Admin")
+    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("Password again").fill(PASSWORD)
+    button(page, "Create administrator").click()
+    expect(button(page, "New reconciliation")).to_be_visible()
+
+
+def sign_in(page: Page, email: str = EMAIL, password: str = PASSWORD) -> None:
+    """A later visit."""
+    page.goto("/")
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password", exact=True).fill(password)
+    button(page, "Sign in").click()
+    expect(page.get_by_role("heading", name="Reconciliations")).to_be_visible()
+
+
+def start(page: Page, name: str) -> None:
+    """Begin a reconciliation from Home."""
+    button(page, "New reconciliation").click()
+    page.get_by_label("Name").fill(name)
+    button(page, "Start").click()
+    expect(page.get_by_role("heading", name=name)).to_be_visible()
+
+
+def upload(page: Page, side: int, path: Path) -> None:
+    """Give one side its file and wait for its profile."""
+    chooser = page.get_by_test_id("stFileUploaderDropzoneInput")
+    chooser.nth(side if chooser.count() > 1 else 0).set_input_files(path)
+    expect(page.get_by_text(path.name).first).to_be_visible()
+    expect(button(page, "Use another file").nth(0)).to_be_visible()
+    quiet(page)
+
+
+def cell(page: Page, table: str, row: int) -> None:
+    """Select a row of a table by its box at the left: tables are drawn on a canvas, rows are 35 pixels high."""
+    canvas = page.locator(f".st-key-{table} canvas").first
+    canvas.scroll_into_view_if_needed()
+    canvas.click(position={"x": 16, "y": 35 + 35 * row + 17})
