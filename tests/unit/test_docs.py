@@ -162,13 +162,16 @@ def test_every_route_is_documented() -> None:
     assert set(re.findall(r"^\| `([A-Z]+ /api[^`]*)` \|", text, re.MULTILINE)) == routes
 
 
+def found(pattern: str, page: Path) -> list[str]:
+    """Everything on a page that fits a pattern; lines count one by one, a dot goes over them."""
+    return re.findall(pattern, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
 def blocks(language: str) -> Iterator[tuple[str, str]]:
     """Every code block of a language: where it stands, and its text."""
     for page in PAGES:
-        for number, text in enumerate(
-            re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-        ):
-            yield f"{page.relative_to(ROOT)}#{number + 1}", text
+        for number, text in enumerate(found(rf"^```{language}\n(.*?)^```", page), start=1):
+            yield f"{page.relative_to(ROOT)}#{number}", text
 
 
 @pytest.mark.parametrize(("where", "text"), [pytest.param(w, t, id=w) for w, t in blocks("yaml")])
@@ -202,12 +205,11 @@ def test_the_notebook_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     """Relative links name files that exist, and headings that the file has."""
     dead = []
-    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+    for target in found(r"\]\((?!https?:)([^)\s]+)\)", page):
         name, _, anchor = target.partition("#")
         path = (page.parent / name).resolve() if name else page
-        if not path.exists() or (
-            anchor and anchor not in {slug(h) for h in re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)}
-        ):
+        headings = {slug(h) for h in found(r"^#+ ([^\n]+)$", path)} if anchor and path.exists() else set()
+        if not path.exists() or (anchor and anchor not in headings):
             dead.append(target)
     assert dead == []
 
@@ -219,10 +221,6 @@ def slug(heading: str) -> str:
 
 def test_make_targets_in_the_documentation_exist() -> None:
     """Every `make something` of the documentation is a target of the Makefile."""
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = {
-        t
-        for page in PAGES
-        for t in re.findall(r"(?:`|^ {4}|=false )make ([a-z-]+)", page.read_text("utf-8"), re.MULTILINE)
-    }
+    targets = set(found(r"^([a-z-]+):", ROOT / "Makefile"))
+    named = {target for page in PAGES for target in found(r"(?:`|^ {4}|=false )make ([a-z-]+)", page)}
     assert named - targets == set()
