@@ -19,8 +19,8 @@ import polars as pl
 from recon_engine.errors import PlanError
 from recon_engine.evidence import hash_file, write_manifest
 from recon_engine.execution.staging import PARQUET, StagedSide, stage
-from recon_engine.matching.cascade import MATCHES_SCHEMA, TIES_SCHEMA, Decided, Stage, run_stage, stages
 from recon_engine.matching.candidates import join_key
+from recon_engine.matching.cascade import MATCHES_SCHEMA, TIES_SCHEMA, Decided, Stage, run_stage, stages
 from recon_engine.matching.comparables import columns_of
 from recon_engine.outcome import breaks, conservation, differences, matches
 from recon_engine.plan import SIDES, Plan
@@ -75,7 +75,9 @@ class _Run:
 
     def result(self) -> dict[str, Any]:
         with ThreadPoolExecutor(2) as pool:
-            hashes = {f: pool.submit(hash_file, Path(f)) for s in SIDES for f in self.plan.side(s).files if Path(f).is_file()}
+            hashes = {
+                f: pool.submit(hash_file, Path(f)) for s in SIDES for f in self.plan.side(s).files if Path(f).is_file()
+            }
             sides = self._stage()
             decided, seconds = self._match(sides)
             summary = self._write(sides, decided, seconds)
@@ -84,7 +86,9 @@ class _Run:
         (self.out / "plan.yaml").write_text(self.plan.to_yaml(), encoding="utf-8")
         summary["seconds"] = round(time.perf_counter() - self.started, 3)
         summary["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        (self.out / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (self.out / "summary.json").write_text(
+            json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         facts = {side.side: side.facts for side in sides}
         write_manifest(self.out, self.plan, inputs, facts, self.partitions)
         self.tell("evidence", 1, 1)
@@ -134,7 +138,9 @@ class _Run:
     ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         """Both sides' open records, partition by partition. A stage without a shared field has one partition."""
         if self.partitions == 1 or not plan_stage.shared:
-            yield tuple(_still_open(side.comparables.collect(), flags) for side, flags in zip(sides, is_open, strict=True))  # type: ignore[misc]
+            yield tuple(
+                _still_open(side.comparables.collect(), flags) for side, flags in zip(sides, is_open, strict=True)
+            )  # type: ignore[misc]
             return
         folders = [self.work / f"{side.side}-{plan_stage.rules[0]}" for side in sides]
         number = join_key(self.plan, (), plan_stage.shared) % self.partitions
@@ -153,22 +159,23 @@ class _Run:
         columns = {n: columns_of(self.plan.field(n))[0] for n in sorted(names)}
         if not columns:
             return {}
-        queries = [side.comparables.select(pl.col(c).approx_n_unique().alias(n) for n, c in columns.items()) for side in sides]
+        queries = [
+            side.comparables.select(pl.col(c).approx_n_unique().alias(n) for n, c in columns.items()) for side in sides
+        ]
         left, right = pl.collect_all(queries)
         return {n: min(int(left[n].item()), int(right[n].item())) for n in columns}
 
-    def _write(self, sides: tuple[StagedSide, StagedSide], decided: Decided, seconds: dict[int, float]) -> dict[str, Any]:
+    def _write(
+        self, sides: tuple[StagedSide, StagedSide], decided: Decided, seconds: dict[int, float]
+    ) -> dict[str, Any]:
         """Matches, differences, breaks and rejected rows; returns the summary."""
         plan = self.plan
         self.tell("explain", 0, 3)
         pairs = matches.numbered(decided.matches)
         groups = matches.suggested_groups(plan, decided.ties, pairs.height + 1)
         state = matches.states((sides[0].rows, sides[1].rows), plan, pairs, groups)
-        every = pl.concat([s.records().select(pl.col("source").cast(pl.String)).unique() for s in sides]).collect()
-        names = pl.Enum(sorted({*every["source"], *sides[0].sources.categories, *sides[1].sources.categories}))
-        places = [
-            s.records().select(pl.col("source").cast(names), pl.col("row").cast(pl.UInt32)).collect() for s in sides
-        ]
+        names = pl.Enum(list(dict.fromkeys(n for s in sides for n in s.sources.categories)))
+        places = [s.places(names) for s in sides]
         table = matches.matches_table(plan, pairs, groups, (places[0], places[1]))
         table.lazy().sink_parquet(self.out / "matches.parquet", **PARQUET)
         del table
@@ -180,10 +187,15 @@ class _Run:
         different.write_parquet(self.out / "differences.parquet")
         self.tell("explain", 2, 3)
         placed = tuple(pl.concat([f, p.lazy()], how="horizontal") for f, p in zip(frames, places, strict=True))
-        ties = decided.ties.filter(~pl.col("rule").is_in([n for n, r in enumerate(plan.rules) if r.when_ambiguous == "suggest"]) | pl.col("capped"))
+        ties = decided.ties.filter(
+            ~pl.col("rule").is_in([n for n, r in enumerate(plan.rules) if r.when_ambiguous == "suggest"])
+            | pl.col("capped")
+        )
         broken = breaks.breaks_table(plan, placed, state, ties)  # type: ignore[arg-type]
         broken.write_parquet(self.out / "breaks.parquet")
-        pl.concat([s.rejected for s in sides]).sort("side", "source", "row").write_parquet(self.out / "rejected.parquet")
+        pl.concat([s.rejected for s in sides]).sort("side", "source", "row").write_parquet(
+            self.out / "rejected.parquet"
+        )
         self.tell("explain", 3, 3)
         return self._summary(sides, decided, pairs, groups, state, broken, different.height, seconds)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -24,7 +25,9 @@ REJECTED_SCHEMA = {
     "raw": pl.String,
     "reason": pl.String,
 }
-PARQUET = {"compression": "zstd", "compression_level": 1, "statistics": False}
+# Where a comparable record stands in the files, as the two narrow columns `__file` (number) and `__row`.
+PLACE = pl.col("__file", "__row")
+PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "statistics": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,12 @@ class StagedSide:
     rejected_values: pl.DataFrame
     issues: tuple[Issue, ...]
     facts: dict[str, object]
+
+    def places(self, names: pl.Enum) -> pl.DataFrame:
+        """Per position, `source` (in the categories `names`) and `row` (UInt32)."""
+        number_of = pl.Series(self.sources.categories).cast(names).to_physical()
+        place = self.comparables.select("__file", row="__row").collect()
+        return place.select(number_of.gather(place["__file"]).cat.to(names).alias("source"), "row")
 
     def records(self) -> pl.LazyFrame:
         """The typed records, in order of position."""
@@ -146,7 +155,7 @@ def _scan(
     fields = [spec.name for spec in plan.fields]
     source = pl.col("__file").cat.to(sources).alias("source")
     record = rows.select(source, pl.col("__row").cast(pl.Int64).alias("row"), *fields)
-    comparable = rows.select(comparable_columns({n: pl.col(n) for n in fields}, plan, side))
+    comparable = rows.select(PLACE, *comparable_columns({n: pl.col(n) for n in fields}, plan, side))
     tally = rows.group_by("__file").agg(pl.len().alias("rows"), pl.col("__bad").sum().alias("bad"))
     queries = [
         record.sink_parquet(typed, lazy=True, **PARQUET),
@@ -171,7 +180,9 @@ def _rejected(plan: Plan, side: SideName, table: TextTable, casts: list[Cast]) -
     """The rows with an unreadable cell: the first such cell with its raw text and reason; and their readable money."""
     bad = table.frame.filter(pl.any_horizontal([c.failed for c in casts]))
     first_column, first_raw, first_reason = (
-        pl.coalesce([pl.when(c.failed).then(pl.lit(literal) if isinstance(literal, str) else literal) for c, literal in pick])
+        pl.coalesce(
+            [pl.when(c.failed).then(pl.lit(literal) if isinstance(literal, str) else literal) for c, literal in pick]
+        )
         for pick in (
             [(c, c.column) for c in casts],
             [(c, pl.col(c.column)) for c in casts],
@@ -179,7 +190,11 @@ def _rejected(plan: Plan, side: SideName, table: TextTable, casts: list[Cast]) -
         )
     )
     others = pl.sum_horizontal([c.failed.cast(pl.UInt8) for c in casts]) - 1
-    more = pl.when(others > 0).then(pl.format("; {} more cell(s) of this row cannot be read", others)).otherwise(pl.lit(""))
+    more = (
+        pl.when(others > 0)
+        .then(pl.format("; {} more cell(s) of this row cannot be read", others))
+        .otherwise(pl.lit(""))
+    )
     rows = bad.select(
         pl.col("__row").cast(pl.Int64).alias("row"),
         first_column.alias("column"),

@@ -19,6 +19,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 Ints = NDArray[np.int64]
+Ids = NDArray[np.uint64]
 Bools = NDArray[np.bool_]
 
 # Components up to this many records a side are solved together, by listing their matchings.
@@ -71,9 +72,7 @@ class _Parts:
         return settled
 
 
-def settle(
-    left: Ints, right: Ints, weight: Ints, left_id: Ints, right_id: Ints, *, leave: bool = False
-) -> Settled:
+def settle(left: Ints, right: Ints, weight: Ints, left_id: Ids, right_id: Ids, *, leave: bool = False) -> Settled:
     """Settle candidate pairs (left[k], right[k]) of `weight[k]` > 0, each pair listed once.
 
     `left_id` / `right_id` give every record's identity (by position): equal means interchangeable.
@@ -107,7 +106,9 @@ def settle(
     return parts.result()
 
 
-def settle_groups(groups: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame, weight: int, *, leave: bool) -> Settled:
+def settle_groups(
+    groups: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame, weight: int, *, leave: bool
+) -> Settled:
     """Settle groups in which every left record fits every right record equally well, without listing their pairs.
 
     `groups`: g, n_left, n_right (both > 0), one row per group; `left` / `right`: g, i, id, one row per record of it.
@@ -132,7 +133,8 @@ def settle_groups(groups: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame,
         forced = forced.filter((pl.col("n_c") == pl.col("n_left")) & (pl.col("n_d") == pl.col("n_right")))
     # A class forced against several others hands out its records in row order.
     forced = forced.sort("g", "c", "d").with_columns(
-        from_c=pl.col("n").cum_sum().over("g", "c") - pl.col("n"), from_d=pl.col("n").cum_sum().over("g", "d") - pl.col("n")
+        from_c=pl.col("n").cum_sum().over("g", "c") - pl.col("n"),
+        from_d=pl.col("n").cum_sum().over("g", "d") - pl.col("n"),
     )
     pairs = forced.select(
         pl.col("i_c").list.slice("from_c", "n").alias("l"),
@@ -167,7 +169,7 @@ def _components(left: Ints, right: Ints) -> Ints:
 
 
 def _by_size(
-    left: Ints, right: Ints, left_id: Ints, right_id: Ints, component: Ints, starts: Ints
+    left: Ints, right: Ints, left_id: Ids, right_id: Ids, component: Ints, starts: Ints
 ) -> tuple[dict[tuple[int, int], Ints], list[tuple[int, int]]]:
     """Small components (without interchangeable records) grouped by shape as arrays of pair numbers; spans of the others."""
     frame = pl.DataFrame({"c": component, "l": left, "r": right, "cl": left_id[left], "dr": right_id[right]})
@@ -236,8 +238,8 @@ def _settle_alone(
     right: Ints,
     weight: Ints,
     rivals: Ints,
-    left_id: Ints,
-    right_id: Ints,
+    left_id: Ids,
+    right_id: Ids,
     component: int,
 ) -> None:
     """Solve one component exactly, with interchangeable records as classes."""

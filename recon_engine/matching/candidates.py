@@ -50,12 +50,16 @@ def joined(left: pl.DataFrame, right: pl.DataFrame, key: pl.Expr, columns: list[
     """
     keyed = [t.lazy().select(k=key).with_row_index(i).drop_nulls("k") for t, i in ((left, "l"), (right, "r"))]
     pairs = keyed[0].join(keyed[1], on="k").select("l", "r").collect(engine="streaming")
-    values = [
+    return with_values(pairs, left, right, columns)
+
+
+def with_values(pairs: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    """Pairs (l, r: row positions) with the comparable `columns` of both records, as `l.*` and `r.*`."""
+    return pairs.with_columns(
         table[column].gather(pairs[side]).alias(f"{side}.{column}")
         for side, table in (("l", left), ("r", right))
         for column in columns
-    ]
-    return pairs.with_columns(values)
+    )
 
 
 def search(plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -156,6 +160,7 @@ def grouped(
     ]
     groups = counts[0].join(counts[1], on=names, nulls_equal=True).with_row_index("g")
     records = [
-        table.join(groups.select("g", *names), on=names, nulls_equal=True).select("g", "i", id="__id") for table in sides
+        table.join(groups.select("g", *names), on=names, nulls_equal=True).select("g", "i", id="__id")
+        for table in sides
     ]
     return groups.select("g", "n_left", "n_right"), records[0], records[1]

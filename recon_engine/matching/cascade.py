@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from recon_engine.matching.assignment import Ints, Settled, settle, settle_groups
-from recon_engine.matching.candidates import LARGEST_GROUP, grouped, join_key, joined, most_pairs, search
+from recon_engine.matching.assignment import Bools, Ids, Settled, settle, settle_groups
+from recon_engine.matching.candidates import LARGEST_GROUP, grouped, join_key, joined, most_pairs, search, with_values
 from recon_engine.matching.comparables import ID
 from recon_engine.matching.conditions import CLOSE, equalities, holds, needed_columns, weight, windows
 from recon_engine.plan import Condition, Plan, Rule
@@ -86,7 +86,7 @@ def run_stage(
             settled, count = _decide(plan, rule, left, right, open_left, open_right, ids)
         else:
             shared = shared.filter(pl.Series(open_left).gather(shared["l"]) & pl.Series(open_right).gather(shared["r"]))
-            settled, count = _decide_listed(plan, rule, shared, left, right, ids)
+            settled, count = _decide_listed(plan, rule, stage.shared, shared, left, right, ids)
         pairs = settled.pairs
         open_left[pairs["l"].to_numpy()] = False
         open_right[pairs["r"].to_numpy()] = False
@@ -117,35 +117,50 @@ def _shared_pairs(
     if total > 4 * (left.height + right.height) + LARGEST_GROUP // 10 or largest > LARGEST_GROUP:
         return None
     equality = Rule(name="shared", on=tuple(Condition(field=n) for n in stage.shared))
-    pairs = joined(left, right, key, needed_columns(plan, [equality, *rules]))
-    return pairs.filter(holds(plan, equality))
+    agreed, others = needed_columns(plan, [equality]), needed_columns(plan, rules)
+    pairs = joined(left, right, key, agreed).lazy().filter(holds(plan, equality)).select("l", "r").collect()
+    # The shared fields agree on every pair now; the rules look at the others only.
+    return with_values(pairs, left, right, [c for c in others if c not in agreed])
 
 
 def _decide_listed(
-    plan: Plan, rule: Rule, pairs: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame, ids: tuple[Ints, Ints]
+    plan: Plan,
+    rule: Rule,
+    agreed: tuple[str, ...],
+    pairs: pl.DataFrame,
+    left: pl.DataFrame,
+    right: pl.DataFrame,
+    ids: tuple[Ids, Ids],
 ) -> tuple[Settled, int]:
-    """Decides a rule on the listed pairs of open records."""
-    fit = pairs.lazy().filter(holds(plan, rule)).select("l", "r", weight=weight(plan, rule)).collect()
+    """Decides a rule on the listed pairs of open records, which all agree on the fields `agreed`."""
+    fits = holds(plan, rule, skip=agreed)
+    fit = pairs.lazy().filter(fits).select("l", "r", weight=weight(plan, rule)).collect()
     if not windows(rule):
         return _settle_equal(plan, rule, fit, left, right, ids)
     return _settle(rule, fit, ids), fit.height
 
 
 def _settle_equal(
-    plan: Plan, rule: Rule, fit: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame, ids: tuple[Ints, Ints]
+    plan: Plan, rule: Rule, fit: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame, ids: tuple[Ids, Ids]
 ) -> tuple[Settled, int]:
     """Lone pairs of an equality rule match at once; records with rivals are decided as groups."""
-    l, r = fit["l"].to_numpy(), fit["r"].to_numpy()
-    contested = (np.bincount(l, minlength=left.height)[l] + np.bincount(r, minlength=right.height)[r]) > 2
-    lone = fit.filter(pl.Series(~contested))
-    settled = _settle(rule, lone, ids)
-    if contested.any():
-        rivals = fit.filter(pl.Series(contested))
-        open_left, open_right = np.zeros(left.height, dtype=np.bool_), np.zeros(right.height, dtype=np.bool_)
-        open_left[rivals["l"].to_numpy()], open_right[rivals["r"].to_numpy()] = True, True
-        groups, _ = _decide_groups(plan, rule, left, right, open_left, open_right)
-        settled = Settled(pl.concat([settled.pairs, groups.pairs]), groups.ties)
-    return settled, fit.height
+    left_count = np.bincount(fit["l"].to_numpy(), minlength=left.height)
+    right_count = np.bincount(fit["r"].to_numpy(), minlength=right.height)
+    if left_count.max(initial=0) <= 1 and right_count.max(initial=0) <= 1:
+        return _all_lone(fit), fit.height
+    contested = pl.Series(left_count > 1).gather(fit["l"]) | pl.Series(right_count > 1).gather(fit["r"])
+    rivals = fit.filter(contested)
+    open_left, open_right = np.zeros(left.height, dtype=np.bool_), np.zeros(right.height, dtype=np.bool_)
+    open_left[rivals["l"].to_numpy()], open_right[rivals["r"].to_numpy()] = True, True
+    groups, _ = _decide_groups(plan, rule, left, right, open_left, open_right)
+    lone = _all_lone(fit.filter(~contested))
+    return Settled(pl.concat([lone.pairs, groups.pairs]), groups.ties), fit.height
+
+
+def _all_lone(pairs: pl.DataFrame) -> Settled:
+    """Pairs without rivals are settled; without them their whole weight would be lost."""
+    none = pl.lit(0, dtype=pl.UInt32)
+    return Settled(pairs.select("l", "r", "weight", rivals=none, margin=pl.col("weight").cast(pl.Float64)))
 
 
 def _decide(
@@ -153,9 +168,9 @@ def _decide(
     rule: Rule,
     left: pl.DataFrame,
     right: pl.DataFrame,
-    open_left: np.typing.NDArray[np.bool_],
-    open_right: np.typing.NDArray[np.bool_],
-    ids: tuple[Ints, Ints],
+    open_left: Bools,
+    open_right: Bools,
+    ids: tuple[Ids, Ids],
 ) -> tuple[Settled, int]:
     """Decides a rule on all open records of the partition."""
     if not windows(rule):
@@ -179,8 +194,8 @@ def _decide_groups(
     rule: Rule,
     left: pl.DataFrame,
     right: pl.DataFrame,
-    open_left: np.typing.NDArray[np.bool_],
-    open_right: np.typing.NDArray[np.bool_],
+    open_left: Bools,
+    open_right: Bools,
 ) -> tuple[Settled, int]:
     groups, records_left, records_right = grouped(plan, rule, _open(left, open_left), _open(right, open_right))
     if groups.is_empty():
@@ -190,14 +205,14 @@ def _decide_groups(
     return settle_groups(groups, records_left, records_right, total, leave=rule.when_ambiguous == "leave"), count
 
 
-def _settle(rule: Rule, pairs: pl.DataFrame, ids: tuple[Ints, Ints]) -> Settled:
+def _settle(rule: Rule, pairs: pl.DataFrame, ids: tuple[Ids, Ids]) -> Settled:
     if pairs.is_empty():
         return Settled()
-    arrays = pairs["l"].to_numpy(), pairs["r"].to_numpy(), pairs["weight"].to_numpy()
-    return settle(*(a.astype(np.int64) for a in arrays), *ids, leave=rule.when_ambiguous == "leave")
+    left, right, weights = (pairs[c].to_numpy().astype(np.int64) for c in ("l", "r", "weight"))
+    return settle(left, right, weights, ids[0], ids[1], leave=rule.when_ambiguous == "leave")
 
 
-def _open(table: pl.DataFrame, is_open: np.typing.NDArray[np.bool_]) -> pl.DataFrame:
+def _open(table: pl.DataFrame, is_open: Bools) -> pl.DataFrame:
     return table.with_row_index("i").filter(pl.Series(is_open))
 
 

@@ -33,9 +33,15 @@ def needed_columns(plan: Plan, rules: list[Rule]) -> list[str]:
     return [column for name in names for column in columns_of(plan.field(name))]
 
 
-def holds(plan: Plan, rule: Rule) -> pl.Expr:
-    """True where a pair satisfies every condition of the rule; null counts as not satisfied."""
-    return reduce(lambda a, b: a & b, (condition_holds(plan.field(c.field), c) for c in rule.on)).fill_null(False)
+def holds(plan: Plan, rule: Rule, skip: tuple[str, ...] = ()) -> pl.Expr:
+    """True where a pair satisfies every condition of the rule; null counts as not satisfied.
+
+    Equalities of the fields in `skip` are known to hold and are not looked at.
+    """
+    looked_at = (c for c in rule.on if not (c.is_equality and c.field in skip))
+    return reduce(lambda a, b: a & b, (condition_holds(plan.field(c.field), c) for c in looked_at), pl.lit(True)).fill_null(
+        False
+    )
 
 
 def condition_holds(spec: FieldSpec, condition: Condition) -> pl.Expr:
