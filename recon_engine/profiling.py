@@ -1,0 +1,339 @@
+"""What a file looks like: for each column its type, range, distinct values, and what the data cannot decide."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from recon_engine.errors import Issue
+from recon_engine.plan import ReaderOptions
+from recon_engine.reading.table import ROW, TextTable
+from recon_engine.value_types import MOSTLY, Reading, candidates
+
+SAMPLE_ROWS = 50_000
+# Up to here everything is counted exactly; above, distinct values are estimated and top values come from the sample.
+_EXACT_ROWS = 1_000_000
+_TOP = 5
+_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """One column. `minimum` and `maximum` are in the order of the type; texts by their characters.
+
+    `date_formats` and `decimal_marks` list every reading that fits all values: more than one means undecided.
+    `proof` are data rows with a value that decided between day and month. `unreadable` cells do not fit the type.
+    """
+
+    name: str
+    type: str
+    nulls: int
+    distinct: int
+    distinct_is_estimate: bool
+    unique: bool
+    minimum: str | None
+    maximum: str | None
+    top: tuple[tuple[str, int], ...]
+    samples: tuple[str, ...]
+    scale: int | None
+    date_formats: tuple[str, ...]
+    decimal_marks: tuple[str, ...]
+    thousands: str | None
+    undecided: bool
+    proof: tuple[int, ...]
+    unreadable: int
+    unreadable_samples: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A file as it looks. `rows` counts data rows, rejected ones included; `basis` says what was sampled."""
+
+    name: str
+    rows: int
+    rejected: int
+    basis: str
+    facts: dict[str, dict[str, Any]]
+    columns: tuple[ColumnProfile, ...]
+    issues: tuple[Issue, ...]
+    rejected_samples: tuple[dict[str, Any], ...]
+
+    def column(self, name: str) -> ColumnProfile:
+        """The column called `name`. Raises KeyError when there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """The profile for people, one block a column."""
+        told = ", ".join(
+            f"{k} {v['value']!r} ({v['decided_by']})" for k, v in self.facts.items() if v["value"] is not None
+        )
+        lines = [
+            f"{self.name}: {self.rows:,} rows, {len(self.columns)} columns, {self.rejected:,} rejected",
+            f"  {told}",
+        ]
+        lines += [f"  note: {issue.message}" for issue in self.issues]
+        lines += [f"  rejected: row {r['row']}, line {r['line']}: {r['reason']}" for r in self.rejected_samples]
+        for column in self.columns:
+            lines += ["", *_column_lines(column)]
+        return "\n".join([*lines, "", f"({self.basis})"])
+
+
+def profile(table: TextTable, options: ReaderOptions | None = None) -> Profile:
+    """Profile an opened file. Ranges, nulls and types are of all rows; what is sampled is said in `basis`."""
+    options = options or ReaderOptions()
+    table = table.settled()
+    counts = table.frame.select(pl.len().alias(ROW), *(pl.col(c).null_count() for c in table.columns)).collect(
+        engine="streaming"
+    )
+    rows = int(counts[ROW].item())
+    exact = rows <= _EXACT_ROWS
+    step = max(1, rows // SAMPLE_ROWS)
+    sampled = table.frame if step == 1 else table.frame.filter(pl.col(ROW) % step == 0)
+    sample = sampled.collect(engine="streaming")
+    readings = {c: _chosen(_allowed(candidates(c, sample[c]), options)) for c in table.columns}
+    readings = _checked(table, readings, sample, options)
+    distinct = _distinct(table, rows, exact)
+    ranges = _ranges(table, {c: found[0] for c, found in readings.items() if found})
+    columns = tuple(
+        _column(
+            table,
+            c,
+            readings[c],
+            sample[c],
+            nulls=int(counts[c].item()),
+            rows=rows,
+            distinct=distinct[c],
+            exact=exact,
+            span=ranges[c],
+        )
+        for c in table.columns
+    )
+    parts = ["all rows were read"]
+    if not exact:
+        parts = [
+            f"types, ranges and nulls are of all rows; top values of every {step}th row; distinct values estimated"
+        ]
+    elif step > 1:
+        parts = [f"counted over all rows; top values of every {step}th row"]
+    return Profile(
+        name=table.name,
+        rows=rows + table.rejected.height,
+        rejected=table.rejected.height,
+        basis="; ".join(parts),
+        facts=table.facts.as_dict(),
+        columns=columns,
+        issues=table.issues,
+        rejected_samples=tuple(table.rejected.head(3).select("row", "line", "reason").rows(named=True)),
+    )
+
+
+def _allowed(found: list[Reading], options: ReaderOptions) -> list[Reading]:
+    """What the options leave of the readings; a given decimal mark decides."""
+    if options.decimal is None and options.thousands is None:
+        return found
+    numbers = [
+        r
+        for r in found
+        if r.kind == "decimal"
+        and (options.decimal is None or r.mark == options.decimal)
+        and (options.thousands is None or r.thousands in (None, options.thousands))
+    ]
+    return numbers or found
+
+
+def _chosen(found: list[Reading]) -> list[Reading]:
+    """Only readings of the first one's kind: a column is one thing."""
+    return [r for r in found if r.kind == found[0].kind] if found else []
+
+
+def _checked(
+    table: TextTable, readings: dict[str, list[Reading]], sample: pl.DataFrame, options: ReaderOptions
+) -> dict[str, list[Reading]]:
+    """The readings that hold for all rows, not only for the sample: cells that fail join the sample and all is asked anew."""
+    asked = {c: found for c, found in readings.items() if found}
+    if not asked:
+        return readings
+    failing = table.frame.select(
+        pl.col(c).filter(~pl.all_horizontal(r.fits(c) for r in found)).unique().head(1_000).implode().alias(c)
+        for c, found in asked.items()
+    ).collect(engine="streaming")
+    result = dict(readings)
+    for c in asked:
+        cells = failing[c].explode().drop_nulls()
+        if len(cells):
+            values = pl.concat([sample[c].drop_nulls(), cells])
+            result[c] = _chosen(_allowed(candidates(c, values), options))
+            if not result[c] and _mostly_fits(sample[c], readings[c][0]):
+                result[c] = readings[c][:1]
+    return result
+
+
+def _mostly_fits(values: pl.Series, reading: Reading) -> bool:
+    share = values.drop_nulls().alias("v").to_frame().select(reading.fits("v").mean()).item()
+    return share is not None and float(share) >= MOSTLY
+
+
+def _distinct(table: TextTable, rows: int, exact: bool) -> dict[str, int]:
+    count = pl.Expr.n_unique if exact else pl.Expr.approx_n_unique
+    row = table.frame.select(count(pl.col(c).drop_nulls()).alias(c) for c in table.columns).collect(engine="streaming")
+    found = {c: int(row[c].item()) for c in table.columns}
+    # An estimate cannot prove a key: columns that may be one are counted exactly.
+    maybe = [c for c in table.columns if not exact and found[c] > 0.95 * rows]
+    if maybe:
+        sure = table.frame.select(pl.col(c).drop_nulls().hash().n_unique().alias(c) for c in maybe).collect(
+            engine="streaming"
+        )
+        found |= {c: int(sure[c].item()) for c in maybe}
+    return found
+
+
+def _ranges(table: TextTable, readings: dict[str, Reading]) -> dict[str, dict[str, Any]]:
+    """Smallest and largest value, most decimals, cells that cannot be read, of all rows in one scan."""
+    wanted: list[pl.Expr] = []
+    for i, c in enumerate(table.columns):
+        reading = readings.get(c)
+        value = reading.value(c) if reading else pl.col(c)
+        if reading and reading.kind == "decimal":
+            shown = pl.col(c).filter(value == value.min()).first(), pl.col(c).filter(value == value.max()).first()
+            decimals = reading.plain(c).str.extract(r"\.(\d*?)0*$").str.len_chars().max()
+            wanted += [shown[0].alias(f"min{i}"), shown[1].alias(f"max{i}"), decimals.alias(f"scale{i}")]
+        else:
+            wanted += [value.min().alias(f"min{i}"), value.max().alias(f"max{i}")]
+        if reading:
+            bad = ~reading.fits(c)
+            wanted += [bad.sum().alias(f"bad{i}"), pl.col(c).filter(bad).head(3).implode().alias(f"cells{i}")]
+    row = table.frame.select(wanted).collect(engine="streaming").row(0, named=True) if wanted else {}
+    return {
+        c: {key: row.get(f"{key}{i}") for key in ("min", "max", "scale", "bad", "cells")}
+        for i, c in enumerate(table.columns)
+    }
+
+
+def _column(
+    table: TextTable,
+    name: str,
+    readings: list[Reading],
+    sample: pl.Series,
+    *,
+    nulls: int,
+    rows: int,
+    distinct: int,
+    exact: bool,
+    span: dict[str, Any],
+) -> ColumnProfile:
+    first = readings[0] if readings else None
+    kind = first.kind if first else "text"
+    filled = rows - nulls
+    undecided = _differ(readings, sample)
+    values = sample.drop_nulls()
+    top = values.value_counts(sort=True).head(_TOP).rows() if distinct < filled else []
+    proof = _proof(table, name, first) if first and not undecided and kind in ("date", "datetime") else ()
+    forms = tuple(r.form for r in readings if r.form) if undecided else tuple(r.form for r in readings[:1] if r.form)
+    is_number = kind == "decimal"
+    return ColumnProfile(
+        name=name,
+        type=kind,
+        nulls=nulls,
+        distinct=distinct,
+        distinct_is_estimate=not exact and distinct != filled,
+        unique=filled > 0 and distinct == filled,
+        minimum=_shown(span["min"]),
+        maximum=_shown(span["max"]),
+        top=tuple((str(v)[:_SHOWN], int(n)) for v, n in top),
+        samples=tuple(v[:_SHOWN] for v in values.unique(maintain_order=True).head(_TOP)),
+        scale=int(span["scale"] or 0) if is_number else None,
+        date_formats=forms,
+        decimal_marks=tuple(dict.fromkeys(r.mark for r in readings if r.mark))
+        if is_number and undecided
+        else tuple(r.mark for r in readings[:1] if r.mark and is_number),
+        thousands=first.thousands if first and is_number and not undecided else None,
+        undecided=undecided,
+        proof=proof,
+        unreadable=int(span["bad"] or 0),
+        unreadable_samples=tuple(v[:_SHOWN] for v in span["cells"] or ()),
+        reasons=tuple(_reasons(readings, values, proof, undecided, int(span["bad"] or 0))),
+    )
+
+
+def _differ(readings: list[Reading], sample: pl.Series) -> bool:
+    """True when two readings give different values: the data cannot decide."""
+    if len(readings) < 2:
+        return False
+    unique = sample.drop_nulls().unique().alias("v").to_frame()
+    values = unique.select(r.value("v").alias(str(i)) for i, r in enumerate(readings))
+    return any(not values["0"].equals(values[str(i)].alias("0")) for i in range(1, len(readings)))
+
+
+def _proof(table: TextTable, name: str, reading: Reading) -> tuple[int, ...]:
+    """Rows whose value fits the format but not the one with day and month swapped."""
+    form = reading.form or ""
+    if form.startswith("%Y") or "%d" not in form or "%m" not in form:
+        return ()
+    swapped = Reading(reading.kind, form=form.replace("%d", "%\0").replace("%m", "%d").replace("%\0", "%m"))
+    rows = table.frame.filter(reading.fits(name) & ~swapped.fits(name)).select(ROW).head(3).collect()
+    return tuple(rows[ROW].to_list())
+
+
+def _reasons(
+    readings: list[Reading], values: pl.Series, proof: tuple[int, ...], undecided: bool, unreadable: int
+) -> list[str]:
+    if not readings:
+        return _text_reasons(values)
+    told: list[str] = []
+    first = readings[0]
+    if undecided and first.kind in ("date", "datetime"):
+        told.append(f"can be read as {' or '.join(r.form or '' for r in readings)}; no value decides")
+    elif undecided:
+        ways = [
+            f"decimal mark '{r.mark}'" + (f" with '{r.thousands}' between thousands" if r.thousands else "")
+            for r in readings
+        ]
+        told.append(f"can be read with {' or '.join(ways)}; no value decides")
+    elif proof:
+        told.append(f"format {first.form}: row {proof[0]} cannot be read with day and month swapped")
+    if unreadable:
+        told.append(f"{unreadable:,} cells cannot be read as {first.kind}")
+    return told
+
+
+def _text_reasons(values: pl.Series) -> list[str]:
+    if values.is_empty():
+        return ["the column is empty"]
+    text = values.str.strip_chars()
+    if bool(text.str.contains(r"^[+-]?\d+$").all()):
+        if bool(text.str.contains(r"^[+-]?0\d").any()):
+            return ["digits with leading zeros: a code, kept as text"]
+        return ["more than 18 digits: a code, kept as text"]
+    signs = text.str.contains(r"^[-+(]?\s?[$€£¥]|[$€£¥%]\s?\)?$|^\(.*\d\)$")
+    if bool(signs.any()) and float(signs.mean() or 0) > MOSTLY:  # type: ignore[arg-type]
+        return ["amounts with a currency sign, percent sign or brackets: kept as text"]
+    return []
+
+
+def _shown(value: Any) -> str | None:
+    return None if value is None else str(value)[:_SHOWN]
+
+
+def _column_lines(c: ColumnProfile) -> list[str]:
+    how = ", ".join((*c.date_formats, *(f"decimal mark '{m}'" for m in c.decimal_marks)))
+    kind = c.type + (f"({c.scale} decimals)" if c.scale is not None else "") + (f" [{how}]" if how else "")
+    about = "~" if c.distinct_is_estimate else ""
+    lines = [
+        f"  {c.name}: {kind}{' UNDECIDED' if c.undecided else ''}",
+        f"      {c.nulls:,} empty, {about}{c.distinct:,} distinct{' (unique)' if c.unique else ''}, {c.minimum} to {c.maximum}",
+    ]
+    if c.top:
+        lines.append("      most frequent: " + ", ".join(f"{v!r} x{n:,}" for v, n in c.top))
+    else:
+        lines.append("      such as: " + ", ".join(repr(v) for v in c.samples))
+    return [*lines, *(f"      {reason}" for reason in c.reasons)]

@@ -1,0 +1,139 @@
+"""What a column's text can be read as: numbers in their conventions, dates in their formats, and what stays text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import polars as pl
+
+from recon_engine.reading.casting import DATE_FORMATS, DATETIME_FORMATS, date_value, datetime_value, fitting_formats
+
+# Below this share of readable cells a column is text that happens to hold a number or a date now and then.
+MOSTLY = 0.95
+_DATE_WORDS = re.compile(r"date|day|datum|posted|booked|paid|due|_on$|_at$|time", re.IGNORECASE)
+_COMPACT_FORMATS = ("%y%m%d", "%Y%m%d", "%Y%m%d%H%M%S")
+_BOOLEAN_WORDS = ["true", "false", "yes", "no", "t", "f", "y", "n"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way to read a column: `kind` and, by kind, the date format, or the decimal and thousands marks."""
+
+    kind: str
+    form: str | None = None
+    mark: str | None = None
+    thousands: str | None = None
+
+    def fits(self, column: str) -> pl.Expr:
+        """True where the cell can be read so; null where it is null."""
+        text = pl.col(column).str.strip_chars()
+        if self.kind == "date":
+            return date_value(text, self.form or "").is_not_null() | text.is_null()
+        if self.kind == "datetime":
+            return datetime_value(text, self.form or "").is_not_null() | text.is_null()
+        if self.kind == "boolean":
+            return text.str.to_lowercase().is_in(_BOOLEAN_WORDS)
+        if self.kind == "integer":
+            return text.str.contains(r"^[+-]?\d{1,18}$")
+        return text.str.contains(_number_pattern(self.mark or ".", self.thousands))
+
+    def value(self, column: str) -> pl.Expr:
+        """The typed value, null where it cannot be read; numbers as Float64, for ranges and overlaps only."""
+        text = pl.col(column).str.strip_chars()
+        if self.kind == "date":
+            return date_value(text, self.form or "")
+        if self.kind == "datetime":
+            return datetime_value(text, self.form or "")
+        if self.kind == "decimal":
+            return self.plain(column).cast(pl.Float64, strict=False)
+        if self.kind == "integer":
+            return text.cast(pl.Int64, strict=False)
+        return text
+
+    def plain(self, column: str) -> pl.Expr:
+        """A number's text with a point as its decimal mark and nothing between thousands."""
+        text = pl.col(column).str.strip_chars()
+        if self.thousands:
+            text = text.str.replace_all(self.thousands, "", literal=True)
+        return text.str.replace(",", ".", literal=True) if self.mark == "," else text
+
+
+NUMBER_READINGS = tuple(
+    Reading("decimal", mark=mark, thousands=thousands)
+    for mark, thousands in ((".", None), (",", None), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"))
+)
+
+
+def _number_pattern(mark: str, thousands: str | None) -> str:
+    m = re.escape(mark)
+    plain = rf"\d+({m}\d*)?|{m}\d+"
+    if thousands:
+        t = re.escape(thousands)
+        plain = rf"{plain}|[1-9]\d{{0,2}}({t}\d{{3}})+({m}\d*)?"
+    return rf"^[+-]?({plain})$"
+
+
+def candidates(name: str, values: pl.Series) -> list[Reading]:
+    """The readings that fit all values of a sample or, where none does, nearly all; in order of preference.
+
+    An empty list means text. Codes with leading zeros are text: as numbers they would lose them.
+    """
+    text = values.drop_nulls().str.strip_chars()
+    if text.is_empty():
+        return []
+    frame = text.alias("v").to_frame()
+    # Reading.fits looks a column up by name: here all are called v.
+    boolean = Reading("boolean")
+    if _share(frame, boolean) == 1:
+        return [boolean]
+    dates = _date_readings(name, text)
+    if dates:
+        return dates
+    digits = text.str.contains(r"^[+-]?\d+$")
+    if digits.all():
+        if text.str.contains(r"^[+-]?0\d").any() or text.str.len_chars().max() > 18:  # type: ignore[operator]
+            return []
+        return [Reading("integer")]
+    shares = [(_share(frame, reading), reading) for reading in NUMBER_READINGS]
+    whole = [reading for share, reading in shares if share == 1]
+    if whole:
+        plain = [r for r in whole if r.thousands is None]
+        # Thousands marks that no value has say nothing: keep them only where a plain reading would differ.
+        return [*plain, *(r for r in whole if r.thousands is not None and _has(text, r.thousands))] or whole[:1]
+    best = max(share for share, _ in shares)
+    return [reading for share, reading in shares if share == best][:1] if best >= MOSTLY else []
+
+
+def _date_readings(name: str, text: pl.Series) -> list[Reading]:
+    unique = text.unique()
+    few = unique.sample(min(len(unique), 2_000), seed=1, shuffle=False) if len(unique) > 2_000 else unique
+    hinted = _DATE_WORDS.search(name) is not None
+    if few.str.contains(r"^\d+$").all():
+        # Six digits are far more often a number than a date: only a telling name makes them one.
+        forms = [f for f in _COMPACT_FORMATS if f != "%y%m%d" or hinted]
+        plausible = few.str.contains(r"^((19|20)\d{6}(\d{6})?|\d{6})$").all()
+        fitting = [f for f in fitting_formats(few, "datetime") if f in forms] if plausible else []
+    elif few.str.contains(r"\d").mean() < MOSTLY:  # type: ignore[operator]
+        return []
+    else:
+        fitting = [f for f in fitting_formats(few, "datetime") if f not in _COMPACT_FORMATS]
+        if not fitting:
+            fitting = _mostly_fitting(few)
+    return [Reading("datetime" if f in DATETIME_FORMATS else "date", form=f) for f in fitting]
+
+
+def _mostly_fitting(few: pl.Series) -> list[str]:
+    frame = few.to_frame("v")
+    forms = [f for f in (*DATE_FORMATS, *DATETIME_FORMATS) if f not in _COMPACT_FORMATS]
+    counts = frame.select(datetime_value(pl.col("v"), f).is_not_null().sum().alias(f) for f in forms).row(0, named=True)
+    best = max(counts.values())
+    return [f for f in forms if counts[f] == best] if best >= MOSTLY * len(few) else []
+
+
+def _share(frame: pl.DataFrame, reading: Reading) -> float:
+    return float(frame.select(reading.fits("v").mean()).item() or 0.0)
+
+
+def _has(text: pl.Series, mark: str) -> bool:
+    return bool(text.str.contains(mark, literal=True).any())
