@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from recon_engine.plan import ReaderOptions
 from services.database.models import StoredFile, new_id
-from services.errors import Invalid, NotFound, TooLarge
+from services.errors import Invalid, NotFound, TooLarge, Unavailable
 from services.jobs import child
 from services.permissions import Action, Actor, check
 
@@ -189,7 +189,7 @@ def _options(file: StoredFile, flag: str = "--options") -> list[str]:
 
 
 def _refusal(ended: child.Ended, limits: child.Limits, name: str) -> str | None:
-    """Why the child gave no answer, in one sentence; None when it did."""
+    """Why the child gave no answer, in one sentence; None when it did. Raises Unavailable when it was interrupted."""
     if ended.code == 0:
         return None
     exceeded = ended.exceeded(limits)
@@ -197,4 +197,6 @@ def _refusal(ended: child.Ended, limits: child.Limits, name: str) -> str | None:
         return f"{name}: reading it {exceeded}"
     if ended.code == 2 and ended.sentence:
         return ended.sentence
+    if ended.code < 0:  # ended from outside: that says nothing about the file
+        raise Unavailable(f"Reading {name} was interrupted; please try again.")
     return f"{name}: the file could not be read; it seems damaged. Save it again as CSV and upload that."

@@ -17,11 +17,15 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)  # one fixed time: the same result gives the s
 
 def csv_chunk(frame: pl.DataFrame, *, header: bool) -> bytes:
     """The frame as CSV. Text that begins like a formula gets an apostrophe before it; numbers stay as they are."""
-    text = pl.selectors.by_dtype(pl.String)
-    risky = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
     plain = frame.with_columns(pl.selectors.by_dtype(pl.Categorical, pl.Enum).cast(pl.String))
-    safe = plain.with_columns(pl.when(risky).then(pl.concat_str(pl.lit("'"), text)).otherwise(text).name.keep())
-    return safe.write_csv(include_header=header).encode()
+    names = [name for name, kind in plain.schema.items() if kind == pl.String]
+    return plain.with_columns(_harmless(name) for name in names).write_csv(include_header=header).encode()
+
+
+def _harmless(name: str) -> pl.Expr:
+    text = pl.col(name)
+    risky = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
+    return pl.when(risky).then(pl.concat_str(pl.lit("'"), text)).otherwise(text).alias(name)
 
 
 def zip_chunks(members: Sequence[tuple[str, Callable[[], BinaryIO]]]) -> Iterator[bytes]:

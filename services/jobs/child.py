@@ -43,7 +43,7 @@ class Ended:
         """True when it ended because an allocation was refused."""
         text = self.stderr.lower()
         told = any(
-            sign in text for sign in ("memory allocation of", "memoryerror", "cannot allocate memory", "out of memory")
+            sign in text for sign in ("not enough memory", "memory allocation of", "memoryerror", "cannot allocate memory", "out of memory")
         )
         return told or self.code == -signal.SIGABRT
 
