@@ -95,7 +95,7 @@ class JobQueue:
         check(actor, Action.JOB_READ)
         grouped = select(Job.status, func.count()).where(Job.workspace_id == actor.workspace_id).group_by(Job.status)
         with self._container.session() as session:
-            return dict(session.execute(grouped).tuples().all())
+            return dict(session.execute(grouped).all())
 
     def cancel(self, actor: Actor, job_id: str) -> Job:
         """End the job: at once when it waits, within a moment when it runs. Raises Conflict when it has ended."""
