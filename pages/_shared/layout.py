@@ -51,9 +51,14 @@ def download_link(label: str, address: str) -> None:
     st.html(f'<a class="download" href="{escape(address)}" download>{escape(label)}</a>', width="content")
 
 
+def _accent() -> str:
+    """The colour of links in the theme at hand: the styles below cannot ask Streamlit for it."""
+    return "#8cc4e4" if st.context.theme.type == "dark" else "#22577a"
+
+
 def brand() -> None:
     """The product's name above the navigation."""
-    colour = "#8cc4e4" if st.context.theme.type == "dark" else "#22577a"
+    colour = _accent()
     st.logo(
         f"""<svg xmlns="http://www.w3.org/2000/svg" width="190" height="28" viewBox="0 0 190 28" fill="none">
         <rect x="1" y="6" width="14" height="16" rx="3" stroke="{colour}" stroke-width="2.2"/>
@@ -67,9 +72,9 @@ def brand() -> None:
 def style() -> None:
     """The few rules that Streamlit's theme cannot say: the stepper's line, tabular figures, a calmer page width."""
     st.html(
-        """<style>
+        "<style>[class*='st-key-step-on-'] { border-top: 3px solid " + _accent() + "; padding-top: .25rem; }"
+        """
         .stMainBlockContainer { max-width: 1400px; padding-left: 3rem; padding-right: 3rem; }
-        [class*="st-key-step-on-"] { border-top: 3px solid var(--st-primary-color, #22577a); padding-top: .25rem; }
         [class*="st-key-step-off-"] { border-top: 3px solid rgba(128, 140, 150, .3); padding-top: .25rem; }
         a.download {
             display: inline-block; padding: .45rem .8rem; border-radius: .4rem; text-decoration: none; color: inherit;

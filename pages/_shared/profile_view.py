@@ -36,56 +36,73 @@ def body(person: Actor, stored: StoredFile, editable: bool) -> None:
         st.error(stored.refusal, icon=":material/error:")
     profile = stored.profile_json
     if profile:
-        _facts(profile.get("facts", {}))
-        for issue in profile.get("issues", []):
-            st.warning(issue["message"] if isinstance(issue, Mapping) else str(issue), icon=":material/warning:")
+        _facts(profile["facts"])
+        for issue in profile["issues"]:
+            st.warning(issue["message"], icon=":material/warning:")
+        if profile["rejected"]:
+            lines = "; ".join(f"line {row['line']}: {row['reason']}" for row in profile["rejected_samples"])
+            st.warning(f"{count(profile['rejected'], 'row')} cannot be read. {lines}", icon=":material/warning:")
         _columns(profile["columns"], stored.id)
         _questions(profile["columns"])
+        st.caption(f"{profile['basis'].capitalize()}.")
     if editable:
         _reading(person, stored)
 
 
-def _facts(facts: Mapping[str, Any]) -> None:
-    decided = facts.get("decided_by", {})
+def _facts(facts: Mapping[str, Mapping[str, Any]]) -> None:
     with st.container(horizontal=True, gap="xsmall"):
-        for name in ("format", "encoding", "delimiter", "decimal", "header_row", "sheet", "compression"):
-            value = facts.get(name)
+        for name, fact in facts.items():
+            value = fact["value"]
             if value in (None, ""):
                 continue
+            given = fact["decided_by"] == "given"
             text = f"{name.replace('_', ' ')}: {_VISIBLE.get(str(value), value)}"
-            given = decided.get(name) == "given" if isinstance(decided, Mapping) else False
             st.badge(text, color="blue" if given else "gray", help="As you said" if given else "Detected")
 
 
 def _columns(columns: list[dict[str, Any]], key: str) -> None:
-    frame = [
+    shown = [
         {
             "Column": column["name"],
             "Type": column["type"],
             "Empty": f"{column['nulls']:,}",
-            "Distinct": f"{column['distinct']:,}" + (" (unique)" if column.get("unique") else ""),
-            "Samples": [str(value) for value in column.get("samples", [])][:3],
-            "Least": _text(column.get("min")),
-            "Most": _text(column.get("max")),
+            "Distinct": _distinct(column),
+            "Samples": list(column["samples"])[:3],
+            "Least": column["minimum"],
+            "Most": column["maximum"],
+            "Why this type": "; ".join(column["reasons"]),
         }
         for column in columns
     ]
-    lists = st.column_config.ListColumn("Samples", width="medium")
-    st.dataframe(frame, hide_index=True, key=f"columns-{key}", column_config={"Samples": lists}, placeholder="")
+    right = st.column_config.TextColumn(alignment="right")
+    settings = {"Samples": st.column_config.ListColumn(width="medium"), "Empty": right, "Distinct": right}
+    st.dataframe(shown, hide_index=True, key=f"columns-{key}", column_config=settings, placeholder="")
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+def _distinct(column: Mapping[str, Any]) -> str:
+    about = "about " if column["distinct_is_estimate"] else ""
+    return f"{about}{column['distinct']:,}" + (" (unique)" if column["unique"] else "")
 
 
 def _questions(columns: list[dict[str, Any]]) -> None:
+    """What the values of a column cannot decide, and the cells that do not fit its type."""
     for column in columns:
-        formats = column.get("formats") or []
-        if len(formats) > 1:
+        name = literal(column["name"])
+        if column["undecided"] and len(column["date_formats"]) > 1:
+            both = " and ".join(f"`{one}`" for one in column["date_formats"])
+            st.info(f"**{name}** fits {both}: the data cannot decide. The next step asks.", icon=":material/help:")
+        elif column["undecided"]:
             st.info(
-                f"**{column['name']}** fits {' and '.join(f'`{one}`' for one in formats)}: the data cannot decide. "
-                "The next step asks.",
+                f"**{name}** can be read with a decimal point or a decimal comma. "
+                "Say which under 'Read it differently'.",
                 icon=":material/help:",
+            )
+        if column["unreadable"]:
+            cells = ", ".join(f"`{cell}`" for cell in column["unreadable_samples"])
+            number = count(column["unreadable"], "value")
+            st.warning(
+                f"**{name}**: {number} cannot be read as {column['type']}: {cells}. Mapped, such rows are rejected.",
+                icon=":material/warning:",
             )
 
 

@@ -37,7 +37,7 @@ def show(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bo
     for spec in plan.fields:
         for side in SIDES:
             column = profiles[side].get(spec.column(side), {})
-            formats = column.get("formats") or []
+            formats = (column.get("date_formats") or []) if column.get("undecided") else []
             given = spec.formats.left if side == "left" else spec.formats.right
             if spec.type in ("date", "datetime") and given is None and len(formats) > 1:
                 _ask(person, reconciliation, plan, spec, side, column, editable)
@@ -71,7 +71,7 @@ def _ask(
         )
         chosen = st.segmented_control(
             "Date order",
-            column["formats"],
+            column["date_formats"],
             key=f"ask-{spec.name}-{side}",
             disabled=not editable,
             format_func=lambda one: f"{one} ({READS[one]})" if one in READS else one,

@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages._shared.context import may, services
 from pages._shared.messages import empty_state
-from pages._shared.tables import PAGE_ROWS, as_text, page_number, pager, table
+from pages._shared.tables import PAGE_ROWS, amount_fields, as_text, page_number, pager, table
 from pages._shared.wizard import labels
 from pages._shared.wording import CATEGORY_NAMES
 from recon_engine.plan import SIDES, Plan
@@ -36,7 +36,7 @@ def show(person: Actor, job: Job, plan: Plan) -> None:
     ]
     headings = {"side_name": "Side", "row": "Row", "category_name": "Category", "reason": "Reason"}
     headings |= {spec.name: spec.name for spec in plan.fields if spec.name in found.columns}
-    chosen = table(rows, headings, "breaks-table", selectable=True)
+    chosen = table(rows, headings, "breaks-table", selectable=True, amounts=amount_fields(plan))
     whole = (
         f"/api/reconciliation/jobs/{job.id}/results/breaks?format=csv" if may(person, Action.RESULT_DOWNLOAD) else ""
     )

@@ -83,7 +83,7 @@ def _conservation(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
             st.error("The result does not add up and must not be relied on.", icon=":material/gpp_bad:")
         st.markdown(wording.conservation_sentence(summary, names))
         with st.expander("Counts and control totals"):
-            table(_totals(summary, names), HEADINGS, "conservation")
+            table(_totals(summary, names), HEADINGS, "conservation", amounts=PARTS)
 
 
 def _totals(summary: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -111,7 +111,7 @@ def _rules(summary: Mapping[str, Any]) -> None:
             "ambiguous": "Ambiguous",
             "seconds": "Time",
         }
-        table(lines, headings, "rules-table")
+        table(lines, headings, "rules-table", amounts=("matches", "seconds"))
 
 
 def _text(warning: Any) -> str:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages._shared.context import may, services
 from pages._shared.messages import empty_state
-from pages._shared.tables import PAGE_ROWS, as_text, page_number, pager, table
+from pages._shared.tables import PAGE_ROWS, amount_fields, as_text, page_number, pager, table
 from pages._shared.wizard import labels
 from pages._shared.wording import count, rule_sentence
 from recon_engine.plan import SIDES, Plan
@@ -26,10 +26,10 @@ HEADINGS = {
     "differences": {
         "match_id": "Match",
         "field": "Field",
-        "left_row": "Left row",
-        "right_row": "Right row",
-        "left_value": "Left",
-        "right_value": "Right",
+        "left_row": "{left} row",
+        "right_row": "{right} row",
+        "left_value": "{left} value",
+        "right_value": "{right} value",
         "difference": "Difference",
     },
     "rejected": {
@@ -66,8 +66,8 @@ def show(person: Actor, job: Job, plan: Plan, name: str) -> None:
         return
     own = [column for column in found.columns if column in HEADINGS[name]]
     fields = [spec.name for spec in plan.fields if spec.name in found.columns and spec.name not in own]
-    headings = {column: HEADINGS[name][column] for column in own} | {field: field for field in fields}
     names = labels(plan)
+    headings = {column: HEADINGS[name][column].format(**names) for column in own} | {field: field for field in fields}
     rows = [{**row, "side": names[row["side"]]} if "side" in row else row for row in found.rows]
     whole = (
         f"/api/reconciliation/jobs/{job.id}/results/{name}?format=csv" if may(person, Action.RESULT_DOWNLOAD) else ""
@@ -77,7 +77,7 @@ def show(person: Actor, job: Job, plan: Plan, name: str) -> None:
         pager(name, found.total, NOUNS[name], whole)
         return
     st.caption("Select a row to see the whole match.")
-    chosen = table(rows, headings, f"{name}-table", selectable=True)
+    chosen = table(rows, headings, f"{name}-table", selectable=True, amounts=amount_fields(plan))
     pager(name, found.total, NOUNS[name], whole)
     if chosen is not None:
         _match(person, job, plan, int(found.rows[chosen]["match_id"]))

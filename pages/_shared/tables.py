@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
 
 import streamlit as st
 
 from pages._shared.layout import download_link
 from pages._shared.wording import count
+from recon_engine.plan import Plan
 
 PAGE_ROWS = 50
 
@@ -31,19 +31,29 @@ def pager(key: str, total: int, nouns: tuple[str, str], whole: str = "", size: i
 
 
 def table(
-    rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str], key: str, selectable: bool = False
+    rows: Sequence[Mapping[str, Any]],
+    headings: Mapping[str, str],
+    key: str,
+    selectable: bool = False,
+    amounts: Collection[str] = (),
 ) -> int | None:
-    """Rows as a table with the given columns and headings; returns the place of the selected row."""
-    frame = [{heading: _shown(row.get(name)) for name, heading in headings.items()} for row in rows]
+    """Rows as a table with the given columns and headings; returns the place of the selected row.
+
+    The columns named in `amounts` stand at the right, as numbers do.
+    """
+    shown = [{heading: _shown(row.get(name)) for name, heading in headings.items()} for row in rows]
+    right = {headings[name]: st.column_config.TextColumn(alignment="right") for name in amounts if name in headings}
+    height = _height(len(shown))
     if not selectable:
-        st.dataframe(frame, hide_index=True, key=key, placeholder="", height=_height(len(frame)))
+        st.dataframe(shown, hide_index=True, key=key, placeholder="", height=height, column_config=right)
         return None
     state = st.dataframe(
-        frame,
+        shown,
         hide_index=True,
         key=key,
         placeholder="",
-        height=_height(len(frame)),
+        height=height,
+        column_config=right,
         on_select="rerun",
         selection_mode="single-row",
     )
@@ -51,14 +61,19 @@ def table(
     return int(chosen[0]) if chosen and chosen[0] < len(rows) else None
 
 
-def _height(rows: int) -> int:
-    """Pixels for the rows, at most fifteen of them; the rest scrolls."""
-    return 38 + 35 * min(rows, 15)
+def amount_fields(plan: Plan) -> list[str]:
+    """The fields whose values are amounts."""
+    return [spec.name for spec in plan.fields if spec.type == "decimal"]
+
+
+def _height(rows: int) -> int | Literal["content"]:
+    """All rows when they are few; else a part of them, and the rest scrolls."""
+    return "content" if rows <= 15 else 560
 
 
 def _shown(value: Any) -> Any:
-    """Text and exact numbers as they are; all else as its text, so that no amount is shown as a float."""
-    return value if value is None or isinstance(value, str | int | Decimal) else str(value)
+    """Text and whole numbers as they are; all else as its text: an amount keeps every digit, also its last zero."""
+    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 def as_text(value: Any) -> str | None:
