@@ -1,8 +1,8 @@
 """The reconciliation engine: two sides in, an answer that stands up as evidence out.
 
-    from recon_engine import Plan, reconcile
-    result = reconcile(Plan.load("plan.yaml"))
-    result.summary["breaks"]; result.breaks().collect()
+from recon_engine import Plan, reconcile
+result = reconcile(Plan.load("plan.yaml"))
+result.summary["breaks"]; result.breaks().collect()
 """
 
 from recon_engine.errors import (

@@ -1,6 +1,7 @@
 """The command line: run, suggest, profile, verify, schema.
 
-Exit codes: 0 everything matched (or verified), 1 breaks or differences exist (or a check failed), 2 the input or plan is
+Exit codes: 0 everything matched (or verified), 1 breaks or differences exist (or a check failed), 2 the input or
+plan is
 wrong, 3 internal error.
 """
 
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     except MemoryError:
         _say_error("not enough memory; run again with --partitions 16, or on a machine with more")
         return INTERNAL
-    except BaseException as error:  # noqa: BLE001 - polars panics are BaseExceptions; the contract is one line and exit 3
+    except BaseException as error:
         if isinstance(error, SystemExit):
             raise
         _say_error(f"internal error: {type(error).__name__}: {error}")
@@ -77,7 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     suggest.set_defaults(command=_suggest)
     profile = commands.add_parser("profile", help="say what a file looks like")
     profile.add_argument("file", metavar="FILE")
-    profile.add_argument("--options", default="{}", metavar="JSON", help="reader options: delimiter, encoding, sheet, …")
+    profile.add_argument(
+        "--options", default="{}", metavar="JSON", help="reader options: delimiter, encoding, sheet, …"
+    )
     profile.add_argument("--json", action="store_true", help="as JSON")
     profile.set_defaults(command=_profile)
     verify = commands.add_parser("verify", help="re-check a result directory from its files alone")
@@ -100,7 +103,11 @@ def _run(options: argparse.Namespace) -> int:
             _print(f"{progress.seconds:7.1f} s  {progress.stage} {progress.done}/{progress.total}{rule}")
 
     here = Path.cwd()
-    given = {side: None if files is None else [str(here / f) for f in files] for side, files in vars(options).items() if side in ("left", "right")}
+    given = {
+        side: None if files is None else [str(here / f) for f in files]
+        for side, files in vars(options).items()
+        if side in ("left", "right")
+    }
     plan = Plan.load(options.plan).with_files(left=given["left"], right=given["right"])
     summary = run(plan, Path(options.out), options.partitions, tell)
     if options.progress != "ndjson":
@@ -128,10 +135,16 @@ def _headline(plan: Any, summary: dict[str, Any], out: str) -> str:
             f"{plan.side(side).label}: {r['read']:,} read = {r['matched']:,} matched + {r['suggested']:,} suggested"
             f" + {r['breaks']:,} breaks + {r['rejected']:,} rejected"
         )
-    lines += [f"  {rule['name']}: {rule['matches']:,} matches, {rule['ambiguous']:,} records ambiguous" for rule in summary["rules"]]
+    lines += [
+        f"  {rule['name']}: {rule['matches']:,} matches, {rule['ambiguous']:,} records ambiguous"
+        for rule in summary["rules"]
+    ]
     if summary["breaks"]:
         lines.append("breaks: " + ", ".join(f"{n:,} {category}" for category, n in summary["breaks"].items()))
-    lines.append(f"{summary['differences']:,} differences in compared fields; conserved: {'yes' if summary['conserved'] else 'NO'}")
+    lines.append(
+        f"{summary['differences']:,} differences in compared fields; "
+        f"conserved: {'yes' if summary['conserved'] else 'NO'}"
+    )
     lines += [f"warning: {w}" for w in summary["warnings"]]
     return "\n".join([*lines, f"written to {out} in {summary['seconds']:.1f} s"])
 

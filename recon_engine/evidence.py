@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import reduce
@@ -48,8 +49,12 @@ def engine_version() -> str:
     return digest.hexdigest()[:16]
 
 
-def write_manifest(out: Path, plan: Plan, inputs: dict[str, str], facts: dict[str, Any], partitions: int) -> None:
-    """Writes manifest.json: hashes of inputs, plan and outputs, versions, how each file was read, and the command to re-run."""
+def write_manifest(
+    out: Path, plan: Plan, inputs: dict[str, str], facts: Mapping[SideName, dict[str, Any]], partitions: int
+) -> None:
+    """Writes manifest.json: hashes of inputs, plan and outputs, versions, how each file was read, and the command to
+    re-run.
+    """
     outputs = sorted(p for p in out.iterdir() if p.name != "manifest.json")
     manifest = {
         "plan": plan.name,
@@ -59,14 +64,20 @@ def write_manifest(out: Path, plan: Plan, inputs: dict[str, str], facts: dict[st
         },
         "outputs": {p.name: hash_file(p) for p in outputs},
         "read_as": facts,
-        "engine": {"version": engine_version(), "python": platform.python_version(), **{d: version(d) for d in _DEPENDENCIES}},
-        "rerun": "python -m recon_engine run plan.yaml --out rerun" + (f" --partitions {partitions}" if partitions > 1 else ""),
+        "engine": {
+            "version": engine_version(),
+            "python": platform.python_version(),
+            **{d: version(d) for d in _DEPENDENCIES},
+        },
+        "rerun": "python -m recon_engine run plan.yaml --out rerun"
+        + (f" --partitions {partitions}" if partitions > 1 else ""),
     }
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def verify(folder: str | Path) -> list[Check]:
-    """Re-checks a result directory from its files alone: hashes, conservation, and every match's predicates on the text itself.
+    """Re-checks a result directory from its files alone: hashes, conservation, and every match's predicates on the
+    text itself.
 
     Raises EvidenceError when a file is missing or cannot be read.
     """
@@ -78,7 +89,9 @@ def verify(folder: str | Path) -> list[Check]:
         checks = [*_hashes(folder, manifest), *_conservation(folder, plan, summary)]
         return [*checks, *_predicates(folder, plan)]
     except FileNotFoundError as error:
-        raise EvidenceError(f"{folder}: {error.filename or error} is missing; this is not a whole result directory") from error
+        raise EvidenceError(
+            f"{folder}: {error.filename or error} is missing; this is not a whole result directory"
+        ) from error
     except ReconError:
         raise
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
@@ -86,10 +99,14 @@ def verify(folder: str | Path) -> list[Check]:
 
 
 def _hashes(folder: Path, manifest: dict[str, Any]) -> list[Check]:
-    wrong = [n for n, digest in manifest["outputs"].items() if not (folder / n).is_file() or hash_file(folder / n) != digest]
+    wrong = [
+        n for n, digest in manifest["outputs"].items() if not (folder / n).is_file() or hash_file(folder / n) != digest
+    ]
     unlisted = {f"{t}.parquet" for t in TABLES} | {"plan.yaml", "summary.json"}
     wrong += sorted(unlisted - manifest["outputs"].keys())
-    checks = [Check("output hashes", not wrong, f"changed or missing: {', '.join(wrong)}" if wrong else "all as written")]
+    checks = [
+        Check("output hashes", not wrong, f"changed or missing: {', '.join(wrong)}" if wrong else "all as written")
+    ]
     for side in SIDES:
         for item in manifest["inputs"][side]:
             path = Path(item["file"])
@@ -98,22 +115,30 @@ def _hashes(folder: Path, manifest: dict[str, Any]) -> list[Check]:
                 checks.append(Check(name, None, "not here; its hash could not be compared"))
             else:
                 same = hash_file(path) == item["sha256"]
-                checks.append(Check(name, same, "unchanged since the run" if same else "differs from the file that was read"))
+                checks.append(
+                    Check(name, same, "unchanged since the run" if same else "differs from the file that was read")
+                )
     return checks
 
 
 def _conservation(folder: Path, plan: Plan, summary: dict[str, Any]) -> list[Check]:
     """Every record is in exactly one of matched, suggested, breaks; counts and sums are those of the summary."""
     matches = pl.scan_parquet(folder / "matches.parquet")
-    matched = matches.select(_text("side"), _text("source"), "row", part=_text("outcome").replace("confirmed", "matched"))
-    broken = pl.scan_parquet(folder / "breaks.parquet").select(_text("side"), _text("source"), "row", part=pl.lit("breaks"))
+    matched = matches.select(
+        _text("side"), _text("source"), "row", part=_text("outcome").replace("confirmed", "matched")
+    )
+    broken = pl.scan_parquet(folder / "breaks.parquet").select(
+        _text("side"), _text("source"), "row", part=pl.lit("breaks")
+    )
     placed = pl.concat([matched, broken])
     rejected = pl.scan_parquet(folder / "rejected.parquet").select(_text("side")).collect()["side"].to_list()
     checks = []
     for side in SIDES:
         records = pl.scan_parquet(folder / f"{side}.parquet").with_columns(_text("source"))
         mine = placed.filter(pl.col("side") == side)
-        joined = records.join(mine, on=["source", "row"], how="left").with_columns(currency_of(plan, side).alias("currency"))
+        joined = records.join(mine, on=["source", "row"], how="left").with_columns(
+            currency_of(plan, side).alias("currency")
+        )
         per_part = dict(joined.group_by("part").len().collect(engine="streaming").iter_rows())
         total, placed_rows = records.select(pl.len()).collect().item(), mine.select(pl.len()).collect().item()
         expected = summary["rows"][side]
@@ -144,14 +169,28 @@ def _sums_agree(plan: Plan, side: SideName, joined: pl.LazyFrame, totals: dict[s
 def _predicates(folder: Path, plan: Plan) -> list[Check]:
     """Per rule: every pair of its matches satisfies every condition, and no record is in two matches."""
     matches = pl.scan_parquet(folder / "matches.parquet").with_columns(_text("side"), _text("source"), _text("rule"))
-    twice = matches.group_by("side", "source", "row").len().filter(pl.col("len") > 1).select(pl.len()).collect(engine="streaming")
+    twice = (
+        matches.group_by("side", "source", "row")
+        .len()
+        .filter(pl.col("len") > 1)
+        .select(pl.len())
+        .collect(engine="streaming")
+    )
     repeated = int(twice.item())
-    checks = [Check("one match a record", repeated == 0, f"{repeated} records are in two matches" if repeated else "none in two")]
+    checks = [
+        Check(
+            "one match a record", repeated == 0, f"{repeated} records are in two matches" if repeated else "none in two"
+        )
+    ]
     known = {rule.name for rule in plan.rules}
     strange = set(matches.select(pl.col("rule").unique()).collect()["rule"]) - known
     if strange:
-        checks.append(Check("rules", False, f"matches name rules that the plan has not: {', '.join(sorted(map(str, strange)))}"))
-    return checks + [_rule_holds(folder, plan, rule, matches.filter(pl.col("rule") == rule.name)) for rule in plan.rules]
+        checks.append(
+            Check("rules", False, f"matches name rules that the plan has not: {', '.join(sorted(map(str, strange)))}")
+        )
+    return checks + [
+        _rule_holds(folder, plan, rule, matches.filter(pl.col("rule") == rule.name)) for rule in plan.rules
+    ]
 
 
 def _rule_holds(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -> Check:
@@ -167,7 +206,9 @@ def _rule_holds(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -> 
             columns += [value.alias(f"{prefix}.{c}") for c in columns_of(spec)]
         records = pl.scan_parquet(folder / f"{side}.parquet").select(_text("source"), "row", *columns)
         mine = matches.filter(pl.col("side") == side).select("match_id", "source", "row")
-        sides.append(mine.join(records, on=["source", "row"], how="left").rename({"row": f"{prefix}.row"}).drop("source"))
+        sides.append(
+            mine.join(records, on=["source", "row"], how="left").rename({"row": f"{prefix}.row"}).drop("source")
+        )
     pairs = sides[0].join(sides[1], on="match_id", how="full", coalesce=True)
     holds = reduce(lambda a, b: a & b, (condition_holds(plan.field(c.field), c) for c in rule.on)).fill_null(False)
     # A suggested group holds several records a side: each of them must satisfy the rule with one of the others.
@@ -178,7 +219,11 @@ def _rule_holds(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -> 
     ]
     total = matches.select(pl.col("match_id").n_unique()).collect(engine="streaming").item()
     bad = sum(int(f.collect(engine="streaming").item()) for f in failing)
-    told = f"{total} matches, every condition holds" if not bad else f"{bad} records do not satisfy the rule they are matched by"
+    told = (
+        f"{total} matches, every condition holds"
+        if not bad
+        else f"{bad} records do not satisfy the rule they are matched by"
+    )
     return Check(f"rule '{rule.name}'", bad == 0, told)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from recon_engine.errors import PlanError
-from recon_engine.execution.local import OnProgress, run
+from recon_engine.execution.local import OnProgress, run, tell_nobody
 from recon_engine.plan import Plan
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Result:
-    """A result directory, read lazily. A temporary one is removed when the Result is no longer used."""
+    """A result directory, read lazily. Keep the Result while you use its frames: a temporary directory goes with it."""
 
     def __init__(self, path: Path, *, temporary: bool = False) -> None:
         self.path = path
@@ -58,10 +58,7 @@ class Result:
         return self._table("right")
 
     def _table(self, name: str) -> pl.LazyFrame:
-        # Held by the frame's query, so that a temporary directory outlives a Result that was not kept.
-        frame = pl.scan_parquet(self.path / f"{name}.parquet")
-        frame._result = self  # type: ignore[attr-defined]
-        return frame
+        return pl.scan_parquet(self.path / f"{name}.parquet")
 
 
 def reconcile(
@@ -71,7 +68,7 @@ def reconcile(
     *,
     out: str | Path | None = None,
     partitions: int = 1,
-    on_progress: OnProgress = lambda progress: None,
+    on_progress: OnProgress = tell_nobody,
 ) -> Result:
     """Reconcile the plan's files, or frames given in their place.
 

@@ -40,7 +40,11 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 
 
-def run(plan: Plan, out: Path, partitions: int = 1, on_progress: OnProgress = lambda p: None) -> dict[str, Any]:
+def tell_nobody(_: Progress) -> None:
+    """For callers that need no progress."""
+
+
+def run(plan: Plan, out: Path, partitions: int = 1, on_progress: OnProgress = tell_nobody) -> dict[str, Any]:
     """Runs `plan` and writes the result directory `out`, which exists only when it is whole. Returns the summary.
 
     Raises ReconError for a wrong plan or input; then nothing is left behind.
@@ -146,7 +150,7 @@ class _Run:
         number = join_key(self.plan, (), plan_stage.shared) % self.partitions
         for side, folder in zip(sides, folders, strict=True):
             keyed = side.comparables.with_columns(__part=number).drop_nulls("__part")
-            keyed.sink_parquet(pl.PartitionBy(folder, key="__part", include_key=False), mkdir=True, **PARQUET)  # type: ignore[call-overload]
+            keyed.sink_parquet(pl.PartitionBy(folder, key="__part", include_key=False), mkdir=True, **PARQUET)
         for part in range(self.partitions):
             tables = [_partition(folder, part, side) for folder, side in zip(folders, sides, strict=True)]
             yield _still_open(tables[0], is_open[0]), _still_open(tables[1], is_open[1])

@@ -1,4 +1,6 @@
-"""A side's files become typed records on disk, comparable values for matching, and rejected rows: in one scan of the text."""
+"""A side's files become typed records on disk, comparable values for matching, and rejected rows: in one scan of the
+text.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,10 @@ PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "stati
 class StagedSide:
     """One side, ready to match.
 
-    `typed`: Parquet of the readable records by position: `source`, `row`, then the fields. `comparables`: by position `__i` and
-    the comparable columns, in memory or a Parquet file. `rejected`: REJECTED_SCHEMA. `rejected_values`: `currency` and the decimal
+    `typed`: Parquet of the readable records by position: `source`, `row`, then the fields. `comparables`: by
+    position `__i` and
+    the comparable columns, in memory or a Parquet file. `rejected`: REJECTED_SCHEMA. `rejected_values`: `currency`
+    and the decimal
     fields of rejected rows, null where unreadable. `read`: data rows in the files; `facts`: how each file was read.
     """
 
@@ -48,7 +52,7 @@ class StagedSide:
     rejected: pl.DataFrame
     rejected_values: pl.DataFrame
     issues: tuple[Issue, ...]
-    facts: dict[str, object]
+    facts: dict[str, Any]
 
     def places(self, names: pl.Enum) -> pl.DataFrame:
         """Per position, `source` (in the categories `names`) and `row` (UInt32)."""
@@ -82,7 +86,9 @@ def stage(plan: Plan, side: SideName, typed: Path, spill: Path | None) -> Staged
 
 
 def source_names(label: str, files: tuple[str, ...]) -> list[str]:
-    """How the sources are called: the side's label when it has one file, else the file names, numbered where they repeat."""
+    """How the sources are called: the side's label when it has one file, else the file names, numbered where they
+    repeat.
+    """
     if len(files) == 1:
         return [label]
     names = [Path(f).name for f in files]
@@ -116,14 +122,14 @@ def _staged(
             unread, kept = _rejected(plan, side, table, file_casts)
             rejected.append(unread.select(*names, *list(REJECTED_SCHEMA)[2:]))
             values.append(kept)
-    rows = int(counts["rows"].sum() - counts["bad"].sum())
+    rows = sum(row["rows"] - row["bad"] for row in tally_of.values())
     return StagedSide(
         side=side,
         sources=sources,
         typed=typed,
         comparables=pl.scan_parquet(spill) if spill else collected.rechunk().with_row_index("__i").lazy(),
         rows=rows,
-        read=int(counts["rows"].sum()) + sum(t.rejected.height for t in tables),
+        read=sum(row["rows"] for row in tally_of.values()) + sum(t.rejected.height for t in tables),
         rejected=pl.concat(rejected).cast(REJECTED_SCHEMA),  # type: ignore[arg-type]
         rejected_values=pl.concat([_no_values(plan), *values]),
         issues=tuple(issue for t in tables for issue in t.issues),
@@ -151,7 +157,9 @@ def _typed(number: int, table: TextTable, casts: list[Cast]) -> pl.LazyFrame:
 def _scan(
     plan: Plan, side: SideName, rows: pl.LazyFrame, sources: pl.Enum, typed: Path, spill: Path | None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """One scan of the text: writes the typed records, collects (or spills) the comparables, counts rows and bad rows by file."""
+    """One scan of the text: writes the typed records, collects (or spills) the comparables, counts rows and bad rows
+    by file.
+    """
     fields = [spec.name for spec in plan.fields]
     source = pl.col("__file").cat.to(sources).alias("source")
     record = rows.select(source, pl.col("__row").cast(pl.Int64).alias("row"), *fields)

@@ -2,7 +2,8 @@
 
 All functions work on positions: left records 0..n-1, right records 0..m-1. Nothing here knows fields or rules.
 
-A pair is settled when it is in *every* assignment of the greatest total weight, counting records that are equal in every
+A pair is settled when it is in *every* assignment of the greatest total weight, counting records that are equal in
+every
 mapped field as interchangeable (those are paired in row order). Its margin is how much the total would fall without it.
 """
 
@@ -158,20 +159,22 @@ def settle_groups(
 
 def _components(left: Ints, right: Ints) -> Ints:
     """The connected component of each pair, numbered by the lowest left position in it."""
-    lefts, l = np.unique(left, return_inverse=True)
-    rights, r = np.unique(right, return_inverse=True)
+    lefts, a = np.unique(left, return_inverse=True)
+    rights, b = np.unique(right, return_inverse=True)
     size = len(lefts) + len(rights)
-    graph = coo_array((np.ones(len(l), dtype=np.int8), (l, r + len(lefts))), shape=(size, size))
+    graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b + len(lefts))), shape=(size, size))
     _, labels = connected_components(graph, directed=False)
     lowest = np.full(labels.max() + 1, np.iinfo(np.int64).max)
     np.minimum.at(lowest, labels[: len(lefts)], lefts)
-    return np.asarray(lowest[labels[l]])
+    return np.asarray(lowest[labels[a]])
 
 
 def _by_size(
     left: Ints, right: Ints, left_id: Ids, right_id: Ids, component: Ints, starts: Ints
 ) -> tuple[dict[tuple[int, int], Ints], list[tuple[int, int]]]:
-    """Small components (without interchangeable records) grouped by shape as arrays of pair numbers; spans of the others."""
+    """Small components (without interchangeable records) grouped by shape as arrays of pair numbers; spans of the
+    others.
+    """
     frame = pl.DataFrame({"c": component, "l": left, "r": right, "cl": left_id[left], "dr": right_id[right]})
     sizes = frame.group_by("c").agg(pl.col("l", "r", "cl", "dr").n_unique()).sort("c")
     n_l, n_r = sizes["l"].to_numpy(), sizes["r"].to_numpy()
@@ -243,21 +246,22 @@ def _settle_alone(
     component: int,
 ) -> None:
     """Solve one component exactly, with interchangeable records as classes."""
-    lefts, l = np.unique(left, return_inverse=True)
-    rights, r = np.unique(right, return_inverse=True)
+    lefts, a = np.unique(left, return_inverse=True)
+    rights, b = np.unique(right, return_inverse=True)
     if len(lefts) + len(rights) > LARGEST_COMPONENT:
         number = np.full(len(left), component)
         parts.tie(number, 0, left, capped=True)
         parts.tie(number, 1, right, capped=True)
         return
     weights = np.zeros((len(lefts), len(rights)), dtype=np.int64)
-    weights[l, r] = weight
+    weights[a, b] = weight
     rival = np.zeros_like(weights)
-    rival[l, r] = rivals
+    rival[a, b] = rivals
     c = np.unique(left_id[lefts], return_inverse=True)[1]
     d = np.unique(right_id[rights], return_inverse=True)[1]
     flow, best = _flow(weights, weights, c, d)
-    # Second look: of the best assignments, the one that shares least with the first; if it shares all, there is one only.
+    # Second look: of the best assignments, the one that shares least with the first; if it shares all, there is one
+    # only.
     sharpened = weights * (min(weights.shape) + 1)
     used = (flow[np.ix_(c, d)] > 0) & (weights > 0)
     other, _ = _flow(np.where(used, sharpened - 1, sharpened), weights, c, d)

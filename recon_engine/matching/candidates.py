@@ -34,7 +34,9 @@ def join_key(plan: Plan, rule_fields: tuple[Condition, ...], names: tuple[str, .
 
 
 def most_pairs(left_key: pl.Series, right_key: pl.Series) -> tuple[int, int]:
-    """Upper bounds of the pairs with equal keys, in all and in one group, in one pass: products of counts per hash bin."""
+    """Upper bounds of the pairs with equal keys, in all and in one group, in one pass: products of counts per hash
+    bin.
+    """
     if left_key.is_empty() or right_key.is_empty():
         return 0, 0
     bins = min(_BINS, 1 << max(10, math.ceil(math.log2(2 * max(len(left_key), len(right_key))))))
@@ -93,7 +95,9 @@ def search(plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame) -> t
 
 
 def _bucketed(plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Adds the bucket of the narrowest window to the key; a left record probes the two buckets that its window can touch."""
+    """Adds the bucket of the narrowest window to the key; a left record probes the two buckets that its window can
+    touch.
+    """
     for condition in windows(rule):
         spec = plan.field(condition.field)
         if condition.percent is not None and condition.cap is None:
@@ -118,7 +122,9 @@ def _mix(key: pl.Expr, bucket: pl.Expr) -> pl.Expr:
 
 
 def _batches(left: pl.DataFrame, right: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, bool]]:
-    """Splits both sides by key so that each batch makes at most LARGEST_GROUP pairs; the groups beyond it come as capped."""
+    """Splits both sides by key so that each batch makes at most LARGEST_GROUP pairs; the groups beyond it come as
+    capped.
+    """
     groups = (
         left.group_by("k")
         .agg(a=pl.len())
@@ -137,8 +143,8 @@ def _batches(left: pl.DataFrame, right: pl.DataFrame) -> Iterator[tuple[pl.DataF
 
 def _probed(left: pl.DataFrame, right: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     """Pairs with equal k; a left record may stand in `left` more than once, with different keys."""
-    a = left.select("k", l="i", *(pl.col(c).alias(f"l.{c}") for c in columns))
-    b = right.select("k", r="i", *(pl.col(c).alias(f"r.{c}") for c in columns))
+    a = left.select("k", pl.col("i").alias("l"), *(pl.col(c).alias(f"l.{c}") for c in columns))
+    b = right.select("k", pl.col("i").alias("r"), *(pl.col(c).alias(f"r.{c}") for c in columns))
     return a.join(b, on="k").drop("k")
 
 

@@ -1,4 +1,6 @@
-"""The cascade: rules in order, each on what the earlier ones left open. Pure functions on two frames that share a partition."""
+"""The cascade: rules in order, each on what the earlier ones left open. Pure functions on two frames that share a
+partition.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ TIES_SCHEMA = {"rule": pl.UInt16, "component": pl.Int64, "side": pl.UInt8, "i": 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Consecutive rules (by number in the plan) that all compare the fields `shared` for equality: one partitioning serves them."""
+    """Consecutive rules (by number in the plan) that all compare the fields `shared` for equality: one partitioning
+    serves them.
+    """
 
     rules: tuple[int, ...]
     shared: tuple[str, ...]
@@ -69,12 +73,14 @@ def run_stage(
     stage: Stage,
     left: pl.DataFrame,
     right: pl.DataFrame,
-    on_rule: Callable[[int, int], None] = lambda rule, matches: None,
+    on_rule: Callable[[int, int], None],
 ) -> Decided:
     """Runs a stage's rules on the open records of one partition.
 
-    `left` and `right`: `__i` (UInt32 global position, ascending), `__id` and the comparable columns. `on_rule` hears of each
-    finished rule and its matches. The result does not depend on the order of rows beyond the pairing of interchangeable ones.
+    `left` and `right`: `__i` (UInt32 global position, ascending), `__id` and the comparable columns. `on_rule` hears
+    of each
+    finished rule and its matches. The result does not depend on the order of rows beyond the pairing of
+    interchangeable ones.
     """
     rules = [(number, plan.rules[number]) for number in stage.rules]
     open_left, open_right = np.ones(left.height, dtype=np.bool_), np.ones(right.height, dtype=np.bool_)
@@ -136,12 +142,12 @@ def _decide_listed(
     fits = holds(plan, rule, skip=agreed)
     fit = pairs.lazy().filter(fits).select("l", "r", weight=weight(plan, rule)).collect()
     if not windows(rule):
-        return _settle_equal(plan, rule, fit, left, right, ids)
+        return _settle_equal(plan, rule, fit, left, right)
     return _settle(rule, fit, ids), fit.height
 
 
 def _settle_equal(
-    plan: Plan, rule: Rule, fit: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame, ids: tuple[Ids, Ids]
+    plan: Plan, rule: Rule, fit: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame
 ) -> tuple[Settled, int]:
     """Lone pairs of an equality rule match at once; records with rivals are decided as groups."""
     left_count = np.bincount(fit["l"].to_numpy(), minlength=left.height)

@@ -49,7 +49,7 @@ def comparable_columns(values: dict[str, pl.Expr], plan: Plan, side: SideName) -
     for position, spec in enumerate(plan.fields):
         value = plain_value(values[spec.name], spec, side)
         if spec.type == "text":
-            parts = [pl.when(value.is_not_null()).then(value.hash(seed)) for seed in _SEEDS]
+            parts: list[pl.Expr] = [pl.when(value.is_not_null()).then(value.hash(seed)) for seed in _SEEDS]
         elif spec.type == "date":
             parts = [value.to_physical().cast(pl.Int32)]
         elif spec.type == "datetime":

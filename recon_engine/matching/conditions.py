@@ -39,9 +39,8 @@ def holds(plan: Plan, rule: Rule, skip: tuple[str, ...] = ()) -> pl.Expr:
     Equalities of the fields in `skip` are known to hold and are not looked at.
     """
     looked_at = (c for c in rule.on if not (c.is_equality and c.field in skip))
-    return reduce(lambda a, b: a & b, (condition_holds(plan.field(c.field), c) for c in looked_at), pl.lit(True)).fill_null(
-        False
-    )
+    each = (condition_holds(plan.field(c.field), c) for c in looked_at)
+    return reduce(lambda a, b: a & b, each, pl.lit(True)).fill_null(False)
 
 
 def condition_holds(spec: FieldSpec, condition: Condition) -> pl.Expr:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from recon_engine.matching.comparables import ID
@@ -31,23 +33,33 @@ def breaks_table(
         explained = mine.select("__i", ID, "source", "row").join(
             nearest(names, mine.lazy(), frames[1 - own]), left_on="__i", right_on="i", how="left"
         )
-        explained = explained.join(_tied(plan, ties, own, sides[1 - own], other_label), left_on="__i", right_on="i", how="left")
+        explained = explained.join(
+            _tied(plan, ties, own, sides[1 - own], other_label), left_on="__i", right_on="i", how="left"
+        )
         twins = frames[own].filter(pl.col("state").is_in([MATCHED, SUGGESTED])).select(ID, "row")
         twins = twins.join(mine.lazy().select(ID), on=ID, how="semi").group_by(ID).agg(twin=pl.col("row").min())
         explained = explained.join(twins.collect(), on=ID, how="left")
-        others = sides[1 - own].select(other="__i", nearest="row").join(
-            explained.lazy().select("other").unique(), on="other", how="semi"
+        others = (
+            sides[1 - own]
+            .select(other="__i", nearest="row")
+            .join(explained.lazy().select("other").unique(), on="other", how="semi")
         )
         explained = explained.join(others.collect(), on="other", how="left", maintain_order="left")
         parts.append(explained.select(_columns(plan, side, label, other_label)))
     if not parts:
-        return empty(plan)
+        return empty()
     return pl.concat(parts)
 
 
-def empty(plan: Plan) -> pl.DataFrame:
+def empty() -> pl.DataFrame:
     """The breaks table without rows."""
-    schema = {"side": SIDE, "source": pl.String, "row": pl.Int64, "category": CATEGORY, "reason": pl.String}
+    schema: dict[str, Any] = {
+        "side": SIDE,
+        "source": pl.String,
+        "row": pl.Int64,
+        "category": CATEGORY,
+        "reason": pl.String,
+    }
     nearest_schema = {"nearest_row": pl.Int64, "nearest_rule": pl.String, "nearest_distance": pl.Float64}
     return pl.DataFrame(schema=schema | nearest_schema)
 
@@ -96,16 +108,22 @@ def _tied(plan: Plan, ties: pl.DataFrame, own: int, other: pl.LazyFrame, other_l
     """Per tied record its reason: the first rule that tied it, with the rivals it is tied over."""
     mine = ties.filter(pl.col("side") == own).sort("rule").unique("i", keep="first", maintain_order=True)
     theirs = ties.filter((pl.col("side") != own) & ~pl.col("capped")).lazy()
-    rows = theirs.join(other.select(i="__i", row="row"), on="i").group_by("rule", "component").agg(
-        rivals=pl.col("row").sort().head(_LISTED_RIVALS), count=pl.len()
+    rows = (
+        theirs.join(other.select(i="__i", row="row"), on="i")
+        .group_by("rule", "component")
+        .agg(rivals=pl.col("row").sort().head(_LISTED_RIVALS), count=pl.len())
     )
     joined = mine.lazy().join(rows, on=["rule", "component"], how="left")
     rule = pl.col("rule").replace_strict(dict(enumerate(r.name for r in plan.rules)), return_dtype=pl.String)
     listed = pl.col("rivals").cast(pl.List(pl.String)).list.join(", ")
-    more = pl.when(pl.col("count") > _LISTED_RIVALS).then(
-        pl.format(" and {} more", pl.col("count") - _LISTED_RIVALS)
-    ).otherwise(pl.lit(""))
-    tie = pl.format(f"{{}} {other_label} record(s) fit equally well under rule '{{}}': row {{}}{{}}", "count", rule, listed, more)
+    more = (
+        pl.when(pl.col("count") > _LISTED_RIVALS)
+        .then(pl.format(" and {} more", pl.col("count") - _LISTED_RIVALS))
+        .otherwise(pl.lit(""))
+    )
+    tie = pl.format(
+        f"{{}} {other_label} record(s) fit equally well under rule '{{}}': row {{}}{{}}", "count", rule, listed, more
+    )
     capped = pl.format("rule '{}' found too many candidates to search them all (search capped)", rule)
     reason = pl.when(pl.col("capped") | pl.col("rivals").is_null()).then(capped).otherwise(tie)
     return joined.select("i", tie_reason=reason, tie_rule=rule, tie_row=pl.col("rivals").list.first()).collect()

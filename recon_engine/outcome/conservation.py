@@ -1,4 +1,6 @@
-"""Conservation: per side, rows read = matched + suggested + breaks + rejected, in counts and in exact sums per currency."""
+"""Conservation: per side, rows read = matched + suggested + breaks + rejected, in counts and in exact sums per
+currency.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,11 @@ _STATE_OF = {"matched": MATCHED, "suggested": SUGGESTED, "breaks": OPEN}
 
 def counts(read: int, state: pl.Series, rejected: int) -> dict[str, int]:
     """Rows per part. `read` is the reader's own count of data rows, not a sum of the others."""
-    return {"read": read, **{part: int((state == code).sum()) for part, code in _STATE_OF.items()}, "rejected": rejected}
+    return {
+        "read": read,
+        **{part: int((state == code).sum()) for part, code in _STATE_OF.items()},
+        "rejected": rejected,
+    }
 
 
 def totals(
@@ -26,7 +32,8 @@ def totals(
 ) -> dict[str, dict[str, dict[str, str]]]:
     """Exact sums {currency: {decimal field: {part: sum}}}, as read (before cleaning); '' is a missing currency.
 
-    `typed`: the side's records by position; `rejected`: currency and decimal fields of rejected rows, null where unreadable.
+    `typed`: the side's records by position; `rejected`: currency and decimal fields of rejected rows, null where
+    unreadable.
     `read` is summed over records and rejected rows together, apart from the parts.
     """
     names = [f.name for f in plan.fields if f.type == "decimal"]
@@ -34,12 +41,16 @@ def totals(
         return {}
     good = typed.select(currency_of(plan, side).alias("currency"), *names)
     read = _sums(pl.concat([good, rejected.lazy().select("currency", *names)]), ["currency"], names)
-    by_state = _sums(pl.concat([good, state.alias("state").to_frame().lazy()], how="horizontal"), ["currency", "state"], names)
+    by_state = _sums(
+        pl.concat([good, state.alias("state").to_frame().lazy()], how="horizontal"), ["currency", "state"], names
+    )
     lost = _sums(rejected.lazy().select("currency", *names), ["currency"], names)
     digits = {f.name: f.digits for f in plan.fields}
     sums: dict[str, dict[str, dict[str, str]]] = {}
     for row in read.iter_rows(named=True):
-        sums[row["currency"]] = {n: {p: _zero(digits[n]) for p in PARTS} | {"read": _text(row[n], digits[n])} for n in names}
+        sums[row["currency"]] = {
+            n: {p: _zero(digits[n]) for p in PARTS} | {"read": _text(row[n], digits[n])} for n in names
+        }
     parts = {code: part for part, code in _STATE_OF.items()}
     for row in by_state.iter_rows(named=True):
         for n in names:

@@ -11,7 +11,9 @@ FIELDS = ["match_id", "left_row", "right_row"]
 
 
 def unequal(plan: Plan, pairs: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Per compared field, the numbered pairs (match_id, l, r) whose comparable values differ; a null differs from a value."""
+    """Per compared field, the numbered pairs (match_id, l, r) whose comparable values differ; a null differs from a
+    value.
+    """
     found = {}
     for name in plan.compare:
         a, b = left[name].gather(pairs["l"]), right[name].gather(pairs["r"])
@@ -19,11 +21,15 @@ def unequal(plan: Plan, pairs: pl.DataFrame, left: pl.DataFrame, right: pl.DataF
     return found
 
 
-def differences_table(plan: Plan, differing: dict[str, pl.DataFrame], typed: tuple[pl.LazyFrame, pl.LazyFrame]) -> pl.DataFrame:
+def differences_table(
+    plan: Plan, differing: dict[str, pl.DataFrame], typed: tuple[pl.LazyFrame, pl.LazyFrame]
+) -> pl.DataFrame:
     """The differences table of DESIGN.md.
 
-    `typed`: per side, the typed records by position (`source`, `row` and the fields). Numbers and dates are shown as they were
-    compared (after cleaning), so that the difference adds up; text is shown as it was read. `difference` is right minus left:
+    `typed`: per side, the typed records by position (`source`, `row` and the fields). Numbers and dates are shown as
+    they were
+    compared (after cleaning), so that the difference adds up; text is shown as it was read. `difference` is right
+    minus left:
     an exact decimal, days (or seconds for datetimes), or the similarity 0–1 of texts; null where a value is missing.
     """
     parts = []
@@ -32,7 +38,9 @@ def differences_table(plan: Plan, differing: dict[str, pl.DataFrame], typed: tup
             continue
         spec = plan.field(name)
         rows = [
-            typed[k].with_row_index("i").select("i", pl.col("row").alias(f"{side}_row"), pl.col(name).alias(f"{side}_raw"))
+            typed[k]
+            .with_row_index("i")
+            .select("i", pl.col("row").alias(f"{side}_row"), pl.col(name).alias(f"{side}_raw"))
             for k, side in enumerate(("left", "right"))
         ]
         frame = (
@@ -89,4 +97,4 @@ def units_text(units: pl.Expr, digits: int) -> pl.Expr:
     size = 10**digits
     sign = pl.when(units < 0).then(pl.lit("-")).otherwise(pl.lit(""))
     whole = (units.abs() // size).cast(pl.String)
-    return sign + whole + "." + (units.abs() % size).cast(pl.String).str.zfill(digits)
+    return pl.concat_str(sign, whole, pl.lit("."), (units.abs() % size).cast(pl.String).str.zfill(digits))

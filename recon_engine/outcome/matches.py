@@ -24,10 +24,14 @@ def suggested_groups(plan: Plan, ties: pl.DataFrame, first_id: int) -> pl.DataFr
     suggesting = [n for n, rule in enumerate(plan.rules) if rule.when_ambiguous == "suggest"]
     held = ties.filter(pl.col("rule").is_in(suggesting) & ~pl.col("capped"))
     order = pl.struct("rule", "component").rank("dense")
-    return held.select((order + first_id - 1).cast(pl.Int64).alias("match_id"), "rule", "side", "i").sort("match_id", "side", "i")
+    return held.select((order + first_id - 1).cast(pl.Int64).alias("match_id"), "rule", "side", "i").sort(
+        "match_id", "side", "i"
+    )
 
 
-def matches_table(plan: Plan, pairs: pl.DataFrame, groups: pl.DataFrame, sides: tuple[pl.DataFrame, pl.DataFrame]) -> pl.DataFrame:
+def matches_table(
+    plan: Plan, pairs: pl.DataFrame, groups: pl.DataFrame, sides: tuple[pl.DataFrame, pl.DataFrame]
+) -> pl.DataFrame:
     """The matches table of DESIGN.md, from numbered pairs and suggested groups.
 
     `sides`: per side, `source` (Enum) and `row` (UInt32) by position. Score and margin are shares of a perfect pair.

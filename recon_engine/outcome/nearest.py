@@ -46,7 +46,8 @@ class Sides:
 def nearest(sides: Sides, own: pl.LazyFrame, other: pl.LazyFrame) -> pl.DataFrame:
     """One row per explainable open record (NEAREST_SCHEMA): its best explanation over all rules.
 
-    `own`: open records of the side; `other`: all records of the other side with `state`. Both have `__i`, `__id` and the
+    `own`: open records of the side; `other`: all records of the other side with `state`. Both have `__i`, `__id` and
+    the
     comparable columns. Equal explanations are decided by the content of the counterpart, never by row order.
     """
     found = []
@@ -74,11 +75,15 @@ def _key_sets(plan: Plan) -> list[tuple[str, ...]]:
     return [keys for keys in dict.fromkeys(_keys(plan, rule) for rule in plan.rules) if keys]
 
 
-def _pairs(sides: Sides, names: tuple[str, ...], columns: list[str], own: pl.LazyFrame, other: pl.LazyFrame) -> pl.LazyFrame:
+def _pairs(
+    sides: Sides, names: tuple[str, ...], columns: list[str], own: pl.LazyFrame, other: pl.LazyFrame
+) -> pl.LazyFrame:
     """Pairs of an open record and a counterpart that agree on the fields `names`, left and right in their places."""
     a, b = ("l", "r") if sides.side == "left" else ("r", "l")
     key = join_key(sides.plan, (), names)
-    mine = own.select(key.alias("k"), i="__i", *(pl.col(c).alias(f"{a}.{c}") for c in columns)).drop_nulls("k")
+    mine = own.select(
+        key.alias("k"), pl.col("__i").alias("i"), *(pl.col(c).alias(f"{a}.{c}") for c in columns)
+    ).drop_nulls("k")
     theirs = other.select(
         key.alias("k"), *(pl.col(c).alias(f"{b}.{c}") for c in columns), other="__i", other_id=ID, state="state"
     ).drop_nulls("k")
@@ -113,7 +118,7 @@ def _by_values(
         )
         excess = [pl.when(f).then(_excess(plan, c)).otherwise(0.0) for f, c in zip(fails, values, strict=True)]
         distances = [pl.when(f).then(_distance(plan, c)) for f, c in zip(fails, values, strict=True)]
-        texts = [pl.when(f).then(_failure(plan, c, rule)) for f, c in zip(fails, values, strict=True)]
+        texts = [pl.when(f).then(_failure(plan, c)) for f, c in zip(fails, values, strict=True)]
         because = pl.concat_str(texts, separator="; ", ignore_nulls=True) if texts else pl.lit("")
         taken = pl.lit(f" (that {sides.other_label} record is already matched)")
         reason = (
@@ -196,7 +201,9 @@ def _is_instant(plan: Plan, condition: Condition) -> bool:
 
 
 def _excess(plan: Plan, condition: Condition) -> pl.Expr:
-    """How far outside the window, against a natural size (a tenth of the value, or a week): comparable across conditions."""
+    """How far outside the window, against a natural size (a tenth of the value, or a week): comparable across
+    conditions.
+    """
     spec = plan.field(condition.field)
     size = _size(plan, condition)
     if condition.percent is None and not condition.is_equality:
@@ -210,7 +217,7 @@ def _excess(plan: Plan, condition: Condition) -> pl.Expr:
     return (size / natural_size).fill_null(1e9)
 
 
-def _failure(plan: Plan, condition: Condition, rule: Rule) -> pl.Expr:
+def _failure(plan: Plan, condition: Condition) -> pl.Expr:
     """One sentence part: what differs, by how much, and what the rule allows."""
     spec = plan.field(condition.field)
     name = spec.name
@@ -220,9 +227,12 @@ def _failure(plan: Plan, condition: Condition, rule: Rule) -> pl.Expr:
         text = pl.lit(f"{name} differs by ") + units_text(size.abs(), spec.digits) + pl.lit(_allowed(plan, condition))
     elif _is_instant(plan, condition):
         seconds = (size.abs() // 1_000_000).cast(pl.String)
-        text = pl.lit(f"{name} is ") + seconds + pl.when(size > 0).then(pl.lit(" seconds later")).otherwise(
-            pl.lit(" seconds earlier")
-        ) + pl.lit(_allowed(plan, condition))
+        text = (
+            pl.lit(f"{name} is ")
+            + seconds
+            + pl.when(size > 0).then(pl.lit(" seconds later")).otherwise(pl.lit(" seconds earlier"))
+            + pl.lit(_allowed(plan, condition))
+        )
     elif spec.type in ("date", "datetime"):
         unit = pl.when(size.abs() == 1).then(pl.lit(" day ")).otherwise(pl.lit(" days "))
         later = pl.when(size > 0).then(pl.lit("later")).otherwise(pl.lit("earlier"))
@@ -238,7 +248,9 @@ def _allowed(plan: Plan, condition: Condition) -> str:
     if condition.percent is not None:
         low, high = (f"{v.normalize():f}" for v in condition.percent)
         cap = f", at most {condition.cap:f}" if condition.cap is not None else ""
-        return f", the rule allows {high} %{cap}" if low == f"-{high}" else f", the rule allows {low} % to {high} %{cap}"
+        return (
+            f", the rule allows {high} %{cap}" if low == f"-{high}" else f", the rule allows {low} % to {high} %{cap}"
+        )
     spec = plan.field(condition.field)
     digits = 0 if condition.days is not None else spec.digits
     units = window_units(spec, condition)

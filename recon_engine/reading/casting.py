@@ -11,7 +11,8 @@ import polars as pl
 from recon_engine.errors import UndecidedError
 from recon_engine.plan import FieldSpec, ReaderOptions, SideName
 
-# Decimals are kept as 18 significant digits: an integer of minor units fits in 64 bits, so sums and keys are exact and fast.
+# Decimals are kept as 18 significant digits: an integer of minor units fits in 64 bits, so sums and keys are exact
+# and fast.
 DECIMAL_DIGITS = 18
 _SAMPLE_ROWS = 20_000
 
@@ -89,7 +90,8 @@ class Cast:
         kind = self.field.type
         if kind == "decimal":
             places = self.field.digits
-            return f"not a number with at most {places} decimal places and {DECIMAL_DIGITS - places} digits before ({self.how})"
+            before = DECIMAL_DIGITS - places
+            return f"not a number with at most {places} decimal places and {before} digits before ({self.how})"
         if kind == "integer":
             return "not a whole number of at most 18 digits"
         if kind == "boolean":
@@ -114,11 +116,13 @@ def cast_for(spec: FieldSpec, side: SideName, options: ReaderOptions, text: pl.L
     if spec.type == "integer":
         number = _plain_number(trimmed, options.decimal or ".", options.thousands)
         whole = number.str.replace(r"\.0*$", "")
-        return Cast(spec, column, pl.when(whole.str.len_chars() <= 19).then(whole.cast(pl.Int64, strict=False)), "whole")
+        return Cast(
+            spec, column, pl.when(whole.str.len_chars() <= 19).then(whole.cast(pl.Int64, strict=False)), "whole"
+        )
     if spec.type == "boolean":
         lower = trimmed.str.to_lowercase()
-        value = pl.when(lower.is_in(_TRUE)).then(True).when(lower.is_in(_FALSE)).then(False)
-        return Cast(spec, column, value, "yes/no")
+        yes_or_no = pl.when(lower.is_in(_TRUE)).then(True).when(lower.is_in(_FALSE)).then(False)
+        return Cast(spec, column, yes_or_no, "yes/no")
     given = spec.formats.left if side == "left" else spec.formats.right
     form = given or _date_format(text, column, spec, file, side)
     value = date_value(trimmed, form) if spec.type == "date" else datetime_value(trimmed, form)
@@ -169,8 +173,8 @@ def _plain_number(text: pl.Expr, mark: str, thousands: str | None) -> pl.Expr:
     if thousands:
         text = text.str.replace_all(thousands, "", literal=True)
     if mark == ",":
-        # A point cannot stand in such a number: keep it visible as a failure instead of reading 1.5 as 1.5.
-        text = pl.when(~text.str.contains(".", literal=True)).then(text.str.replace(",", ".", literal=True))
+        # A point cannot stand in such a number: keep it visible as a failure instead of reading it as the mark.
+        return pl.when(~text.str.contains(".", literal=True)).then(text.str.replace(",", ".", literal=True))
     return text
 
 
@@ -188,7 +192,8 @@ def _decimal_mark(
     if not head or options.thousands == ",":
         return "."
     frame = text.filter(commas).select(
-        comma_decimal=value.str.contains(r"^[+-]?\d*,\d+$").all() & value.str.contains(r",(\d{1,2}|\d{4,})$|^[+-]?0?,").any(),
+        comma_decimal=value.str.contains(r"^[+-]?\d*,\d+$").all()
+        & value.str.contains(r",(\d{1,2}|\d{4,})$|^[+-]?0?,").any(),
         grouped=value.str.contains(r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$").all(),
     )
     comma_decimal, grouped = frame.collect(engine="streaming").row(0)

@@ -57,7 +57,7 @@ def run(plan: Plan, left: list[Record], right: list[Record], *, together: bool =
     tables = [comparables(plan, left, "left"), comparables(plan, right, "right")]
     found: list[tuple[str, int, int]] = []
     for stage in stages(plan, {"ref": 1000 if together else 0, "amount": 0, "day": 0}, 10):
-        decided = run_stage(plan, stage, tables[0], tables[1])
+        decided = run_stage(plan, stage, tables[0], tables[1], lambda *_: None)
         found += [(plan.rules[m["rule"]].name, m["l"], m["r"]) for m in decided.matches.iter_rows(named=True)]
         tables[0] = tables[0].filter(~pl.col("__i").is_in(decided.matches["l"].implode()))
         tables[1] = tables[1].filter(~pl.col("__i").is_in(decided.matches["r"].implode()))
@@ -109,7 +109,9 @@ def closeness(rule: dict[str, Any], a: Record, b: Record) -> int:
 
 
 def oracle(rules: list[dict[str, Any]], left: list[Record], right: list[Record]) -> list[tuple[str, int, int]]:
-    """Lists every assignment of each component and keeps what all the best ones agree on, identities interchangeable."""
+    """Lists every assignment of each component and keeps what all the best ones agree on, identities
+    interchangeable.
+    """
     open_l, open_r = set(range(len(left))), set(range(len(right)))
     found = []
     for rule in rules:
@@ -221,7 +223,11 @@ def test_row_order_does_not_change_what_matches(
 
 
 @settings(max_examples=100, deadline=None)
-@given(rules=st.lists(st.sampled_from([RULES[0], RULES[4], RULES[5]]), min_size=1, unique_by=lambda r: r["name"]), left=records, right=records)
+@given(
+    rules=st.lists(st.sampled_from([RULES[0], RULES[4], RULES[5]]), min_size=1, unique_by=lambda r: r["name"]),
+    left=records,
+    right=records,
+)
 def test_swapping_the_sides_swaps_the_matches(
     rules: list[dict[str, Any]], left: list[Record], right: list[Record]
 ) -> None:

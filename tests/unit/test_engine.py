@@ -179,7 +179,9 @@ def test_out_of_core_gives_the_same_answer() -> None:
 
 def test_verify_finds_what_was_changed(tmp_path: Path) -> None:
     """A tampered match fails its hash and its predicate."""
-    result = run("A 10.00 2026-01-01\nB 20.00 2026-01-01", "A 10.00 2026-01-01\nB 20.00 2026-01-01", out=tmp_path / "out")
+    result = run(
+        "A 10.00 2026-01-01\nB 20.00 2026-01-01", "A 10.00 2026-01-01\nB 20.00 2026-01-01", out=tmp_path / "out"
+    )
     path = result.path / "matches.parquet"
     frame = pl.read_parquet(path)
     swapped = frame.with_columns(row=pl.when(pl.col("side") == "right").then(3 - pl.col("row")).otherwise("row"))
@@ -190,7 +192,7 @@ def test_verify_finds_what_was_changed(tmp_path: Path) -> None:
 
 def test_dates_that_can_be_read_two_ways_are_asked_for() -> None:
     """Day-first or month-first: the data does not decide, so the run stops with what to set."""
-    with pytest.raises(UndecidedError, match="formats: {left:"):
+    with pytest.raises(UndecidedError, match=r"formats: \{left:"):
         run("A 10.00 01/02/2026", "A 10.00 2026-02-01")
 
 
