@@ -98,7 +98,8 @@ class FileService:
         with self._container.session() as session:
             file = find_file(session, actor.workspace_id, file_id)
         ended = self._read(lambda names: ["profile", *names, "--json", *_options(file)], [file])
-        refusal = _refusal(ended, self._limits, file.name)
+        damaged = f"{file.name} could not be read; it seems damaged. Save it again as CSV and upload that."
+        refusal = _refusal(ended, self._limits, file.name, damaged)
         with self._container.transaction() as session:
             file = find_file(session, actor.workspace_id, file_id)
             file.status = "refused" if refusal else "profiled"
@@ -127,7 +128,9 @@ class FileService:
             right = find_file(session, actor.workspace_id, right_file_id)
         given = [*_options(left, "--left-options"), *_options(right, "--right-options")]
         ended = self._read(lambda names: ["suggest", *names, "--json", *given], [left, right])
-        refusal = _refusal(ended, self._limits, f"{left.name} and {right.name}")
+        names = f"{left.name} and {right.name}"
+        by_hand = f"No plan could be proposed for {names}; map their columns by hand."
+        refusal = _refusal(ended, self._limits, names, by_hand)
         if refusal:
             raise Invalid(refusal)
         suggestion: dict[str, Any] = json.loads(ended.stdout)
@@ -188,7 +191,7 @@ def _options(file: StoredFile, flag: str = "--options") -> list[str]:
     return [flag, json.dumps(file.options_json)] if file.options_json else []
 
 
-def _refusal(ended: child.Ended, limits: child.Limits, name: str) -> str | None:
+def _refusal(ended: child.Ended, limits: child.Limits, name: str, otherwise: str) -> str | None:
     """Why the child gave no answer, in one sentence; None when it did. Raises Unavailable when it was interrupted."""
     if ended.code == 0:
         return None
@@ -199,4 +202,4 @@ def _refusal(ended: child.Ended, limits: child.Limits, name: str) -> str | None:
         return ended.sentence
     if ended.code < 0:  # ended from outside: that says nothing about the file
         raise Unavailable(f"Reading {name} was interrupted; please try again.")
-    return f"{name}: the file could not be read; it seems damaged. Save it again as CSV and upload that."
+    return otherwise

@@ -10,6 +10,7 @@ from services.container import get_container
 from services.database.engine import migrate
 from services.jobs.limits import die_with_parent
 from services.jobs.worker import Worker
+from services.logs import configure_logs
 
 
 def main() -> None:
@@ -18,6 +19,7 @@ def main() -> None:
     parser.add_argument("--parent", type=int, help="stop when the process with this id ends")
     parent = parser.parse_args().parent
     container = get_container()
+    configure_logs(container.settings)
     worker = Worker(container)
 
     def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of signal handlers

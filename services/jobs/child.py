@@ -16,6 +16,7 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 _LIMITS = Path(__file__).with_name("limits.py")
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
 _STDERR_KEPT = 4000
+_MEMORY_SIGNS = ("not enough memory", "memory allocation of", "memoryerror", "cannot allocate memory", "out of memory")
 _GRACE_SECONDS = 5.0
 _MAX_THREADS = 8  # each thread's stack and heap count against the memory limit
 
@@ -42,9 +43,7 @@ class Ended:
     def out_of_memory(self) -> bool:
         """True when it ended because an allocation was refused."""
         text = self.stderr.lower()
-        told = any(
-            sign in text for sign in ("not enough memory", "memory allocation of", "memoryerror", "cannot allocate memory", "out of memory")
-        )
+        told = any(sign in text for sign in _MEMORY_SIGNS)
         return told or self.code == -signal.SIGABRT
 
     @property
