@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from recon_engine.errors import InputError
@@ -21,8 +22,17 @@ def open_table(path: str | Path, options: ReaderOptions | None = None, name: str
     sentence that names the file, the place and the mend.
     """
     path = Path(path)
-    options = options or ReaderOptions()
-    name = name or path.name
+    table = _opened(path, options or ReaderOptions(), name or path.name)
+    return _from(path, table)
+
+
+def _from(path: Path, table: TextTable) -> TextTable:
+    """The table with the path that was asked for, not that of an unpacked or transcoded copy."""
+    reopen = table.reopen
+    return replace(table, path=path, reopen=None if reopen is None else lambda: replace(reopen(), path=path))
+
+
+def _opened(path: Path, options: ReaderOptions, name: str) -> TextTable:
     if not path.is_file():
         raise InputError(f"{name}: there is no such file ({path}); check the path")
     try:

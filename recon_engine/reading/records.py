@@ -13,7 +13,7 @@ import polars as pl
 from recon_engine.errors import Issue, LimitError
 from recon_engine.plan import ReaderOptions
 from recon_engine.reading.limits import MAX_FIELD_BYTES
-from recon_engine.reading.sniffing import Dialect, physical_lines
+from recon_engine.reading.sniffing import Dialect
 from recon_engine.reading.structure import Bytes, Offsets, Structure
 from recon_engine.reading.table import REJECTED_SCHEMA, ROW, Scratch
 from recon_engine.reading.tolerant import tolerant

@@ -99,14 +99,12 @@ class TextTable:
         """The physical 1-based line (spreadsheets: sheet row) of each of these data rows."""
         return self.line_of(rows)
 
-    def suspect_ragged(self, last_column_null_count: int | None = None) -> bool:
+    def suspect_ragged(self) -> bool:
         """True when the lazily opened file has rows of another width, blank lines or stray quotes: reopen it strictly.
 
         Waits for the check that began when the file was opened. Rows that are too long hide from a scan that reads
-        some columns only, so the whole file is checked whatever `last_column_null_count` (for callers' logs) says.
-        Raises InputError where the file holds NUL bytes.
+        some columns only, so a scan without error proves nothing. Raises InputError where the file holds NUL bytes.
         """
-        del last_column_null_count
         return self.is_ragged() if self.is_ragged is not None else False
 
     def reopened_strictly(self) -> TextTable:

@@ -1,0 +1,171 @@
+"""Which column of one file is which of the other: by names, types and values, each used once, best total first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from scipy.optimize import linear_sum_assignment
+
+from recon_engine.column_names import concepts, is_identifier, name_likeness
+from recon_engine.plan import ReaderOptions
+from recon_engine.reading.table import ROW, TextTable
+from recon_engine.value_types import Reading, candidates
+
+_TYPING_ROWS = 20_000
+# About so many distinct values of each column are compared; in larger files the same values of both sides are picked.
+VALUES_COMPARED = 40_000
+_LEAST_SCORE = 0.4
+_SEED = 20_260
+_NUMBERS = ("decimal", "integer")
+_DATES = ("date", "datetime")
+
+
+@dataclass
+class Column:
+    """A column as seen for mapping. `keys`: its distinct comparable values of the picked part, as text."""
+
+    name: str
+    readings: list[Reading]
+    filled: float
+    distinct: int
+    repeats: float
+    keys: pl.Series
+    raw: pl.Series = field(repr=False)
+
+    @property
+    def kind(self) -> str:
+        """The type the values show: text, integer, decimal, date, datetime, boolean."""
+        return self.readings[0].kind if self.readings else "text"
+
+    @property
+    def undecided(self) -> bool:
+        """True when values can be read in two ways that differ."""
+        if len(self.readings) < 2:
+            return False
+        values = self.raw.alias("v").to_frame().select(r.value("v").alias(str(i)) for i, r in enumerate(self.readings))
+        return any(not values["0"].equals(values[str(i)].alias("0")) for i in range(1, len(self.readings)))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two columns that mean the same, how sure that is, and why. `negated`: the right side has the other sign."""
+
+    left: Column
+    right: Column
+    score: float
+    overlap: float
+    reason: str
+    negated: bool = False
+
+
+def columns_of(table: TextTable, options: ReaderOptions, rows: int, part: int) -> list[Column]:
+    """The columns of one file; `part` says that one distinct value in so many is picked."""
+    step = max(1, rows // _TYPING_ROWS)
+    sampled = table.frame if step == 1 else table.frame.filter(pl.col(ROW) % step == 0)
+    sample = sampled.collect(engine="streaming")
+    readings = {c: _kept(candidates(c, sample[c]), options) for c in table.columns}
+    picked = table.frame.select(
+        _picked(pl.col(c), comparable(c, readings[c]), part).implode().alias(c) for c in table.columns
+    ).collect(engine="streaming")
+    found = []
+    for c in table.columns:
+        raw = picked[c].explode().drop_nulls()
+        keys = raw.alias(c).to_frame().select(comparable(c, readings[c])).to_series().drop_nulls()
+        distinct = keys.unique()
+        filled = 1 - sample[c].null_count() / max(1, sample.height)
+        repeats = 1 - len(distinct) / len(keys) if len(keys) else 0.0
+        found.append(Column(c, readings[c], filled, len(distinct) * part, repeats, distinct, raw.unique()))
+    return found
+
+
+def _kept(found: list[Reading], options: ReaderOptions) -> list[Reading]:
+    same = [r for r in found if r.kind == found[0].kind] if found else []
+    given = [r for r in same if r.kind == "decimal" and r.mark == options.decimal] if options.decimal else []
+    return given or same
+
+
+def comparable(column: str, readings: list[Reading]) -> pl.Expr:
+    """A cell as text that is equal on both sides when the values are: numbers and dates in one form, codes in one case."""
+    reading = readings[0] if readings else None
+    if reading is None or reading.kind == "boolean":
+        text = pl.col(column).str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", "")
+        return pl.when(text != "").then(text)
+    if reading.kind in _NUMBERS:
+        return reading.value(column).cast(pl.Float64).cast(pl.String)
+    return reading.value(column).cast(pl.Date).cast(pl.String)
+
+
+def _picked(column: pl.Expr, key: pl.Expr, part: int) -> pl.Expr:
+    filled = column.filter(key.is_not_null())
+    return filled if part == 1 else column.filter(key.is_not_null() & (key.hash(_SEED) % part == 0))
+
+
+def matched_columns(left: list[Column], right: list[Column]) -> list[Pair]:
+    """One-to-one pairs with the best total score, in the order of the left file; doubtful ones are left out."""
+    pairs = [[_pair(a, b) for b in right] for a in left]
+    scores = np.array([[p.score for p in row] for row in pairs], dtype=float)
+    if not scores.size:
+        return []
+    # Doubtful pairs must not push out good ones for a slightly better total.
+    chosen = linear_sum_assignment(np.where(scores >= _LEAST_SCORE, scores, 0.0), maximize=True)
+    return [pairs[i][j] for i, j in zip(*chosen, strict=True) if scores[i, j] >= _LEAST_SCORE]
+
+
+def _pair(a: Column, b: Column) -> Pair:
+    named = name_likeness(a.name, b.name)
+    fitting = _fitting(a, b)
+    if fitting == 0:
+        return Pair(a, b, 0.0, 0.0, "types differ")
+    overlap, negated = _overlap(a, b)
+    # The same few values (Y and N, three currencies, small counts) meet by chance; many equal values do not.
+    telling = min(1.0, np.log10(1 + min(a.distinct, b.distinct)) / 2.5)
+    clash = _clash(a, b)
+    score = fitting * (0.5 * named + 0.5 * overlap * max(telling, 0.6 * named) + 0.25 * named * (1 - overlap)) - clash
+    if overlap > 0.8 and telling > 0.9 and a.kind == "text":
+        score = max(score, 0.55 + 0.3 * overlap * (0.5 + 0.5 * named) - clash)
+    told = [
+        f"names {named:.0%} alike",
+        f"{overlap:.0%} of the values in common"
+        if not negated
+        else f"{overlap:.0%} of the values in common once the right side's sign is turned",
+    ]
+    return Pair(a, b, float(np.clip(score, 0, 1)), overlap, ", ".join(told), negated)
+
+
+def _clash(a: Column, b: Column) -> float:
+    """Names that speak of different things count against a pair: a value date is not an amount."""
+    ours, theirs = concepts(a.name) - {"id"}, concepts(b.name) - {"id"}
+    return 0.15 if ours and theirs and not ours & theirs else 0.0
+
+
+def _fitting(a: Column, b: Column) -> float:
+    if a.filled == 0 or b.filled == 0:
+        return 0.5
+    if a.kind == b.kind or (a.kind in _DATES and b.kind in _DATES):
+        return 1.0
+    kinds = {a.kind, b.kind}
+    if kinds == {"integer", "decimal"}:
+        return 0.9
+    if kinds <= {"text", "integer"} and (is_identifier(a.name) or is_identifier(b.name)):
+        return 0.85
+    return 0.4 if kinds <= {"text", "integer"} else 0.0
+
+
+def _overlap(a: Column, b: Column) -> tuple[float, bool]:
+    """The share of the smaller side's values that the other has too, and whether after turning the sign."""
+    if not len(a.keys) or not len(b.keys):
+        return 0.0, False
+    direct = _contained(a.keys, b.keys)
+    if a.kind in _NUMBERS and b.kind in _NUMBERS and direct < 0.5:
+        turned = (0.0 - b.keys.cast(pl.Float64)).cast(pl.String)
+        opposite = _contained(a.keys, turned)
+        if opposite > max(0.3, 2 * direct) and len(a.keys) > 5:
+            return opposite, True
+    return direct, False
+
+
+def _contained(a: pl.Series, b: pl.Series) -> float:
+    small, large = (a, b) if len(a) <= len(b) else (b, a)
+    return float(small.is_in(large.implode()).mean() or 0.0)  # type: ignore[arg-type]

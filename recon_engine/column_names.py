@@ -1,0 +1,57 @@
+"""How alike two column names are, for people: their words, the usual abbreviations and synonyms."""
+
+from __future__ import annotations
+
+import re
+from difflib import SequenceMatcher
+
+# The first word of each line stands for the others.
+_SYNONYMS = [
+    "id no nr num number code key identifier",
+    "reference ref txn transaction trn trx tran e2e invoice inv doc document voucher order",
+    "amount amt value sum total gross betrag montant importe castka spend price",
+    "date day dt posted posting booking booked paid payment settlement settled at on datum time timestamp",
+    "description desc narrative narration memo details detail text note particulars remark remarks purpose",
+    "account acct acc iban konto",
+    "currency ccy cur curr",
+    "name payee merchant supplier vendor counterparty beneficiary customer payer company",
+    "bank institution",
+    "category type class",
+    "department dept directorate area unit",
+]
+_CONCEPT = {word: line.split()[0] for line in _SYNONYMS for word in line.split()}
+_IDENTIFIERS = {"reference", "id", "account"}
+
+
+def words(name: str) -> list[str]:
+    """The words of a column name in lower case: 'bookingDate' and 'BOOKING_DATE' are both booking, date."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    lower = re.sub(r"[^0-9a-z]+", " ", spaced.lower()).strip()
+    return re.sub(r"\bend to end\b", "e2e", lower).split()
+
+
+def concepts(name: str) -> set[str]:
+    """What the name speaks of: reference, amount, date, description, account, currency, name ..."""
+    found = words(name)
+    return {_CONCEPT[word] for word in found if word in _CONCEPT}
+
+
+def is_identifier(name: str) -> bool:
+    """True for names of codes and references, which are text even when they are digits."""
+    return bool(concepts(name) & _IDENTIFIERS)
+
+
+def name_likeness(left: str, right: str) -> float:
+    """0 to 1: 1 for the same words, about 0.6 for synonyms."""
+    a, b = words(left), words(right)
+    if not a or not b:
+        return 0.0
+    if a == b:
+        return 1.0
+    if "".join(a) == "".join(b):
+        return 0.97
+    shared = len(set(a) & set(b)) / len(set(a) | set(b))
+    meant_a, meant_b = {_CONCEPT.get(w, w) for w in a}, {_CONCEPT.get(w, w) for w in b}
+    meant = len(meant_a & meant_b) / len(meant_a | meant_b)
+    spelt = SequenceMatcher(None, " ".join(a), " ".join(b)).ratio()
+    return max(0.9 * shared + 0.1 * meant, 0.65 * meant + 0.15 * spelt, 0.8 * spelt if spelt > 0.8 else 0.0)

@@ -1,0 +1,241 @@
+"""Rules for a plan, from what records that share a key show: equal amounts, usual lags, small differences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from recon_engine.column_matching import Pair, comparable
+from recon_engine.column_names import concepts
+from recon_engine.plan import FieldSpec, Rule
+from recon_engine.reading.table import TextTable
+from recon_engine.value_types import Reading
+
+_LONGEST_LAG_DAYS = 31
+_TOLERANCES = ("0.01", "0.02", "0.05", "0.10", "0.25", "0.50", "1.00")
+# A pattern seen in fewer joined records than this share is an exception, not a rule.
+_SEEN = 0.005
+
+On = list[str | dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class MappedField:
+    """A field of the plan being proposed and the pair of columns behind it."""
+
+    spec: FieldSpec
+    pair: Pair
+
+
+@dataclass(frozen=True)
+class ProposedRule:
+    """A rule, how sure it is (0 to 1), what in the data speaks for it, and its place in the cascade (strict first)."""
+
+    rule: Rule
+    confidence: float
+    reason: str
+    stage: int = 0
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What records that share a unique key show. Shares are of the joined records."""
+
+    joined: int
+    coverage: float
+    equal_amount: float
+    same_day: float
+    lag: tuple[int, int] | None
+    tolerance: str | None
+    close: float
+
+
+def key_fields(fields: list[MappedField]) -> list[MappedField]:
+    """Fields that name single records on at least one side and occur on the other, best first."""
+    ranked = sorted(((_key_quality(f), f) for f in fields), key=lambda item: -item[0])
+    return [f for quality, f in ranked if quality >= 0.25]
+
+
+def _key_quality(mapped: MappedField) -> float:
+    a, b = mapped.pair.left, mapped.pair.right
+    if mapped.spec.type not in ("text", "integer") or concepts(mapped.spec.name) & {"description", "amount"}:
+        return 0.0
+    if min(a.distinct, b.distinct) < 3:
+        return 0.0
+    return mapped.pair.overlap * (1 - min(a.repeats, b.repeats)) * min(a.filled, b.filled)
+
+
+def main_field(fields: list[MappedField], types: tuple[str, ...], concept: str) -> MappedField | None:
+    """The field of these types that best carries `concept` (amount, date): by name first, then by score."""
+    fitting = [f for f in fields if f.spec.type in types]
+    return max(fitting, key=lambda f: (concept in concepts(f.spec.name), f.pair.score), default=None)
+
+
+def observed(
+    left: TextTable,
+    right: TextTable,
+    keys: list[MappedField],
+    amount: MappedField | None,
+    date: MappedField | None,
+    part: int,
+) -> Observed:
+    """Join the records that share `keys`, unique on both sides, and look at what differs."""
+    sides = []
+    for table, side in ((left, "left"), (right, "right")):
+        parts = [_key(f, side) for f in keys]
+        values = [_value(amount, side, "amount"), _value(date, side, "day")]
+        frame = table.frame.select(
+            pl.concat_str(parts, separator="\x1f").alias("key"), *[v for v in values if v is not None]
+        )
+        frame = frame.filter(pl.col("key").is_not_null())
+        sides.append(frame if part == 1 else frame.filter(pl.col("key").hash(7) % part == 0))
+    one, two = (s.collect(engine="streaming") for s in sides)
+    unique = [f.filter(pl.col("key").is_unique()) for f in (one, two)]
+    both = unique[0].join(unique[1], on="key", how="inner", suffix="_right")
+    n = max(1, both.height)
+    equal = close = same_day = 0.0
+    tolerance: str | None = None
+    lag: tuple[int, int] | None = None
+    if amount is not None:
+        sign = -1 if amount.pair.negated else 1
+        off = (both["amount_right"] * sign - both["amount"]).abs().round(6)
+        equal = float((off == 0).sum()) / n
+        tolerance, close = _tolerance(off.filter(off > 0), n)
+    if date is not None:
+        days = (both["day_right"] - both["day"]).dt.total_days().drop_nulls()
+        same_day = float((days == 0).sum()) / n
+        lag = _lag(days)
+    return Observed(
+        both.height, both.height / max(1, min(one.height, two.height)), equal, same_day, lag, tolerance, close
+    )
+
+
+def _key(mapped: MappedField, side: str) -> pl.Expr:
+    column = mapped.pair.left if side == "left" else mapped.pair.right
+    return comparable(column.name, column.readings)
+
+
+def _value(mapped: MappedField | None, side: str, alias: str) -> pl.Expr | None:
+    if mapped is None:
+        return None
+    column = mapped.pair.left if side == "left" else mapped.pair.right
+    reading = column.readings[0] if column.readings else Reading("text")
+    return reading.value(column.name).cast(pl.Float64 if alias == "amount" else pl.Date).alias(alias)
+
+
+def _tolerance(off: pl.Series, joined: int) -> tuple[str | None, float]:
+    """The smallest usual tolerance that covers the small differences seen, and the share of records with one."""
+    small = off.filter(off <= 1.0)
+    if small.len() < max(2, _SEEN * joined):
+        return None, 0.0
+    for tolerance in _TOLERANCES:
+        if float((small <= float(tolerance)).mean() or 0) >= 0.8:  # type: ignore[arg-type]
+            return tolerance, small.len() / joined
+    return None, 0.0
+
+
+def _lag(days: pl.Series) -> tuple[int, int] | None:
+    """The window of days, right minus left, in which nearly all pairs lie; None when dates agree or say nothing."""
+    near = days.filter(days.abs() <= _LONGEST_LAG_DAYS)
+    off = near.filter(near != 0)
+    if near.len() < 0.5 * days.len() or off.len() < max(2, _SEEN * days.len()):
+        return None
+    usual = off.value_counts(name="n").filter(pl.col("n") >= max(2, 0.01 * off.len()))
+    if usual.is_empty():
+        return None
+    seen = usual[off.name]
+    return min(0, int(seen.min())), max(0, int(seen.max()))  # type: ignore[arg-type]
+
+
+def keyed_rules(
+    key: MappedField,
+    amount: MappedField | None,
+    date: MappedField | None,
+    currency: MappedField | None,
+    seen: Observed,
+    *,
+    first: bool,
+) -> list[ProposedRule]:
+    """The cascade on one key: exact, on another day, small difference, the key alone. Only what was seen is proposed."""
+    name = key.spec.name
+    joined = f"{seen.joined:,} records share a unique {name}"
+    by = "" if first else f" by {name}"
+    less = 0.0 if first else 0.05
+    if amount is None and date is None:
+        return [_rule(f"same {name}", [name], 0.9 * seen.coverage + 0.1, joined, stage=0)]
+    base: On = [name, *([currency.spec.name] if currency and amount else [])]
+    equal: On = [*base, *([amount.spec.name] if amount else [])]
+    rules = []
+    both = min(seen.equal_amount if amount else 1.0, seen.same_day if date else 1.0)
+    if both > _SEEN:
+        on = [*equal, *([date.spec.name] if date else [])]
+        rules.append(_rule(f"exact{by}", on, 0.99 - less, f"{joined}; at least {both:.0%} agree in the rest", stage=0))
+    window: On = [{"field": date.spec.name, "days": list(seen.lag)}] if date and seen.lag else []
+    if date and seen.lag:
+        low, high = seen.lag
+        reason = (
+            f"{1 - seen.same_day:.0%} of records with the same {name} have another {date.spec.name}, "
+            f"usually {low} to {high} days later"
+        )
+        rules.append(_rule(f"other day{by}", [*equal, *window], 0.9 - less, reason, stage=1))
+    if amount and seen.tolerance:
+        close = {"field": amount.spec.name, "within": seen.tolerance}
+        on = [*base, close, *(window or ([date.spec.name] if date else []))]
+        reason = (
+            f"{seen.close:.1%} of records with the same {name} differ by up to {seen.tolerance} in {amount.spec.name}"
+        )
+        rules.append(_rule(f"small difference{by}", on, 0.8 - less, reason, stage=2))
+    rules.append(_rule(f"same {name}", [name], 0.7 - less, f"{joined}; what differs is listed as differences", stage=3))
+    return rules
+
+
+def _rule(name: str, on: On, confidence: float, reason: str, *, stage: int, outcome: str = "confirmed") -> ProposedRule:
+    rule = Rule.model_validate({"name": name, "on": on, "outcome": outcome})
+    return ProposedRule(rule, round(min(confidence, 0.99), 2), reason, stage)
+
+
+def keyless_rules(
+    composite: list[MappedField], date: MappedField | None, seen: Observed, unique_share: float
+) -> list[ProposedRule]:
+    """Without a key: all telling fields together, then the same with dates near each other, for a person to confirm."""
+    names = [f.spec.name for f in composite]
+    reason = f"no single key; these together are unique in {unique_share:.0%} of the smaller file's records"
+    rules = [_rule("exact", [*names], 0.9 * unique_share, reason, stage=0)]
+    if date is not None and date.spec.name in names and len(names) > 1:
+        window = seen.lag or (-3, 3)
+        others = [n for n in names if n != date.spec.name]
+        why = (
+            "as seen in records that agree in the rest"
+            if seen.lag
+            else "a usual window; nothing in the data tells a better one"
+        )
+        on: On = [*others, {"field": date.spec.name, "days": list(window)}]
+        rules.append(_rule("near dates", on, 0.5 * unique_share, why, stage=1, outcome="suggested"))
+    return rules
+
+
+def composite_key(
+    left: TextTable, right: TextTable, fields: list[MappedField], rows: tuple[int, int]
+) -> tuple[list[MappedField], float]:
+    """The fields that together name single records of the smaller file, added until it helps no more."""
+    table, side = (left, "left") if rows[0] <= rows[1] else (right, "right")
+    usable = [f for f in fields if f.pair.overlap > 0.05 and not f.pair.left.undecided and not f.pair.right.undecided]
+    usable.sort(
+        key=lambda f: (
+            f.spec.type not in ("decimal",),
+            -f.pair.overlap * min(f.pair.left.distinct, f.pair.right.distinct),
+        )
+    )
+    chosen: list[MappedField] = []
+    share = 0.0
+    for mapped in usable[:12]:
+        trial = [*chosen, mapped]
+        key = pl.struct(_key(f, side).alias(str(i)) for i, f in enumerate(trial))
+        reached = float(table.frame.head(200_000).select(key.is_unique().mean()).collect().item() or 0)
+        if reached > share + 0.02 or not chosen:
+            chosen, share = trial, reached
+        if share > 0.98:
+            break
+    return chosen, share
