@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.server import REPOSITORY, Server
+from tests.browser.server import Server
 
-SCREENSHOTS = REPOSITORY / "build" / "screenshots"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.server import REPOSITORY
+
+SCREENSHOTS = REPOSITORY / "build" / "screenshots"
+
 EMAIL, PASSWORD = "ada@example.org", "violet-otter-42"  # pragma: allowlist secret
 LEDGER = [["ref", "posting_date", "amount", "counterparty"]] + [
     [f"INV-{number}", f"2026-10-{number % 28 + 1:02d}", f"{number * 37}.50", f"Customer {number}"]
@@ -83,8 +87,53 @@ def upload(page: Page, side: int, path: Path) -> None:
     quiet(page)
 
 
-def cell(page: Page, table: str, row: int) -> None:
-    """Select a row of a table by its box at the left: tables are drawn on a canvas, rows are 35 pixels high."""
-    canvas = page.locator(f".st-key-{table} canvas").first
-    canvas.scroll_into_view_if_needed()
-    canvas.click(position={"x": 16, "y": 35 + 35 * row + 17})
+def allow_small_difference(page: Page) -> None:
+    """Change the last rule: the amount may be up to 0.05 off."""
+    page.get_by_role("button", name=re.compile("Edit$")).last.click()
+    dialog = page.get_by_role("dialog")
+    name = dialog.get_by_label("Name")
+    expect(name).to_be_visible()
+    name.fill("small difference")
+    amount = dialog.locator("[data-testid=stHorizontalBlock]").filter(has_text="amount").first
+    amount.get_by_label("Compared").click()
+    page.get_by_role("option", name="within an amount").click()
+    dialog.get_by_label("From").fill("-0.05")
+    dialog.get_by_label("From").press("Tab")
+    dialog.get_by_label("To").fill("0.05")
+    dialog.get_by_label("To").press("Tab")
+    button(page, "Save rule").click()
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_text("within ±0.05")).to_be_visible()
+
+
+def section(page: Page, name: str) -> None:
+    """Open a section of the results."""
+    page.get_by_role("radio", name=name).click()
+    quiet(page)
+
+
+def select_row(page: Page, table: str, row: int) -> None:
+    """Select a row of a table by its box at the left: tables are drawn on a canvas, row by row below the heading."""
+    place = {"x": 16, "y": 33 + 33 * row + 17}
+    page.locator(f".st-key-{table} [data-testid=stDataFrame]").click(position=place)
+    quiet(page)
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep how the whole page looks, for people to judge."""
+    quiet(page)
+    expect(page.get_by_test_id("stSpinner")).to_have_count(0)
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    page.set_viewport_size({"width": 1440, "height": max(900, min(height, 2600))})
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
+def open_results(page: Page) -> None:
+    """Wait for the run to end; open its results unless the page did so itself."""
+    finished = page.get_by_text("Every row is accounted for")
+    by_hand = button(page, "Open results")
+    expect(finished.or_(by_hand)).to_be_visible(timeout=90_000)
+    if by_hand.is_visible():
+        by_hand.click()
