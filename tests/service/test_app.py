@@ -155,3 +155,24 @@ def test_wrong_settings_stop_the_start(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert "DATABASE_URL must be a postgresql:// address when APP_ENV=production" in output
     assert "Traceback" not in output
+
+
+def test_production_on_postgresql(postgresql_address: str, tmp_path: Path) -> None:
+    """In production the app runs on PostgreSQL and gives its cookie to HTTPS only."""
+    process, address = start(
+        tmp_path,
+        APP_ENV="production",
+        DATABASE_URL=f"{postgresql_address}/postgres",
+        RECON_PASSWORD_HASH_ROUNDS="12",
+    )
+    try:
+        wait_for(lambda: answers(address))
+        answer = httpx.post(f"{address}/api/auth/register", json=PERSON)
+        assert answer.status_code == 201
+        assert "Secure" in answer.headers["set-cookie"]
+        assert "max-age" in answer.headers["strict-transport-security"]
+        assert httpx.get(f"{address}/api/health").json()["parts"]["database"]["detail"] == "postgresql"
+        assert not (tmp_path / "recon.db").exists()
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
