@@ -37,19 +37,14 @@ def differences_table(
         if pairs.is_empty():
             continue
         spec = plan.field(name)
-        rows = [
-            typed[k]
-            .with_row_index("i")
-            .select("i", pl.col("row").alias(f"{side}_row"), pl.col(name).alias(f"{side}_raw"))
-            for k, side in enumerate(("left", "right"))
-        ]
-        frame = (
-            pairs.lazy()
-            .join(rows[0], left_on="l", right_on="i", how="left")
-            .join(rows[1], left_on="r", right_on="i", how="left")
-            .select("match_id", pl.lit(name).alias("field"), "left_row", "right_row", *_shown(spec))
-        )
-        parts.append(frame.collect(engine="streaming"))
+        values = pairs.select("match_id", pl.lit(name).alias("field"))
+        for column, records, side in (("l", typed[0], "left"), ("r", typed[1], "right")):
+            placed = records.select("row", name).collect(engine="streaming")
+            values = values.with_columns(
+                placed["row"].gather(pairs[column]).alias(f"{side}_row"),
+                placed[name].gather(pairs[column]).alias(f"{side}_raw"),
+            )
+        parts.append(values.select("match_id", "field", "left_row", "right_row", *_shown(spec)))
     return pl.concat(parts).sort("match_id", "field") if parts else empty()
 
 
