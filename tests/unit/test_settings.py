@@ -84,7 +84,7 @@ def test_production_refuses_the_embedded_database(monkeypatch: pytest.MonkeyPatc
 
 def test_secrets_stay_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """The database password appears neither in the settings' text nor in an error about another setting."""
-    monkeypatch.setenv("DATABASE_URL", "postgresql://u:hidden@h/db")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:hidden@h/db")  # pragma: allowlist secret
     assert "hidden" not in repr(load())
     monkeypatch.setenv("RECON_JOB_SLOTS", "0")
     with pytest.raises(ConfigurationError) as caught:
