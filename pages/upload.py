@@ -76,6 +76,7 @@ def main() -> None:
     for column, side in zip(st.columns(2, gap="large"), SIDES, strict=True):
         with column:
             ready.append(side_panel(person, reconciliation, side, editable))
+    st.space("xsmall")
     if st.button("Continue to mapping", type="primary", icon=":material/arrow_forward:", disabled=not all(ready)):
         services().plans.set_step(person, reconciliation.id, "map")
         wizard.go("map", reconciliation)

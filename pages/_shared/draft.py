@@ -16,7 +16,7 @@ from services.permissions import Actor
 
 def column_names(person: Actor, reconciliation: Reconciliation) -> tuple[list[str], list[str]]:
     """The columns of the left and of the right file."""
-    left, right = reconciliation.left_file_id, reconciliation.right_file_id
+    left, right = _file_ids(reconciliation)
     if left is None or right is None:
         return [], []
     return _columns(person, left), _columns(person, right)
@@ -29,24 +29,30 @@ def _columns(person: Actor, file_id: str) -> list[str]:
 
 def ensure(person: Actor, reconciliation: Reconciliation, left: Sequence[str], right: Sequence[str]) -> Plan:
     """The saved plan when it fits the two files; else the one suggested from them, saved at once."""
-    if reconciliation.plan_json is not None:
-        plan = Plan.build(reconciliation.plan_json)
-        if all(spec.left in left and spec.right in right for spec in plan.fields):
-            return plan
-    with st.spinner("Reading both files to propose fields and rules"):
-        return suggest(person, reconciliation, left, right)
+    plan = Plan.build(reconciliation.plan_json) if reconciliation.plan_json else None
+    if plan is None or not all(spec.left in left and spec.right in right for spec in plan.fields):
+        with st.spinner("Reading both files to propose fields and rules"):
+            suggest(person, reconciliation, left, right)
+        st.rerun()
+    return plan
 
 
-def suggest(person: Actor, reconciliation: Reconciliation, left: Sequence[str], right: Sequence[str]) -> Plan:
+def suggest(person: Actor, reconciliation: Reconciliation, left: Sequence[str], right: Sequence[str]) -> None:
     """Take the plan suggested from the two files; when nothing fits, one that only joins the first columns."""
+    files = [services().files.get(person, str(one)) for one in _file_ids(reconciliation)]
     try:
-        proposed = services().files.suggest(person, str(reconciliation.left_file_id), str(reconciliation.right_file_id))
+        proposed = services().files.suggest(person, files[0].id, files[1].id)
     except Invalid as error:
         proposed = {"plan": _first_columns(reconciliation.name, left[0], right[0]), "questions": [str(error)]}
+    # The engine names the files where it read them; people know them by the names they uploaded.
+    plan = Plan.build(proposed["plan"]).with_files([files[0].name], [files[1].name])
     services().plans.set_suggestion(person, reconciliation.id, proposed)
-    services().plans.set_plan(person, reconciliation.id, proposed["plan"])
+    services().plans.set_plan(person, reconciliation.id, plan)
     forget_edits(reconciliation)
-    return Plan.build(proposed["plan"])
+
+
+def _file_ids(reconciliation: Reconciliation) -> tuple[str | None, str | None]:
+    return reconciliation.left_file_id, reconciliation.right_file_id
 
 
 def _first_columns(name: str, left: str, right: str) -> dict[str, Any]:

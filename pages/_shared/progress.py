@@ -13,30 +13,25 @@ from services.database.models import Job
 STAGES = {
     "read": "Reading both files",
     "match": "Matching",
-    "outcome": "Working out breaks and differences",
-    "write": "Writing the result",
+    "explain": "Explaining what stayed open",
+    "evidence": "Writing the evidence",
 }
 
 
 def show(job: Job, plan: Plan, now: datetime) -> None:
-    """Status, overall bar and the list of rules with the one at work marked."""
+    """Status, a bar for the stage at work, and the rules with the one at work marked."""
     told = job.progress_json or {}
-    stage, rule = str(told.get("stage", "")), told.get("rule")
-    with st.container(border=True):
+    stage, done, total = str(told.get("stage", "")), told.get("done"), told.get("total")
+    with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
             layout.status_badge(job.status)
             since = job.started_at or job.created_at
             st.caption(wording.lasted(max(0.0, (now - since).total_seconds())), width="content")
-        doing = (
-            "Waiting for a free worker"
-            if job.status == "queued"
-            else STAGES.get(stage, stage.capitalize() or "Starting")
-        )
-        st.progress(_fraction(told.get("done"), told.get("total")), text=doing)
-        names = [one.name for one in plan.rules]
-        at_work = names.index(rule) if rule in names else None
-        for place, name in enumerate(names):
-            st.markdown(f"{_mark(place, at_work, stage)} {name}")
+        waiting = "Waiting for a free worker" if job.status == "queued" else "Starting"
+        st.progress(_fraction(done, total), text=STAGES.get(stage, stage.capitalize() or waiting))
+        finished = {"": 0, "read": 0, "match": done if isinstance(done, int) else 0}.get(stage, len(plan.rules))
+        for place, rule in enumerate(plan.rules):
+            st.markdown(f"{_mark(place, finished, at_work=stage == 'match')} {wording.literal(rule.name)}")
 
 
 def _fraction(done: object, total: object) -> float:
@@ -45,9 +40,9 @@ def _fraction(done: object, total: object) -> float:
     return 0.0
 
 
-def _mark(place: int, at_work: int | None, stage: str) -> str:
-    if stage in ("outcome", "write") or (at_work is not None and place < at_work):
+def _mark(place: int, finished: int, at_work: bool) -> str:
+    if place < finished:
         return ":green[:material/check_circle:]"
-    if place == at_work:
+    if at_work and place == finished:
         return ":blue[:material/progress_activity:]"
     return ":gray[:material/radio_button_unchecked:]"

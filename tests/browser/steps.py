@@ -88,19 +88,21 @@ def upload(page: Page, side: int, path: Path) -> None:
 
 
 def allow_small_difference(page: Page) -> None:
-    """Change the last rule: the amount may be up to 0.05 off."""
+    """Change the last rule, suggested as "the same reference": the amount may then be at most 0.05 off."""
     page.get_by_role("button", name=re.compile("Edit$")).last.click()
     dialog = page.get_by_role("dialog")
-    name = dialog.get_by_label("Name")
-    expect(name).to_be_visible()
-    name.fill("small difference")
-    amount = dialog.locator("[data-testid=stHorizontalBlock]").filter(has_text="amount").first
-    amount.get_by_label("Compared").click()
+    dialog.get_by_label("Name").fill("small difference")
+    choices = dialog.get_by_role("combobox")
+    expect(choices).to_have_count(3)
+    button(page, "Add condition").click()
+    expect(choices).to_have_count(5)
+    choices.nth(2).click()
+    page.get_by_role("option", name="amount", exact=True).click()
+    choices.nth(3).click()
     page.get_by_role("option", name="within an amount").click()
-    dialog.get_by_label("From").fill("-0.05")
-    dialog.get_by_label("From").press("Tab")
-    dialog.get_by_label("To").fill("0.05")
-    dialog.get_by_label("To").press("Tab")
+    for end, value in (("From", "-0.05"), ("To", "0.05")):
+        dialog.get_by_label(end).fill(value)
+        dialog.get_by_label(end).press("Tab")
     button(page, "Save rule").click()
     expect(dialog).to_be_hidden()
     expect(page.get_by_text("within ±0.05")).to_be_visible()
