@@ -5,6 +5,8 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from recon_engine.plan import ReaderOptions
 from recon_engine.reading.encodings import encoding_of, transcoded
 from recon_engine.reading.records import examined
 from recon_engine.reading.sniffing import Dialect, looks_like_data, sniff
-from recon_engine.reading.structure import Bytes, Structure, structure_of
+from recon_engine.reading.structure import Bytes, Structure, Verdict, structure_of, verdict_on
 from recon_engine.reading.table import ROW, Facts, Scratch, TextTable, empty_as_null, header_names
 
 # Below this size a file is examined at once, so that nothing is left to suspect.
@@ -38,48 +40,49 @@ def open_delimited(path: Path, name: str, options: ReaderOptions, facts: Facts, 
         raise InputError(f"{name}: is empty; give a file with a header and rows")
     dialect = sniff(text, name, options, facts)
     columns = header_names(name, list(dialect.header_cells))
-    opening = _Opening(path, name, data, start, dialect, columns, options, facts, scratch)
+    opening = _Opening(path, name, start, dialect, columns, options, facts, scratch)
     return opening.strictly() if len(data) < _EXAMINE_AT_ONCE_BYTES else opening.lazily()
 
 
+@dataclass
 class _Opening:
-    """One file with its dialect decided, and the two ways to read it."""
+    """One file with its dialect decided, and the two ways to read it. `path` is plain UTF-8 with line feeds."""
 
-    def __init__(  # the plain list of what both ways need
-        self,
-        path: Path,
-        name: str,
-        data: Bytes,
-        start: int,
-        dialect: Dialect,
-        columns: tuple[str, ...],
-        options: ReaderOptions,
-        facts: Facts,
-        scratch: Scratch,
-    ) -> None:
-        self.path, self.name, self.data, self.dialect = path, name, data, dialect
-        self.columns, self.options, self.facts, self.scratch = columns, options, facts, scratch
-        self.header_start = _line_start(data, start, dialect.header_line)
-        self.structure: Structure | None = None
+    path: Path
+    name: str
+    start: int
+    dialect: Dialect
+    columns: tuple[str, ...]
+    options: ReaderOptions
+    facts: Facts
+    scratch: Scratch
+
+    @property
+    def data(self) -> Bytes:
+        """The file's bytes, mapped anew: a map is dropped as soon as nobody looks at it."""
+        return mapped(self.path)
+
+    @cached_property
+    def header_start(self) -> int:
+        """The byte at which the header begins."""
+        return _line_start(self.data, self.start, self.dialect.header_line)
 
     def examine(self) -> Structure:
-        """The file's structure from the header on; looked at once."""
-        if self.structure is None:
-            quote = ord(self.dialect.quote) if self.dialect.quote else None
-            self.structure = structure_of(self.data, self.header_start, ord(self.dialect.delimiter), quote)
-        return self.structure
+        """The file's structure from the header on."""
+        return structure_of(self.data, self.header_start, *self._marks())
+
+    def _marks(self) -> tuple[int, int | None]:
+        return ord(self.dialect.delimiter), ord(self.dialect.quote) if self.dialect.quote else None
+
+    def _verdict(self) -> Verdict:
+        return verdict_on(self.data, self.header_start, *self._marks(), len(self.columns))
 
     def lazily(self) -> TextTable:
         """Scan with polars, while a thread checks that the file is as regular as its first lines."""
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="structure")
-        future = pool.submit(self.examine)
+        future = pool.submit(self._verdict)
         pool.shutdown(wait=False)
-        header = structure_of(
-            self.data[: self.header_start + (1 << 20)],
-            self.header_start,
-            ord(self.dialect.delimiter),
-            ord(self.dialect.quote) if self.dialect.quote else None,
-        )
+        header = structure_of(self.data[: self.header_start + (1 << 20)], self.header_start, *self._marks())
         skip = self.dialect.header_line + int((header.inner_breaks < header.ends[0]).sum())
         return TextTable(
             path=self.path,
@@ -113,14 +116,11 @@ class _Opening:
             scratch=self.scratch,
         )
 
-    def _is_irregular(self, future: Future[Structure]) -> bool:
+    def _is_irregular(self, future: Future[Verdict]) -> bool:
         found = future.result()
         if found.has_nul:
             raise nul_error(self.name, self.data, self.header_start)
-        if found.stray is not None or self.dialect.quoting.escape is not None:
-            return True
-        width = len(self.columns)
-        return bool((found.separators[1:] != width - 1).any() or found.blank(self.data).any())
+        return not found.is_regular or self.dialect.quoting.escape is not None
 
     def _lines(self, rows: pl.Series) -> pl.Series:
         # Row r is the r-th record after the header: a regular file has no others.

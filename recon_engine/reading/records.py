@@ -27,12 +27,16 @@ class Opened(Protocol):
 
     path: Path
     name: str
-    data: Bytes
     dialect: Dialect
     columns: tuple[str, ...]
     options: ReaderOptions
     scratch: Scratch
-    header_start: int
+
+    @property
+    def data(self) -> Bytes: ...  # noqa: D102
+
+    @property
+    def header_start(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -57,21 +61,22 @@ def examined(file: Opened, found: Structure) -> Examined:
 
 def _by_structure(file: Opened, found: Structure) -> Examined:
     """For regular quotes: all decided on the offsets, without reading a record."""
-    full = ~found.blank(file.data)
+    data = file.data
+    full = ~found.blank(data)
     full[0] = False  # the header
     starts, ends = found.starts[full], found.ends[full]
     width = found.separators[full] + 1
-    _check_lengths(file, starts, ends)
-    undecodable = _undecodable(file.data, starts, ends)
+    _check_lengths(file, data, starts, ends)
+    undecodable = _undecodable(data, starts, ends)
     good = (width == len(file.columns)) & ~undecodable
     lines = found.lines(file.dialect.header_line)[full]
     bad = np.flatnonzero(~good)
     reasons = [_UNDECODABLE if undecodable[i] else _wrong_width(int(width[i]), len(file.columns)) for i in bad]
-    raw = [_shown(file.data[starts[i] : min(ends[i], starts[i] + 4 * _RAW_SHOWN)].tobytes()) for i in bad]
+    raw = [_shown(data[starts[i] : min(ends[i], starts[i] + 4 * _RAW_SHOWN)].tobytes()) for i in bad]
     rejected = _rejects(bad + 1, lines[bad], raw, reasons)
     if not good.any():
         return Examined(_empty(file.columns), rejected, lines, ())
-    copy = _good_copy(file, starts, ends, good)
+    copy = _good_copy(file, data, starts, ends, good)
     frame = pl.scan_csv(
         copy,
         has_header=False,
@@ -86,14 +91,14 @@ def _by_structure(file: Opened, found: Structure) -> Examined:
 
 
 def _good_copy(
-    file: Opened, starts: Offsets, ends: Offsets, good: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    file: Opened, data: Bytes, starts: Offsets, ends: Offsets, good: np.ndarray[tuple[int], np.dtype[np.bool_]]
 ) -> bytes | Path:
     """The good records alone; in memory when small, else in the scratch folder. Neighbours are copied in one go."""
     edges = np.flatnonzero(np.diff(good.astype(np.int8), prepend=0, append=0))
     firsts, lasts = edges[0::2], edges[1::2] - 1
-    view = memoryview(file.data)
+    view = data.data
     pieces = (view[starts[a] : ends[b]] for a, b in zip(firsts, lasts, strict=True))
-    if len(file.data) < 64 << 20:
+    if len(data) < 64 << 20:
         return b"\n".join(pieces) + b"\n"
     target = file.scratch.path("good.csv")
     with target.open("wb") as out:
@@ -185,13 +190,13 @@ def _undecodable(data: Bytes, starts: Offsets, ends: Offsets) -> np.ndarray[tupl
     return bad
 
 
-def _check_lengths(file: Opened, starts: Offsets, ends: Offsets) -> None:
+def _check_lengths(file: Opened, data: Bytes, starts: Offsets, ends: Offsets) -> None:
     for i in np.flatnonzero(ends - starts > MAX_FIELD_BYTES):
-        record = file.data[starts[i] : ends[i]].tobytes().decode("utf-8", "replace")
+        record = data[starts[i] : ends[i]].tobytes().decode("utf-8", "replace")
         csv.field_size_limit(1 << 31)
         cells = next(csv.reader([record], delimiter=file.dialect.delimiter, quotechar=file.dialect.quote or '"'))
         if max(map(len, cells)) > MAX_FIELD_BYTES:
-            raise LimitError(_too_long(file.name, int((file.data[: starts[i]] == ord("\n")).sum()) + 1))
+            raise LimitError(_too_long(file.name, int((data[: starts[i]] == ord("\n")).sum()) + 1))
 
 
 def _too_long(name: str, line: int) -> str:

@@ -6,6 +6,7 @@ long as quotes only wrap fields and are doubled inside them; the pass tells (`st
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,7 @@ class Structure:
         only_return = np.zeros(len(length), dtype=np.bool_)
         ones = np.flatnonzero(length == 1)
         only_return[ones] = data[self.starts[ones]] == RETURN
-        return (length == 0) | only_return
+        return np.asarray((length == 0) | only_return, dtype=np.bool_)
 
     def lines(self, first_line: int) -> Offsets:
         """The physical line on which each record starts, the first one being on `first_line`."""
@@ -47,56 +48,105 @@ class Structure:
         return np.arange(len(self.starts), dtype=np.int64) + before + first_line
 
 
-def structure_of(data: Bytes, start: int, separator: int, quote: int | None) -> Structure:
-    """Examine `data` from the byte `start`."""
-    ends: list[Offsets] = []
-    seps: list[Offsets] = []
-    inner: list[Offsets] = []
+@dataclass(slots=True)
+class _Piece:
+    """What one chunk of the file shows; offsets are of the file, `totals` counts separators from the start."""
+
+    ends: Offsets
+    totals: Offsets
+    inner_breaks: Offsets
+    stray: int | None
+    has_nul: bool
+    is_ascii: bool
+
+
+def _pieces(data: Bytes, start: int, separator: int, quote: int | None) -> Iterator[_Piece]:
     inside = False
     seen = 0
-    stray: int | None = None
-    has_nul = False
+    nothing = np.zeros(0, dtype=np.int64)
+    last = nothing
     for begin in range(start, len(data), _CHUNK):
         chunk = data[begin : begin + _CHUNK]
-        has_nul = has_nul or b"\0" in chunk.tobytes()
+        raw = chunk.tobytes()
         breaks = chunk == NEWLINE
         special = breaks | (chunk == separator)
-        quotes = chunk == quote if quote is not None else None
-        if quotes is not None and (inside or quotes.any()):
+        inner, stray = nothing, None
+        if quote is not None and (inside or bytes([quote]) in raw):
+            quotes = chunk == quote
             within = np.logical_xor.accumulate(quotes)
             if inside:
                 within = ~within
-            inner.append(np.flatnonzero(breaks & within) + begin)
+            inner = np.flatnonzero(breaks & within) + begin
             special &= ~within
-            if stray is None:
-                stray = _first_stray(data, np.flatnonzero(quotes), within, begin, start, separator, quote or 0)
+            stray = _first_stray(data, np.flatnonzero(quotes), within, begin, start, separator, quote)
             inside = bool(within[-1])
         places = np.flatnonzero(special)
         is_break = breaks[places]
         counted = np.cumsum(~is_break) + seen
-        ends.append(places[is_break] + begin)
-        seps.append(counted[is_break])
         seen = int(counted[-1]) if len(counted) else seen
-    if len(data) > start and (not ends or not _ends_at(ends, len(data) - 1)):
-        ends.append(np.array([len(data)], dtype=np.int64))
-        seps.append(np.array([seen], dtype=np.int64))
-    if inside and stray is None:
-        stray = len(data)
-    all_ends = np.concatenate(ends) if ends else np.zeros(0, dtype=np.int64)
-    totals = np.concatenate(seps) if seps else np.zeros(0, dtype=np.int64)
+        ends = places[is_break] + begin
+        last = ends if len(ends) else last
+        yield _Piece(ends, counted[is_break], inner, stray, b"\0" in raw, raw.isascii())
+    if len(data) > start and not (len(last) and last[-1] == len(data) - 1):
+        end, total = np.array([len(data)], dtype=np.int64), np.array([seen], dtype=np.int64)
+        yield _Piece(end, total, nothing, len(data) if inside else None, has_nul=False, is_ascii=True)
+    elif inside:
+        yield _Piece(nothing, nothing, nothing, len(data), has_nul=False, is_ascii=True)
+
+
+def structure_of(data: Bytes, start: int, separator: int, quote: int | None) -> Structure:
+    """Examine `data` from the byte `start`."""
+    pieces = list(_pieces(data, start, separator, quote))
+    nothing = np.zeros(0, dtype=np.int64)
+    all_ends = np.concatenate([nothing, *(p.ends for p in pieces)])
+    totals = np.concatenate([nothing, *(p.totals for p in pieces)])
     return Structure(
         starts=np.concatenate([np.array([start], dtype=np.int64), all_ends[:-1] + 1])[: len(all_ends)],
         ends=all_ends,
         separators=np.diff(totals, prepend=0),
-        inner_breaks=np.concatenate(inner) if inner else np.zeros(0, dtype=np.int64),
-        stray=stray,
-        has_nul=has_nul,
+        inner_breaks=np.concatenate([nothing, *(p.inner_breaks for p in pieces)]),
+        stray=next((p.stray for p in pieces if p.stray is not None), None),
+        has_nul=any(p.has_nul for p in pieces),
     )
 
 
-def _ends_at(ends: list[Offsets], last: int) -> bool:
-    filled = next((e for e in reversed(ends) if len(e)), None)
-    return filled is not None and int(filled[-1]) == last
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a file is as regular as a scan of it needs, and whether it holds NUL bytes."""
+
+    is_regular: bool
+    has_nul: bool
+
+
+def verdict_on(data: Bytes, start: int, separator: int, quote: int | None, columns: int) -> Verdict:
+    """Check that every record after the header has `columns` cells and no quote is stray, keeping nothing in memory."""
+    before_end, before_total, header = start - 1, 0, True
+    for piece in _pieces(data, start, separator, quote):
+        if piece.has_nul:
+            return Verdict(is_regular=False, has_nul=True)
+        if piece.stray is not None or not (piece.is_ascii or _is_utf8(data, piece, before_end + 1)):
+            return Verdict(is_regular=False, has_nul=False)
+        if len(piece.ends):
+            widths = np.diff(piece.totals, prepend=before_total) + 1
+            lengths = np.diff(piece.ends, prepend=before_end) - 1
+            # A record of one byte can only be a lone carriage return, or a cell of a one-column file: look closer.
+            short = lengths <= 1 if columns == 1 else lengths == 0
+            if header:
+                widths, short, header = widths[1:], short[1:], False
+            if (widths != columns).any() or short.any():
+                return Verdict(is_regular=False, has_nul=False)
+            before_end, before_total = int(piece.ends[-1]), int(piece.totals[-1])
+    return Verdict(is_regular=True, has_nul=False)
+
+
+def _is_utf8(data: Bytes, piece: _Piece, start: int) -> bool:
+    # Whole records only: a chunk can end in the middle of a character. The next piece looks at the rest.
+    end = int(piece.ends[-1]) if len(piece.ends) else start
+    try:
+        data[start:end].tobytes().decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _first_stray(

@@ -101,10 +101,10 @@ def solved(text: str, quoting: Quoting, width: int) -> list[str] | None:
         stack = waves[literal_quotes]
         while stack and attempts < _MAX_ATTEMPTS:
             attempts += 1
-            position, cells = stack.pop()
-            if len(cells) == width:
+            position, found = stack.pop()
+            if len(found) == width:
                 if position > len(text):
-                    return list(cells)
+                    return list(found)
                 continue
             if position > len(text):
                 continue
@@ -112,9 +112,9 @@ def solved(text: str, quoting: Quoting, width: int) -> list[str] | None:
             end = text.find(quoting.delimiter, position)
             end = len(text) if end < 0 else end
             cell = text[position:end]
-            plain = (end + 1, (*cells, cell.removeprefix(" ") if quoting.padded else cell))
+            plain = (end + 1, (*found, cell.removeprefix(" ") if quoting.padded else cell))
             if match is not None:
-                stack.append((match.end() + 1, (*cells, _unescaped(match[1], quoting))))
+                stack.append((match.end() + 1, (*found, _unescaped(match[1], quoting))))
                 while len(waves) <= literal_quotes + 1:
                     waves.append([])
                 waves[literal_quotes + 1].append(plain)
