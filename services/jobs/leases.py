@@ -122,12 +122,16 @@ class Leases:
                 job.max_attempts += 1
                 self._retry(session, job, "the worker was stopped", wait_seconds=0)
 
-    def retry(self, lease: Lease, reason: str) -> None:
-        """Give the job back after a failure that may not repeat; it fails for good at its last attempt."""
+    def retry(self, lease: Lease, reason: str) -> bool:
+        """Give the job back after a failure that may not repeat; it fails for good at its last attempt.
+
+        Returns False when the job is no longer yours; nothing was changed then.
+        """
         with self._container.transaction() as session:
             job = _held(session, lease)
             if job is not None:
                 self._retry(session, job, reason, wait_seconds=2 * job.attempts)
+            return job is not None
 
     def take_back_expired(self) -> int:
         """Take jobs back from workers that no longer beat; returns how many."""

@@ -64,8 +64,10 @@ class Run:
             else:
                 self._conclude(ended)
         except Exception as error:
-            self._leases.retry(self.lease, f"it could not be carried out ({type(error).__name__})")
-            raise
+            if self._leases.retry(self.lease, f"it could not be carried out ({type(error).__name__})"):
+                raise
+            self._interruption = "lost"  # others have taken the job, and its folder with it
+            self._give_up()
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -1,0 +1,168 @@
+"""Workers, their children and their parents are killed at random moments: every accepted job ends exactly once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from sqlalchemy import select
+
+from services.container import Container
+from services.database.models import AuditEntry, Job
+from services.permissions import Actor
+from services.settings import Settings
+from tests.work import ROOT, launch, start_worker, upload_pair, worker_environment
+
+JOBS, KILLS, SEED = 50, 24, 20261124
+SERVER = "import time; from services.jobs.embedded import EmbeddedWorker; EmbeddedWorker().start(); time.sleep(600)"
+
+
+class Server:
+    """Stands for the app: a process that keeps an embedded worker, started again whenever it is killed."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        self._environment, self._log = worker_environment(settings), log
+        self.process = self.start()
+
+    def start(self) -> psutil.Popen:
+        """Start the process; its log is appended."""
+        with self._log.open("ab") as output:
+            return psutil.Popen(
+                [sys.executable, "-c", SERVER], cwd=ROOT, env=self._environment, stdout=output, stderr=output
+            )
+
+    def kill(self, victim: str, chance: random.Random) -> bool:
+        """Kill -9 the server, its worker, or an engine child of the worker; False when there is none just now."""
+        found: list[psutil.Process] = [self.process]
+        with contextlib.suppress(psutil.Error):
+            if victim in ("worker", "child"):
+                found = self.process.children()
+            if victim == "child":
+                found = [child for worker in found for child in worker.children()]
+            if not found:
+                return False
+            chance.choice(found).kill()
+        if victim == "server":
+            self.process.wait()
+            self.process = self.start()
+        return True
+
+
+@pytest.fixture
+def server(impatient: Settings, tmp_path: Path) -> Iterator[Server]:
+    """A running server with its worker; both are gone afterwards."""
+    running = Server(impatient, tmp_path / "server.log")
+    yield running
+    family = [running.process, *running.process.children(recursive=True)]
+    running.process.kill()
+    _, alive = psutil.wait_procs(family, timeout=15)
+    assert not alive, "the worker or a child outlived its killed parent"
+
+
+@pytest.mark.timeout(240)
+def test_every_accepted_job_ends_exactly_once(container: Container, admin: Actor, server: Server) -> None:
+    """50 jobs through 24 kills: none lost, none ended twice, each with one whole result, the audit chain unbroken."""
+    chance = random.Random(SEED)
+    pair = upload_pair(container, admin)
+    accepted = [launch(container, admin, pair).id for _ in range(JOBS)]
+    killed: Counter[str] = Counter()
+    deadline = time.monotonic() + 220
+    while _unfinished(container):
+        assert time.monotonic() < deadline, (container.jobs.counts(admin), killed)
+        time.sleep(chance.uniform(0.2, 1.2))
+        if killed.total() < KILLS:
+            victim = chance.choices(["child", "worker", "server"], weights=[5, 3, 2])[0]
+            killed[victim] += server.kill(victim, chance)
+    assert len(killed) == 3, killed
+    jobs = container.jobs.list(admin, limit=JOBS + 1)
+    assert sorted(job.id for job in jobs) == sorted(accepted)
+    assert {(job.status, job.error, job.exit_code, job.owner) for job in jobs} == {("succeeded", None, 1, None)}
+    with container.session() as session:
+        endings = select(AuditEntry.target_id).where(AuditEntry.action.like("job.%"), AuditEntry.account_id.is_(None))
+        assert sorted(session.scalars(endings)) == sorted(accepted)
+    assert container.audit.verify().whole
+    for job in jobs:
+        assert job.result_prefix == f"results/{job.id}/{job.attempts}"
+        assert container.results.page(admin, job.id, "matches").total == 4
+
+
+@pytest.mark.timeout(120)
+def test_the_late_finish_of_a_paused_worker_is_refused(
+    container: Container, admin: Actor, impatient: Settings, tmp_path: Path
+) -> None:
+    """A worker stopped past its lease wakes up to find its job done by another: it changes nothing and works on."""
+    logs = tmp_path / "sleeper.log", tmp_path / "other.log"
+    sleeper = start_worker(impatient.model_copy(update={"job_slots": 1}), logs[0])
+    workers = [sleeper]
+    try:
+        job = launch(container, admin)
+        _wait_for(container, job.id, "running")
+        os.kill(sleeper.pid, signal.SIGSTOP)
+        workers.append(start_worker(impatient, logs[1]))
+        done = _wait_for(container, job.id, "succeeded")
+        assert done.attempts == 2
+        os.kill(sleeper.pid, signal.SIGCONT)
+        deadline = time.monotonic() + 30
+        while not any(sign in logs[0].read_text() for sign in ("refused", "lost")):
+            assert time.monotonic() < deadline, logs[0].read_text()
+            time.sleep(0.05)
+        _end(workers.pop())
+        after = container.jobs.get(admin, job.id)
+        assert (after.status, after.attempts, after.finished_at) == ("succeeded", 2, done.finished_at)
+        _wait_for(container, launch(container, admin).id, "succeeded")
+    finally:
+        for worker in workers:
+            _end(worker)
+    stored = container.storage.list(f"results/{job.id}")
+    assert {key.split("/")[2] for key in stored} == {"2"}
+
+
+@pytest.mark.timeout(120)
+def test_a_stopped_worker_gives_its_jobs_back(
+    container: Container, admin: Actor, impatient: Settings, tmp_path: Path
+) -> None:
+    """On SIGTERM a worker ends its children, gives its job back at once and leaves nothing behind."""
+    worker = start_worker(impatient, tmp_path / "worker.log")
+    try:
+        job = launch(container, admin)
+        _wait_for(container, job.id, "running")
+        children = psutil.Process(worker.pid).children()
+    finally:
+        _end(worker)
+    assert worker.returncode == 0
+    assert not psutil.wait_procs(children, timeout=5)[1]
+    now = container.jobs.get(admin, job.id)
+    assert (now.status, now.owner) == ("queued", None)
+    assert list((impatient.data_dir / "work").iterdir()) == []
+
+
+def _unfinished(container: Container) -> bool:
+    with container.session() as session:
+        return session.scalar(select(Job.id).where(Job.finished_at.is_(None)).limit(1)) is not None
+
+
+def _wait_for(container: Container, job_id: str, status: str) -> Job:
+    deadline = time.monotonic() + 40
+    while True:
+        with container.session() as session:
+            job = session.get_one(Job, job_id)
+        if job.status == status:
+            return job
+        assert time.monotonic() < deadline, f"the job is {job.status}: {job.error}"
+        time.sleep(0.02)
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    os.kill(worker.pid, signal.SIGCONT)
+    worker.terminate()
+    worker.wait(30)
