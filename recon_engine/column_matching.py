@@ -66,12 +66,9 @@ def columns_of(table: TextTable, options: ReaderOptions, rows: int, part: int) -
     sampled = table.frame if step == 1 else table.frame.filter(pl.col(ROW) % step == 0)
     sample = sampled.collect(engine="streaming")
     readings = {c: _kept(candidates(c, sample[c]), options) for c in table.columns}
-    picked = table.frame.select(
-        _picked(pl.col(c), comparable(c, readings[c]), part).implode().alias(c) for c in table.columns
-    ).collect(engine="streaming")
     found = []
     for c in table.columns:
-        raw = picked[c].explode().drop_nulls()
+        raw = table.frame.select(_picked(pl.col(c), comparable(c, readings[c]), part)).collect(engine="streaming")[c]
         keys = raw.alias(c).to_frame().select(comparable(c, readings[c])).to_series().drop_nulls()
         distinct = keys.unique()
         filled = 1 - sample[c].null_count() / max(1, sample.height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,12 +10,13 @@ import polars as pl
 
 from recon_engine.errors import Issue
 from recon_engine.plan import ReaderOptions
-from recon_engine.reading.table import ROW, TextTable
+from recon_engine.reading.table import ROW, TextTable, staged
 from recon_engine.value_types import MOSTLY, Reading, candidates
 
 SAMPLE_ROWS = 50_000
 # Up to here everything is counted exactly; above, distinct values are estimated and top values come from the sample.
 _EXACT_ROWS = 1_000_000
+_CELLS_AT_ONCE = 4_000_000
 _TOP = 5
 _SHOWN = 200
 
@@ -91,26 +93,32 @@ class Profile:
 def profile(table: TextTable, options: ReaderOptions | None = None) -> Profile:
     """Profile an opened file. Ranges, nulls and types are of all rows; what is sampled is said in `basis`."""
     options = options or ReaderOptions()
-    table = table.settled()
-    counts = table.frame.select(pl.len().alias(ROW), *(pl.col(c).null_count() for c in table.columns)).collect(
-        engine="streaming"
-    )
-    rows = int(counts[ROW].item())
+    table = staged(table)
+    rows = int(table.frame.select(pl.len()).collect(engine="streaming").item())
     exact = rows <= _EXACT_ROWS
     step = max(1, rows // SAMPLE_ROWS)
     sampled = table.frame if step == 1 else table.frame.filter(pl.col(ROW) % step == 0)
     sample = sampled.collect(engine="streaming")
     readings = {c: _chosen(_allowed(candidates(c, sample[c]), options)) for c in table.columns}
-    readings = _checked(table, readings, sample, options)
-    distinct = _distinct(table, rows, exact)
-    ranges = _ranges(table, {c: found[0] for c, found in readings.items() if found})
+    # A few columns at a time: memory stays bounded however large the file.
+    at_once = max(1, _CELLS_AT_ONCE // max(1, rows))
+    groups = [table.columns[i : i + at_once] for i in range(0, len(table.columns), at_once)]
+    counts: dict[str, int] = {}
+    distinct: dict[str, int] = {}
+    ranges: dict[str, dict[str, Any]] = {}
+    for group in groups:
+        frame = table.frame.select(ROW, *group)
+        counts |= frame.select(pl.col(group).null_count()).collect(engine="streaming").row(0, named=True)
+        readings |= _checked(frame, {c: readings[c] for c in group if readings[c]}, sample, options)
+        distinct |= _distinct(frame, group, rows, exact=exact)
+        ranges |= _ranges(frame, group, readings)
     columns = tuple(
         _column(
             table,
             c,
             readings[c],
             sample[c],
-            nulls=int(counts[c].item()),
+            nulls=counts[c],
             rows=rows,
             distinct=distinct[c],
             exact=exact,
@@ -157,24 +165,18 @@ def _chosen(found: list[Reading]) -> list[Reading]:
 
 
 def _checked(
-    table: TextTable, readings: dict[str, list[Reading]], sample: pl.DataFrame, options: ReaderOptions
+    frame: pl.LazyFrame, asked: dict[str, list[Reading]], sample: pl.DataFrame, options: ReaderOptions
 ) -> dict[str, list[Reading]]:
-    """The readings that hold for all rows, not only for the sample: cells that fail join the sample and all is asked anew."""
-    asked = {c: found for c, found in readings.items() if found}
-    if not asked:
-        return readings
-    failing = table.frame.select(
-        pl.col(c).filter(~pl.all_horizontal(r.fits(c) for r in found)).unique().head(1_000).implode().alias(c)
-        for c, found in asked.items()
-    ).collect(engine="streaming")
-    result = dict(readings)
-    for c in asked:
-        cells = failing[c].explode().drop_nulls()
+    """The readings that hold for all rows, not only for the sample: failing cells join the sample and all is asked anew."""
+    result: dict[str, list[Reading]] = {}
+    for c, found in asked.items():
+        fails = ~pl.all_horizontal(r.fits(c) for r in found)
+        cells = frame.filter(fails).select(c).head(10_000).collect(engine="streaming")[c].unique().head(1_000)
         if len(cells):
             values = pl.concat([sample[c].drop_nulls(), cells])
             result[c] = _chosen(_allowed(candidates(c, values), options))
-            if not result[c] and _mostly_fits(sample[c], readings[c][0]):
-                result[c] = readings[c][:1]
+            if not result[c] and _mostly_fits(sample[c], found[0]):
+                result[c] = found[:1]
     return result
 
 
@@ -183,25 +185,24 @@ def _mostly_fits(values: pl.Series, reading: Reading) -> bool:
     return share is not None and float(share) >= MOSTLY
 
 
-def _distinct(table: TextTable, rows: int, exact: bool) -> dict[str, int]:
+def _distinct(frame: pl.LazyFrame, columns: Sequence[str], rows: int, *, exact: bool) -> dict[str, int]:
     count = pl.Expr.n_unique if exact else pl.Expr.approx_n_unique
-    row = table.frame.select(count(pl.col(c).drop_nulls()).alias(c) for c in table.columns).collect(engine="streaming")
-    found = {c: int(row[c].item()) for c in table.columns}
-    # An estimate cannot prove a key: columns that may be one are counted exactly.
-    maybe = [c for c in table.columns if not exact and found[c] > 0.95 * rows]
-    if maybe:
-        sure = table.frame.select(pl.col(c).drop_nulls().hash().n_unique().alias(c) for c in maybe).collect(
-            engine="streaming"
-        )
-        found |= {c: int(sure[c].item()) for c in maybe}
+    row = frame.select(count(pl.col(c).drop_nulls()).alias(c) for c in columns).collect(engine="streaming")
+    found: dict[str, int] = row.row(0, named=True)
+    # An estimate cannot prove a key: columns that may be one are counted exactly, by the hashes of their values.
+    for c in columns if not exact else ():
+        if found[c] > 0.85 * rows:
+            found[c] = int(frame.select(pl.col(c).drop_nulls().hash().n_unique()).collect(engine="streaming").item())
     return found
 
 
-def _ranges(table: TextTable, readings: dict[str, Reading]) -> dict[str, dict[str, Any]]:
+def _ranges(
+    frame: pl.LazyFrame, columns: Sequence[str], readings: dict[str, list[Reading]]
+) -> dict[str, dict[str, Any]]:
     """Smallest and largest value, most decimals, cells that cannot be read, of all rows in one scan."""
     wanted: list[pl.Expr] = []
-    for i, c in enumerate(table.columns):
-        reading = readings.get(c)
+    for i, c in enumerate(columns):
+        reading = readings[c][0] if readings[c] else None
         value = reading.value(c) if reading else pl.col(c)
         if reading and reading.kind == "decimal":
             shown = pl.col(c).filter(value == value.min()).first(), pl.col(c).filter(value == value.max()).first()
@@ -212,10 +213,9 @@ def _ranges(table: TextTable, readings: dict[str, Reading]) -> dict[str, dict[st
         if reading:
             bad = ~reading.fits(c)
             wanted += [bad.sum().alias(f"bad{i}"), pl.col(c).filter(bad).head(3).implode().alias(f"cells{i}")]
-    row = table.frame.select(wanted).collect(engine="streaming").row(0, named=True) if wanted else {}
+    row = frame.select(wanted).collect(engine="streaming").row(0, named=True)
     return {
-        c: {key: row.get(f"{key}{i}") for key in ("min", "max", "scale", "bad", "cells")}
-        for i, c in enumerate(table.columns)
+        c: {key: row.get(f"{key}{i}") for key in ("min", "max", "scale", "bad", "cells")} for i, c in enumerate(columns)
     }
 
 

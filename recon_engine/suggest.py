@@ -16,7 +16,7 @@ from recon_engine.column_names import concepts, is_identifier
 from recon_engine.errors import InputError
 from recon_engine.plan import RESERVED_NAMES, CleanName, FieldSpec, Plan, ReaderOptions
 from recon_engine.reading import open_table
-from recon_engine.reading.table import TextTable
+from recon_engine.reading.table import TextTable, staged
 from recon_engine.rule_proposals import (
     MappedField,
     Observed,
@@ -135,7 +135,7 @@ def suggest(
 
 
 def _opened(source: TextTable | str | Path, options: ReaderOptions) -> TextTable:
-    return (source if isinstance(source, TextTable) else open_table(source, options)).settled()
+    return staged(source if isinstance(source, TextTable) else open_table(source, options))
 
 
 def _fields(pairs: list[Pair]) -> list[MappedField]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,17 @@ class TextTable:
     def settled(self) -> TextTable:
         """This table, reopened strictly if need be: its rows and rejected rows are final."""
         return self.reopened_strictly() if self.suspect_ragged() else self
+
+
+def staged(table: TextTable) -> TextTable:
+    """The settled table with its text kept in a scratch Parquet file, so that asking many questions reads little each time."""
+    table = table.settled()
+    if table.facts.value("format") != "csv":
+        return table
+    scratch = table.scratch or Scratch()
+    copy = scratch.path("staged.parquet")
+    table.frame.sink_parquet(copy, compression="lz4", statistics=False)
+    return replace(table, frame=pl.scan_parquet(copy, glob=False), scratch=scratch)
 
 
 def header_names(name: str, cells: list[str]) -> tuple[str, ...]:

@@ -1,0 +1,175 @@
+"""Every nasty file there is, opened and profiled as the application does it: in a child with limits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import resource
+import subprocess
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from recon_engine.errors import ReconError
+from recon_engine.reading import open_table
+
+ROOT = Path(__file__).parents[2]
+DATA = Path(os.environ.get("RECON_REAL_DATA", ROOT.parent / "shared" / "data"))
+NASTY = DATA / "nasty"
+POLLOCK = NASTY / "pollock_polluted-open"
+SECONDS_A_FILE = 60
+MEMORY_BYTES = 2 << 30
+
+needs_nasty = pytest.mark.skipif(not NASTY.is_dir(), reason=f"no real data at {NASTY}; set RECON_REAL_DATA")
+
+# What `python -m recon_engine profile FILE` does, for several files: one JSON line each, written before the next begins.
+CHILD = """
+import json, sys
+from recon_engine.__main__ import main
+from contextlib import redirect_stdout, redirect_stderr
+from io import StringIO
+for path in sys.argv[1:]:
+    print(json.dumps({"begin": path}), flush=True)
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(["profile", path])
+    print(json.dumps({"path": path, "code": code, "err": err.getvalue(), "chars": len(out.getvalue())}), flush=True)
+"""
+
+
+def _limits() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+
+
+def _profiled(paths: list[str]) -> dict[str, tuple[int | None, str]]:
+    """Exit code and stderr of each file; None where the child died on it, which the caller of a child tells as a refusal."""
+    found: dict[str, tuple[int | None, str]] = {}
+    waiting = list(paths)
+    while waiting:
+        child = subprocess.run(
+            [sys.executable, "-c", CHILD, *waiting],
+            capture_output=True, text=True, timeout=SECONDS_A_FILE, cwd=ROOT, stdin=subprocess.DEVNULL,
+            preexec_fn=_limits, check=False,
+            env={"PATH": os.environ["PATH"], "POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        )
+        lines = [json.loads(line) for line in child.stdout.splitlines()]
+        found |= {line["path"]: (line["code"], line["err"]) for line in lines if "path" in line}
+        dead = [line["begin"] for line in lines if "begin" in line and line["begin"] not in found]
+        assert lines, child.stderr
+        assert "Traceback" not in child.stderr, child.stderr
+        found |= dict.fromkeys(dead, (None, f"ended by signal {-child.returncode}"))
+        waiting = [path for path in waiting if path not in found]
+    return found
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, tuple[int | None, str]]:
+    """Every file of the corpus, profiled in batches, two at a time."""
+    files = sorted(str(p) for p in NASTY.rglob("*") if p.is_file())
+    batches = [files[i::16] for i in range(16)]
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(_profiled, batches))
+    return {path: result for batch in done for path, result in batch.items()}
+
+
+@needs_nasty
+@pytest.mark.timeout(300)
+def test_every_nasty_file_is_profiled_or_refused_with_one_plain_sentence(
+    results: dict[str, tuple[int | None, str]],
+) -> None:
+    """No file hangs, crashes the reader with a traceback, or is refused without a reason."""
+    assert len(results) > 400
+    wrong = {
+        path: (code, err)
+        for path, (code, err) in results.items()
+        if code not in (0, 2, None) or (code == 2 and (err.count("\n") != 1 or "Traceback" in err or len(err) > 1_000))
+    }
+    assert wrong == {}
+    dead = [path for path, (code, _) in results.items() if code is None]
+    # A child may die of a file, and the parent lives; our scans leave none of this corpus to that.
+    assert dead == []
+
+
+@needs_nasty
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("msoffcrypto-open/example_password.xlsx", "password"),
+        ("calamine_excel-open/issue_174.xlsx", "spread over"),
+        ("xml_bombs-open/xmlbomb.xml", "XML"),
+        ("calamine_excel-open/OOM_alloc3.xls", ".xls"),
+        ("duckdb_csv-open/nullterm.csv", "NUL"),
+        ("frictionless-open/capital-invalid.csv", "repeats 'name'"),
+        ("frictionless-open/table-multiple-files.zip", "exactly one file"),
+    ],
+)
+def test_refusals_say_what_is_wrong(results: dict[str, tuple[int | None, str]], name: str, reason: str) -> None:
+    """Bombs, passwords, old formats and broken headers are refused for the right reason."""
+    code, err = results[str(NASTY / name)]
+    assert code == 2
+    assert reason in err
+
+
+@needs_nasty
+def test_polluted_files_load_as_their_clean_versions(capsys: pytest.CaptureFixture[str]) -> None:
+    """Pollock's polluted files: equal to the clean version, or equal but for rows told as rejected; never quietly wrong."""
+    exact: list[str] = []
+    told: list[str] = []
+    files = sorted(p.name for p in (POLLOCK / "csv").iterdir())
+    for name in files:
+        with (POLLOCK / "clean" / name).open(encoding="utf-8", newline="") as clean:
+            wanted = list(csv.reader(clean))
+        try:
+            table = open_table(POLLOCK / "csv" / name)
+        except ReconError:
+            continue
+        rows = [list(r) for r in table.frame.drop("__row").collect().fill_null("").rows()]
+        if [list(table.columns), *rows] == wanted:
+            exact.append(name)
+        elif table.rejected.height and all(row in wanted for row in rows) and len(rows) + table.rejected.height >= len(wanted) - 1:
+            told.append(name)
+    with capsys.disabled():
+        print(f"\nPollock: {len(exact)} of {len(files)} as the clean version, {len(told)} more but for rejected rows")
+    assert len(exact) >= 12
+    assert len(exact) + len(told) >= 25
+
+
+def test_two_cells_at_the_corners_of_a_sheet_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    """A kilobyte of .xlsx that spans 17 billion cells ends the library's process: it is refused with a sentence."""
+    bomb = tmp_path / "corners.xlsx"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in _two_cell_workbook().items():
+            archive.writestr(name, content)
+    assert bomb.stat().st_size < 2_000
+    code, err = _profiled([str(bomb)])[str(bomb)]
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "spread over 17,179,869,184 places" in err
+    assert "corners.xlsx" in err
+
+
+def _two_cell_workbook() -> dict[str, str]:
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    sheet = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    return {
+        "[Content_Types].xml": f'<Types xmlns="{package}/content-types">'
+        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        f'<Override PartName="/xl/workbook.xml" ContentType="{sheet}.sheet.main+xml"/>'
+        f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{sheet}.worksheet+xml"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{package}/relationships">'
+        f'<Relationship Id="rId1" Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>'
+        '<sheet name="S" sheetId="1" r:id="rId1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships">'
+        f'<Relationship Id="rId1" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>'
+        '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>2</v></c></row>'
+        "</sheetData></worksheet>",
+    }
