@@ -57,14 +57,24 @@ def _say_error(message: str) -> None:
     sys.stderr.write(" ".join(message.split()) + "\n")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends with exit code 2."""
+        _say_error(f"{self.prog}: {message}; see {self.prog} --help")
+        sys.exit(WRONG_INPUT)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m recon_engine", description="Reconcile two sides, with evidence.")
+    parser = _Parser(prog="python -m recon_engine", description="Reconcile two sides, with evidence.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run a plan and write the result directory")
     run.add_argument("plan", metavar="PLAN")
     run.add_argument("--left", nargs="+", metavar="FILE", help="files of the left side, instead of the plan's")
     run.add_argument("--right", nargs="+", metavar="FILE", help="files of the right side, instead of the plan's")
     run.add_argument("--out", required=True, metavar="DIR", help="the result directory; it exists only when whole")
+    run.add_argument("--engine", choices=["local"], default="local", help="who runs the partitions")
     run.add_argument("--partitions", type=int, default=1, metavar="N", help="run out of core, in N partitions on disk")
     run.add_argument("--progress", choices=["text", "ndjson"], help="tell what is being done, on stdout")
     run.set_defaults(command=_run)

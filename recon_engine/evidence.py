@@ -57,7 +57,7 @@ def write_manifest(
     """
     outputs = sorted(p for p in out.iterdir() if p.name != "manifest.json")
     manifest = {
-        "plan": plan.name,
+        "plan": {"name": plan.name, "file": "plan.yaml", "sha256": hash_file(out / "plan.yaml")},
         "inputs": {
             side: [{"file": f, "bytes": Path(f).stat().st_size, "sha256": inputs[f]} for f in plan.side(side).files]
             for side in SIDES

@@ -18,7 +18,7 @@ import polars as pl
 
 from recon_engine.errors import PlanError
 from recon_engine.evidence import hash_file, write_manifest
-from recon_engine.execution.staging import PARQUET, StagedSide, stage
+from recon_engine.execution.staging import PARQUET, StagedSide, opened, stage, with_scales
 from recon_engine.matching.candidates import join_key
 from recon_engine.matching.cascade import MATCHES_SCHEMA, TIES_SCHEMA, Decided, Stage, run_stage, stages
 from recon_engine.matching.comparables import columns_of
@@ -99,11 +99,13 @@ class _Run:
         return summary
 
     def _stage(self) -> tuple[StagedSide, StagedSide]:
+        tables = {side: opened(self.plan, side) for side in SIDES}
+        self.plan = with_scales(self.plan, tables)
         staged = []
         for k, side in enumerate(SIDES):
             self.tell("read", k, 2)
             spill = self.work / f"{side}.comparables" if self.partitions > 1 else None
-            staged.append(stage(self.plan, side, self.out / f"{side}.parquet", spill))
+            staged.append(stage(self.plan, side, tables[side], self.out / f"{side}.parquet", spill))
         self.tell("read", 2, 2)
         return staged[0], staged[1]
 

@@ -4,6 +4,7 @@ text.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from recon_engine.errors import InputError, Issue, PlanError
 from recon_engine.matching.comparables import comparable_columns
 from recon_engine.outcome.conservation import currency_of
 from recon_engine.outcome.matches import SIDE
-from recon_engine.plan import Plan, SideName
+from recon_engine.plan import SIDES, Plan, SideName
 from recon_engine.reading import TextTable, open_table
-from recon_engine.reading.casting import Cast, cast_for
+from recon_engine.reading.casting import Cast, cast_for, decimals_written
 
 REJECTED_SCHEMA = {
     "side": SIDE,
@@ -27,6 +28,8 @@ REJECTED_SCHEMA = {
     "raw": pl.String,
     "reason": pl.String,
 }
+# A plan that names no scale keeps up to this many decimals; more than that is a rejected row, and a scale to give.
+_MOST_DECIMALS = 9
 # Where a comparable record stands in the files, as the two narrow columns `__file` (number) and `__row`.
 PLACE = pl.col("__file", "__row")
 PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "statistics": False}
@@ -65,15 +68,43 @@ class StagedSide:
         return pl.scan_parquet(self.typed)
 
 
-def stage(plan: Plan, side: SideName, typed: Path, spill: Path | None) -> StagedSide:
-    """Reads all files of a side. With `spill`, comparables go to that Parquet file instead of memory.
+def opened(plan: Plan, side: SideName) -> list[TextTable]:
+    """The side's files, opened as text. Raises PlanError when there are none or a mapped column does not exist.
 
-    Raises InputError, LimitError, UndecidedError (from reading) and PlanError when a mapped column does not exist.
+    Raises InputError, LimitError and UndecidedError from reading.
     """
     files = plan.side(side).files
     if not files:
         raise PlanError(f"{side} ({plan.side(side).label}) has no files: add files to the plan or pass --{side} FILE")
     tables = [open_table(path, plan.side(side)) for path in files]
+    for table in tables:
+        missing = sorted({spec.column(side) for spec in plan.fields} - set(table.columns))
+        if missing:
+            raise PlanError(
+                f"{table.name}: there is no column {', '.join(repr(m) for m in missing)}; "
+                f"the columns are {', '.join(table.columns[:50])}"
+            )
+    return tables
+
+
+def with_scales(plan: Plan, tables: Mapping[SideName, list[TextTable]]) -> Plan:
+    """The plan with the scale of every decimal field: as given, else the most decimals written in any file (2 to 9)."""
+    fields = []
+    for spec in plan.fields:
+        if spec.type == "decimal" and spec.scale is None:
+            written = [
+                decimals_written(t.frame, spec.column(side), plan.side(side)) for side in SIDES for t in tables[side]
+            ]
+            spec = spec.model_copy(update={"scale": min(max(2, *written), _MOST_DECIMALS)})  # noqa: PLW2901
+        fields.append(spec)
+    return plan.model_copy(update={"fields": tuple(fields)})
+
+
+def stage(plan: Plan, side: SideName, tables: list[TextTable], typed: Path, spill: Path | None) -> StagedSide:
+    """Reads the opened files of a side. With `spill`, comparables go to that Parquet file instead of memory.
+
+    Raises UndecidedError where the data cannot decide how to read a column.
+    """
     staged = _staged(plan, side, tables, typed, spill)
     if isinstance(staged, StagedSide):
         return staged
@@ -175,12 +206,6 @@ def _scan(
 
 
 def _casts(plan: Plan, side: SideName, table: TextTable) -> list[Cast]:
-    missing = sorted({spec.column(side) for spec in plan.fields} - set(table.columns))
-    if missing:
-        raise PlanError(
-            f"{table.name}: there is no column {', '.join(repr(m) for m in missing)}; "
-            f"the columns are {', '.join(table.columns[:50])}"
-        )
     return [cast_for(spec, side, plan.side(side), table.frame, table.name) for spec in plan.fields]
 
 

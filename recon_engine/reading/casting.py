@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -110,8 +111,8 @@ def cast_for(spec: FieldSpec, side: SideName, options: ReaderOptions, text: pl.L
         return Cast(spec, column, source, "text")
     trimmed = source.str.strip_chars()
     if spec.type == "decimal":
-        mark = options.decimal or _decimal_mark(text, column, options, file, spec.name, side)
-        number = _plain_number(trimmed, mark, options.thousands)
+        mark, thousands = _number_marks(text, column, options, file, spec.name, side)
+        number = _plain_number(trimmed, mark, thousands)
         return Cast(spec, column, decimal_value(number, spec.digits), f"decimal mark '{mark}'")
     if spec.type == "integer":
         number = _plain_number(trimmed, options.decimal or ".", options.thousands)
@@ -137,6 +138,23 @@ def decimal_value(number: pl.Expr, digits: int) -> pl.Expr:
     fraction = rf"(?:\.[0-9]{{0,{digits}}}0*)?" if digits else r"(?:\.0*)?"
     plain = number.str.contains(rf"^[+-]?[0-9]*{fraction}$")
     return pl.when(plain).then(number.cast(pl.Decimal(DECIMAL_DIGITS, digits), strict=False))
+
+
+def decimals_written(text: pl.LazyFrame, column: str, options: ReaderOptions) -> int:
+    """The most digits after the decimal mark of any number in the column, zeros at the end not counted."""
+    given = options.decimal or options.thousands
+    thousands = options.thousands
+    marks = [options.decimal or ("," if thousands == "." else ".")] if given else [".", ","]
+    digits = [
+        _plain_number(pl.col(column).str.strip_chars(), m, thousands if given else "," if m == "." else ".")
+        .str.extract(r"^[+-]?[0-9]*\.([0-9]*[1-9])0*$")
+        .str.len_bytes()
+        .max()
+        .alias(m)
+        for m in marks
+    ]
+    found = text.select(digits).collect(engine="streaming").row(0)
+    return max(int(d or 0) for d in found)
 
 
 def date_value(text: pl.Expr, form: str) -> pl.Expr:
@@ -170,8 +188,12 @@ def _reader(kind: str) -> Callable[[pl.Expr, str], pl.Expr]:
 
 
 def _plain_number(text: pl.Expr, mark: str, thousands: str | None) -> pl.Expr:
+    """A number's text without thousands marks and with a decimal point; null where the marks stand in wrong places."""
     if thousands:
-        text = text.str.replace_all(thousands, "", literal=True)
+        t, m = re.escape(thousands), re.escape(mark)
+        grouped = text.str.contains(rf"^[+-]?[0-9]{{1,3}}(?:{t}[0-9]{{3}})+(?:{m}[0-9]*)?$")
+        ungrouped = pl.when(~text.str.contains(thousands, literal=True)).then(text)
+        text = pl.when(grouped).then(text.str.replace_all(thousands, "", literal=True)).otherwise(ungrouped)
     if mark == ",":
         # A point cannot stand in such a number: keep it visible as a failure instead of reading it as the mark.
         return pl.when(~text.str.contains(".", literal=True)).then(text.str.replace(",", ".", literal=True))
@@ -182,29 +204,36 @@ def _column(text: pl.LazyFrame, column: str) -> pl.Series:
     return text.select(pl.col(column).drop_nulls()).collect(engine="streaming").to_series()
 
 
-def _decimal_mark(
+def _number_marks(
     text: pl.LazyFrame, column: str, options: ReaderOptions, file: str, field: str, side: SideName
-) -> str:
-    """'.' unless values have commas; then the data must decide between them."""
+) -> tuple[str, str | None]:
+    """The decimal and the thousands mark: as given, else "." and none, unless values have commas: then the data decides."""
+    if options.decimal or options.thousands:
+        return options.decimal or ("," if options.thousands == "." else "."), options.thousands
     value = pl.col(column).str.strip_chars()
-    commas = pl.col(column).str.contains(",", literal=True)
-    head = text.head(_SAMPLE_ROWS).select(commas.any()).collect().item()
-    if not head or options.thousands == ",":
-        return "."
-    frame = text.filter(commas).select(
-        comma_decimal=value.str.contains(r"^[+-]?\d*,\d+$").all()
-        & value.str.contains(r",(\d{1,2}|\d{4,})$|^[+-]?0?,").any(),
-        grouped=value.str.contains(r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$").all(),
+    has_comma = value.str.contains(",", literal=True)
+    if not text.head(_SAMPLE_ROWS).select(has_comma.any()).collect().item():
+        return ".", None
+    comma_groups, comma_decimals, could_be_both = (
+        text.filter(has_comma)
+        .select(
+            a=value.str.contains(r"^[+-]?[0-9]{1,3}(,[0-9]{3})+\.[0-9]*$|^[+-]?[0-9]{1,3}(,[0-9]{3}){2,}$").any(),
+            b=value.str.contains(r"^[+-]?[0-9.]*,([0-9]{1,2}|[0-9]{4,})$|^[+-]?0?,[0-9]+$|\..*,").any(),
+            c=value.str.contains(r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$").any(),
+        )
+        .collect(engine="streaming")
+        .row(0)
     )
-    comma_decimal, grouped = frame.collect(engine="streaming").row(0)
-    if comma_decimal and not grouped:
-        return ","
-    if grouped:
+    if comma_decimals and not comma_groups:
+        return ",", "."
+    if comma_groups and not comma_decimals:
+        return ".", ","
+    if could_be_both:
         raise UndecidedError(
             f"{file}: column '{column}' (field {field}) has values such as 1,234 that can be thousands or decimals; "
             f'set {side}.thousands: "," or {side}.decimal: "," in the plan'
         )
-    return "."
+    return ".", None
 
 
 def _date_format(text: pl.LazyFrame, column: str, spec: FieldSpec, file: str, side: SideName) -> str:
