@@ -55,6 +55,8 @@ def _account_corner(person: Actor) -> None:
     with st.sidebar:
         st.space("stretch")
         st.markdown(f"**{literal(person.name)}**  \n:small[:gray[{person.role.capitalize()}]]")
+        if st.button("Change password", icon=":material/key:", type="tertiary"):
+            sign_in.change_password(person)
         if st.button("Sign out", icon=":material/logout:", type="tertiary"):
             sign_in.leave()
             st.stop()

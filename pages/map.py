@@ -50,6 +50,10 @@ def fields(
     kept = st.session_state[key]
     version = st.session_state.get("fields-version", 0)
     edited = mapping.editor(kept["base"], columns, wizard.labels(plan), f"{key}-{version}", not editable)
+    wrong = mapping.mistake(edited)
+    if wrong:
+        st.error(f"Not saved yet. {wrong}", icon=":material/error:")
+        return
     with explained():
         data = mapping.applied(plan, edited, kept["names"])
         if Plan.build(data) != plan:
@@ -61,17 +65,19 @@ def fields(
 def plan_file(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bool) -> None:
     """The plan as the command line reads it."""
     st.caption("The same plan as a file. `python -m recon_engine run` takes it as it is.")
-    text = st.text_area("Plan", plan.to_yaml(), height=520, disabled=not editable, label_visibility="collapsed")
-    apply, download = st.columns([1, 5])
-    if apply.button("Apply", type="primary", disabled=not editable or text == plan.to_yaml()):
+    with st.container(key="plan-file"):
+        text = st.text_area("Plan", plan.to_yaml(), height=520, disabled=not editable, label_visibility="collapsed")
+    with st.container(horizontal=True):
+        applied = st.button("Apply", type="primary", disabled=not editable or text == plan.to_yaml())
+        st.download_button(
+            "Download", plan.to_yaml(), file_name="plan.yaml", mime="application/yaml", on_click="ignore"
+        )
+    if applied:
         with explained():
             draft.save(person, reconciliation, Plan.parse(text).to_data())
             draft.forget_edits(reconciliation)
             notice("The plan is applied.")
             st.rerun()
-    download.download_button(
-        "Download", plan.to_yaml(), file_name="plan.yaml", mime="application/yaml", on_click="ignore"
-    )
 
 
 def onwards(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bool) -> None:

@@ -17,8 +17,9 @@ def card(person: Actor, template: PlanTemplate, editable: bool) -> None:
     plan = Plan.parse(template.yaml)
     with st.container(border=True):
         text, buttons = st.columns([4, 2], vertical_alignment="center")
-        text.markdown(f"**{wording.literal(template.name)}**")
-        text.caption(
+        described = text.container(gap="xxsmall")
+        described.markdown(f"**{wording.literal(template.name)}**")
+        described.caption(
             f"{plan.left.label} against {plan.right.label} · {wording.count(len(plan.fields), 'field')} · "
             f"{wording.count(len(plan.rules), 'rule')} · {wording.ago(template.updated_at, services().clock.now())}"
         )

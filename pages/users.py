@@ -42,7 +42,8 @@ def add(person: Actor) -> None:
 @st.dialog("Change account")
 def change(person: Actor, account: Account) -> None:
     """Change a role, set a password, or refuse sign-in. Each ends the person's sessions."""
-    st.markdown(f"**{wording.literal(account.name)}**  \n{wording.literal(account.email)}")
+    st.markdown(f"**{wording.literal(account.name)}**")
+    st.text(account.email)
     roles = list(Role)
     role = st.selectbox("Role", roles, index=roles.index(Role(account.role)), format_func=str.capitalize)
     password = st.text_input("New password", type="password", placeholder="leave empty to keep the present one")
@@ -64,7 +65,9 @@ def line(person: Actor, account: Account, editable: bool) -> None:
     """One person."""
     with st.container(border=True):
         who, role, since, button = st.columns([3, 1.5, 1.5, 1], vertical_alignment="center")
-        who.markdown(f"**{wording.literal(account.name)}**  \n:small[{wording.literal(account.email)}]")
+        with who.container(gap="xxsmall"):
+            st.markdown(f"**{wording.literal(account.name)}**")
+            st.text(account.email)
         with role.container(horizontal=True, gap="xsmall"):
             st.badge(account.role, color="blue" if account.role == Role.ADMIN else "gray")
             if not account.active:

@@ -103,6 +103,7 @@ def money_in_breaks(totals: Mapping[str, Any], labels: Mapping[str, str]) -> go.
             textposition="auto",
             hovertemplate=label + " %{y}: %{text}<extra></extra>",
         )
+    figure.update_yaxes(autorange="reversed")
     return _calm(figure, max(4, len(bars)), legend=True)
 
 

@@ -80,6 +80,7 @@ def style() -> None:
             display: inline-block; padding: .45rem .8rem; border-radius: .4rem; text-decoration: none; color: inherit;
             white-space: nowrap; border: 1px solid rgba(128, 140, 150, .45); font-size: .93rem;
         }
+        .st-key-plan-file textarea { font-family: "Source Code Pro", monospace; font-size: .87rem; }
         a.download:hover { border-color: currentColor; }
         [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
         </style>"""

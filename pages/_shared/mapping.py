@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import Any, get_args
@@ -16,6 +17,7 @@ CLEAN_STEPS = list(get_args(CleanName))
 SHOWN = ["name", "left", "right", "type", "confidence", "compare", "left_clean", "right_clean"]
 SHOWN += ["left_format", "right_format", "scale", "reason"]
 Row = dict[str, Any]
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 SCALE_HELP = "Digits after the decimal mark"
 FORMAT_HELP = "%d/%m/%Y reads 31/12/2026, %m/%d/%Y reads 12/31/2026. Empty: ISO, or decided by the data"
 
@@ -93,6 +95,19 @@ def applied(plan: Plan, edited: Sequence[Row], before: Mapping[int, str]) -> dic
     if data.get("currency"):
         data["currency"] = {"field": renamed.get(data["currency"]["field"], data["currency"]["field"])}
     return data
+
+
+def mistake(edited: Sequence[Row]) -> str | None:
+    """What still keeps the table from being saved, in one sentence; None when nothing does."""
+    for number, row in enumerate(edited, start=1):
+        name = row["name"] if _given(row["name"]) else ""
+        if not name:
+            return f"Line {number} has no field name yet."
+        if not NAME.fullmatch(str(name)):
+            return f"'{name}' cannot be a field name: use letters, digits and _, starting with a letter."
+        if not (_given(row["left"]) and _given(row["right"])):
+            return f"'{name}' needs a column on both sides."
+    return None if edited else "A plan needs at least one field."
 
 
 def row_id(row: Row) -> int:

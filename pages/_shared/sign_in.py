@@ -13,6 +13,7 @@ import streamlit as st
 
 from pages._shared.context import services
 from pages._shared.messages import explained
+from services.permissions import Actor
 
 
 def show(return_to: str) -> None:
@@ -30,6 +31,25 @@ def show(return_to: str) -> None:
 def leave() -> None:
     """Send the browser to the address that ends the session and clears the cookie."""
     _visit("/api/auth/leave?next=/")
+
+
+@st.dialog("Change password")
+def change_password(person: Actor) -> None:
+    """Set another password of one's own. Every session of the person ends with the old one."""
+    with st.form("change-password", border=False):
+        current = st.text_input("Present password", type="password", autocomplete="current-password")
+        new = st.text_input("New password", type="password", autocomplete="new-password", help="At least 10 characters")
+        again = st.text_input("New password again", type="password", autocomplete="new-password")
+        submitted = st.form_submit_button("Change", type="primary")
+    st.caption("You sign in again afterwards, here and everywhere else.")
+    if not submitted:
+        return
+    if new != again:
+        st.error("The two new passwords differ. Type the same one twice.", icon=":material/error:")
+        return
+    with explained():
+        services().accounts.change_password(person, current, new)
+        leave()
 
 
 def _first_administrator(return_to: str) -> None:

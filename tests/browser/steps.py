@@ -83,7 +83,7 @@ def upload(page: Page, side: int, path: Path) -> None:
     chooser = page.get_by_test_id("stFileUploaderDropzoneInput")
     chooser.nth(side if chooser.count() > 1 else 0).set_input_files(path)
     expect(page.get_by_text(path.name).first).to_be_visible()
-    expect(button(page, "Use another file").nth(0)).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("Use another file$"))).to_have_count(side + 1)
     quiet(page)
 
 
@@ -124,7 +124,8 @@ def select_row(page: Page, table: str, row: int) -> None:
 def picture(page: Page, name: str) -> None:
     """Keep how the whole page looks, for people to judge."""
     quiet(page)
-    expect(page.get_by_test_id("stSpinner")).to_have_count(0)
+    for unfinished in ("stSpinner", "stSkeleton"):
+        expect(page.get_by_test_id(unfinished)).to_have_count(0)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
     page.set_viewport_size({"width": 1440, "height": max(900, min(height, 2600))})
