@@ -174,7 +174,6 @@ def _environment(folder: Path) -> dict[str, str]:
     return kept | {
         "PYTHONPATH": str(_REPOSITORY),
         "PYTHONUTF8": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": str(folder),
         "TMPDIR": str(folder),
         "POLARS_MAX_THREADS": threads,

@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,6 +19,7 @@ from services.jobs.run import Run
 if TYPE_CHECKING:
     from services.container import Container
 
+_DAY_SECONDS = 24 * 3600
 _log = structlog.get_logger(__name__)
 
 
@@ -42,6 +42,7 @@ class Worker:
     def run(self) -> None:
         """Work until `stop` is called."""
         self._work.mkdir(parents=True, exist_ok=True)
+        self._forget_broken_uploads()
         slots = [
             threading.Thread(target=self._slot, args=(number,), name=f"slot-{number}")
             for number in range(self._container.settings.job_slots)
@@ -99,13 +100,15 @@ class Worker:
             finally:
                 del self._running[number]
 
+    def _forget_broken_uploads(self) -> None:
+        """Remove what killed uploads left behind; no upload takes a day."""
+        for path in (self._work.parent / "incoming").glob("*"):
+            if time.time() - path.stat().st_mtime > _DAY_SECONDS:
+                path.unlink(missing_ok=True)
+
     def _sweep(self) -> None:
         """Remove the folders that killed workers on this machine left behind."""
         for folder in self._work.iterdir():  # listed before the jobs are asked for: a folder is younger than its claim
             job_id, _, attempt = folder.name.partition("-")
             if not attempt.isdecimal() or not self._leases.is_current(job_id, int(attempt)):
-                _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)
