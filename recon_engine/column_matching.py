@@ -84,7 +84,7 @@ def _kept(found: list[Reading], options: ReaderOptions) -> list[Reading]:
 
 
 def comparable(column: str, readings: list[Reading]) -> pl.Expr:
-    """A cell as text that is equal on both sides when the values are: numbers and dates in one form, codes in one case."""
+    """A cell as text that is equal on both sides when the values are: numbers and dates in one form, codes in one."""
     reading = readings[0] if readings else None
     if reading is None or reading.kind == "boolean":
         text = pl.col(column).str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", "")

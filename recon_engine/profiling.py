@@ -119,7 +119,6 @@ def profile(table: TextTable, options: ReaderOptions | None = None) -> Profile:
             readings[c],
             sample[c],
             nulls=counts[c],
-            rows=rows,
             distinct=distinct[c],
             exact=exact,
             span=ranges[c],
@@ -167,7 +166,7 @@ def _chosen(found: list[Reading]) -> list[Reading]:
 def _checked(
     frame: pl.LazyFrame, asked: dict[str, list[Reading]], sample: pl.DataFrame, options: ReaderOptions
 ) -> dict[str, list[Reading]]:
-    """The readings that hold for all rows, not only for the sample: failing cells join the sample and all is asked anew."""
+    """The readings that hold for all rows, not only for the sample: failing cells join it and all is asked anew."""
     result: dict[str, list[Reading]] = {}
     for c, found in asked.items():
         fails = ~pl.all_horizontal(r.fits(c) for r in found)
@@ -210,12 +209,14 @@ def _ranges(
             wanted += [shown[0].alias(f"min{i}"), shown[1].alias(f"max{i}"), decimals.alias(f"scale{i}")]
         else:
             wanted += [value.min().alias(f"min{i}"), value.max().alias(f"max{i}")]
+        wanted.append(pl.col(c).count().alias(f"filled{i}"))
         if reading:
             bad = ~reading.fits(c)
             wanted += [bad.sum().alias(f"bad{i}"), pl.col(c).filter(bad).head(3).implode().alias(f"cells{i}")]
     row = frame.select(wanted).collect(engine="streaming").row(0, named=True)
     return {
-        c: {key: row.get(f"{key}{i}") for key in ("min", "max", "scale", "bad", "cells")} for i, c in enumerate(columns)
+        c: {key: row.get(f"{key}{i}") for key in ("min", "max", "filled", "scale", "bad", "cells")}
+        for i, c in enumerate(columns)
     }
 
 
@@ -226,15 +227,14 @@ def _column(
     sample: pl.Series,
     *,
     nulls: int,
-    rows: int,
     distinct: int,
     exact: bool,
     span: dict[str, Any],
 ) -> ColumnProfile:
     first = readings[0] if readings else None
     kind = first.kind if first else "text"
-    filled = rows - nulls
     undecided = _differ(readings, sample)
+    filled = span["filled"]
     values = sample.drop_nulls()
     top = values.value_counts(sort=True).head(_TOP).rows() if distinct < filled else []
     proof = _proof(table, name, first) if first and not undecided and kind in ("date", "datetime") else ()
@@ -330,7 +330,8 @@ def _column_lines(c: ColumnProfile) -> list[str]:
     about = "~" if c.distinct_is_estimate else ""
     lines = [
         f"  {c.name}: {kind}{' UNDECIDED' if c.undecided else ''}",
-        f"      {c.nulls:,} empty, {about}{c.distinct:,} distinct{' (unique)' if c.unique else ''}, {c.minimum} to {c.maximum}",
+        f"      {c.nulls:,} empty, {about}{c.distinct:,} distinct{' (unique)' if c.unique else ''}"
+        + (f", {c.minimum} to {c.maximum}" if c.minimum is not None else ""),
     ]
     if c.top:
         lines.append("      most frequent: " + ", ".join(f"{v!r} x{n:,}" for v, n in c.top))

@@ -158,7 +158,7 @@ def keyed_rules(
     *,
     first: bool,
 ) -> list[ProposedRule]:
-    """The cascade on one key: exact, on another day, small difference, the key alone. Only what was seen is proposed."""
+    """The cascade on one key: exact, on another day, small difference, the key alone; only what was seen."""
     name = key.spec.name
     joined = f"{seen.joined:,} records share a unique {name}"
     by = "" if first else f" by {name}"
@@ -224,7 +224,7 @@ def composite_key(
     usable = [f for f in fields if f.pair.overlap > 0.05 and not f.pair.left.undecided and not f.pair.right.undecided]
     usable.sort(
         key=lambda f: (
-            f.spec.type not in ("decimal",),
+            f.spec.type != "decimal",
             -f.pair.overlap * min(f.pair.left.distinct, f.pair.right.distinct),
         )
     )

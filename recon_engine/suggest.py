@@ -1,4 +1,4 @@
-"""A proposed plan for two files: fields by names and values, rules by what matching records show, questions for the rest."""
+"""A proposed plan for two files: fields by names and values, rules by what records show, open questions."""
 
 from __future__ import annotations
 

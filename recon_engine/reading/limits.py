@@ -30,7 +30,7 @@ def check_unpacked(name: str, unpacked: int, packed: int) -> None:
     """Raises LimitError when `unpacked` bytes out of `packed` are too many, as a decompression bomb's would be."""
     if unpacked > MAX_UNPACKED_BYTES:
         raise LimitError(
-            f"{name}: unpacks to more than {MAX_UNPACKED_BYTES // 1024**3} GiB; unpack it yourself and give the plain file"
+            f"{name}: unpacks to more than {MAX_UNPACKED_BYTES // 1024**3} GiB; unpack it and give the plain file"
         )
     if unpacked > RATIO_COUNTS_ABOVE_BYTES and unpacked > packed * MAX_UNPACK_RATIO:
         raise LimitError(

@@ -206,7 +206,8 @@ def _too_long(name: str, line: int) -> str:
 
 
 def _wrong_width(found: int, wanted: int) -> str:
-    return f"the row has {found} cells, the header has {wanted}; add or remove separators, or quote the field that holds one"
+    mend = "add or remove separators, or quote the field that holds one"
+    return f"the row has {found} cells, the header has {wanted}; {mend}"
 
 
 def _shown(raw: bytes) -> str:

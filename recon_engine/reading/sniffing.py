@@ -1,4 +1,4 @@
-"""The dialect of a delimited file, from its first lines: delimiter, quote, header row. Ties are asked for, not guessed."""
+"""The dialect of a delimited file, from its first lines: delimiter, quote, header row. Ties are asked for."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Records = list[list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How to split the file. `header_line` is the physical line of the header, 1-based; `header_cells` what it holds."""
+    """How to split the file. `header_line` is the physical line of the header, `header_cells` what it holds."""
 
     quoting: Quoting
     header_line: int
@@ -150,7 +150,7 @@ def split(lines: Sequence[str], delimiter: str, quote: str | None) -> tuple[Reco
 
 
 def header_index(records: Records) -> int:
-    """Which record is the header: the first of the usual width that reads like names; metadata lines above are skipped."""
+    """Which record is the header: the first of the usual width that reads like names; lines above are skipped."""
     widths = Counter(len(r) for r in records)
     usual = _usual_width(widths)
     head = records[:_HEADER_SEARCH]

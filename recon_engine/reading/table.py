@@ -117,7 +117,7 @@ class TextTable:
 
 
 def staged(table: TextTable) -> TextTable:
-    """The settled table with its text kept in a scratch Parquet file, so that asking many questions reads little each time."""
+    """The settled table with its text kept in a scratch Parquet file, so that each question reads little."""
     table = table.settled()
     if table.facts.value("format") != "csv":
         return table

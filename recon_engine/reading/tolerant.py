@@ -87,7 +87,7 @@ def _resolved(
 
 
 def solved(text: str, quoting: Quoting, width: int) -> list[str] | None:
-    """The cells of one record, `width` many, with as few opening quotes as possible read as text; None if there is no way."""
+    """The cells of one record, `width` many, with as few opening quotes as possible read as text; None if none fit."""
     if quoting.quote is None:
         cells = text.split(quoting.delimiter)
         return cells if len(cells) == width else None

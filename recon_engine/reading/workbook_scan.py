@@ -77,12 +77,13 @@ def _check_size(total: int, packed: int, name: str) -> None:
         raise LimitError(f"{name}: unpacks to more than {MAX_WORKBOOK_BYTES >> 20} MB; save the sheet as CSV")
     if total > _RATIO_COUNTS_ABOVE_BYTES and total > packed * MAX_UNPACK_RATIO:
         raise LimitError(
-            f"{name}: unpacks to more than {MAX_UNPACK_RATIO} times its size, as a decompression bomb would; save the sheet as CSV"
+            f"{name}: unpacks to more than {MAX_UNPACK_RATIO} times its size, as a decompression bomb would; "
+            "save the sheet as CSV"
         )
 
 
 def _scan_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, *, is_sheet: bool) -> int:
-    """Read one part by blocks; for sheets count cells and follow the bounding box. Returns the number of error cells."""
+    """Read one part by blocks; for sheets count cells and follow the bounding box. Returns its error cells."""
     box = _Box(name, member.filename.rsplit("/", 1)[-1])
     total = errors = 0
     tail = b""

@@ -1,0 +1,101 @@
+"""Suggested plans: mappings by name and value, rules from what is seen, questions for what is not decided."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recon_engine.column_names import name_likeness
+from recon_engine.errors import InputError
+from recon_engine.plan import Plan
+from recon_engine.suggest import Suggestion, suggest
+
+
+def suggested(folder: Path, left: str, right: str) -> Suggestion:
+    """The suggestion for two CSV texts."""
+    (folder / "ledger.csv").write_text(left)
+    (folder / "bank.csv").write_text(right)
+    return suggest(folder / "ledger.csv", folder / "bank.csv")
+
+
+def ledger_and_bank(lag_from: int = 80, off_from: int = 95) -> tuple[str, str]:
+    """100 records a side: some booked two days later, some two cents off."""
+    left, right = ["ref,amount,posted_on,memo"], ["value;booking date;txn id;narrative"]
+    for i in range(100):
+        amount = 100 + i * 7
+        left.append(f"INV-{i:04},{amount}.10,2024-03-{i % 20 + 1:02},sold {i}")
+        day = i % 20 + 1 + (2 if i >= lag_from else 0)
+        right.append(f"{amount}.{12 if i >= off_from else 10};{day:02}/03/2024;inv-{i:04} ;got {i}")
+    return "\n".join(left) + "\n", "\n".join(right) + "\n"
+
+
+def test_columns_are_mapped_by_name_and_value(tmp_path: Path) -> None:
+    """Synonyms and values find the pairs; a format that one value proves is set, and case is cleaned away."""
+    plan = suggested(tmp_path, *ledger_and_bank()).plan
+    pairs = {f.left: f.right for f in plan.fields}
+    assert pairs["ref"] == "txn id"
+    assert pairs["amount"] == "value"
+    assert pairs["posted_on"] == "booking date"
+    reference = next(f for f in plan.fields if f.left == "ref")
+    assert reference.clean.left == ("trim", "casefold")
+    day = next(f for f in plan.fields if f.left == "posted_on")
+    assert (day.type, day.formats.right) == ("date", "%d/%m/%Y")
+
+
+def test_rules_follow_what_joined_records_show(tmp_path: Path) -> None:
+    """Exact first, then the observed lag, then the observed cents, then the key alone."""
+    found = suggested(tmp_path, *ledger_and_bank())
+    rules = {r.rule.name: r.rule for r in found.rules}
+    assert list(rules) == ["exact", "other day", "small difference", "same ref"]
+    assert rules["other day"].on[-1].days == (0, 2)
+    assert str(rules["small difference"].on[1].within) == "(Decimal('-0.02'), Decimal('0.02'))"
+    assert "amount" in found.plan.compare
+
+
+def test_nothing_is_proposed_that_was_not_seen(tmp_path: Path) -> None:
+    """Without lags and cents there are no rules for them."""
+    found = suggested(tmp_path, *ledger_and_bank(100, 100))
+    assert [r.rule.name for r in found.rules] == ["exact", "same ref"]
+
+
+def test_the_yaml_is_a_plan_with_its_reasons(tmp_path: Path) -> None:
+    """The file reads back to the same plan; confidences and reasons are comments in it."""
+    found = suggested(tmp_path, *ledger_and_bank())
+    text = found.to_yaml()
+    assert Plan.parse(text) == found.plan
+    assert "% sure:" in text
+    assert found.as_dict()["fields"][0]["confidence"] > 0.5
+
+
+def test_an_ambiguous_date_becomes_a_question(tmp_path: Path) -> None:
+    """The format is left out, the question tells both ways and how well each agrees with the other side."""
+    left = "ref,day\n" + "".join(f"R{i:03},2024-0{i % 3 + 1}-0{i % 9 + 1}\n" for i in range(60))
+    right = "ref,day\n" + "".join(f"R{i:03},0{i % 9 + 1}/0{i % 3 + 1}/2024\n" for i in range(60))
+    found = suggested(tmp_path, left, right)
+    assert next(f for f in found.plan.fields if f.name == "day").formats.right is None
+    (question,) = found.questions
+    assert "%d/%m/%Y (100% of its values then occur on the other side)" in question
+    assert "%m/%d/%Y" in question
+
+
+def test_a_turned_sign_is_seen(tmp_path: Path) -> None:
+    """Where one side books what the other pays, the right side is negated."""
+    left = "ref,amount\n" + "".join(f"R{i:03},{i + 10}.50\n" for i in range(50))
+    right = "ref,amount\n" + "".join(f"R{i:03},-{i + 10}.50\n" for i in range(50))
+    amount = next(f for f in suggested(tmp_path, left, right).plan.fields if f.name == "amount")
+    assert amount.clean.right == ("negate",)
+
+
+def test_files_with_nothing_in_common_are_refused(tmp_path: Path) -> None:
+    """No mapping is invented."""
+    with pytest.raises(InputError, match="no columns with like names or values"):
+        suggested(tmp_path, "apple\nx\ny\n", "2024\n1.5\n2.5\n")
+
+
+def test_names_are_compared_by_meaning() -> None:
+    """Same words, other spellings and synonyms come before strangers."""
+    assert name_likeness("Booking Date", "bookingDate") == 1.0
+    assert name_likeness("txn_ref", "Reference") > 0.5
+    assert name_likeness("amount", "value") > 0.5
+    assert name_likeness("amount", "narrative") < 0.3
