@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
 KINDS = frozenset({"unit", "property", "service", "fault", "browser"})
+SLOW = frozenset({"fault", "browser"})
 # Settings of the product that a developer's shell may hold: a test sets what it needs itself.
 OURS = ("RECON_", "APP_ENV", "DATABASE_URL", "REDIS_URL", "AWS_", "UPLOADS_", "BACKUP_", "SMTP_", "STREAMLIT_")
 NO_SKIPS = "RECON_TESTS_NO_SKIPS"
@@ -29,11 +30,16 @@ settings.load_profile("recon")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by its folder, so that `-m "not browser"` works without a line in each file."""
+    """Mark each test by its folder, so that `-m "not browser"` works without a line in each file.
+
+    Journeys through a browser and killed processes wait for real time to pass: they have longer until they count as hung.
+    """
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
         if folder in KINDS:
             item.add_marker(getattr(pytest.mark, folder))
+        if folder in SLOW and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(300))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
