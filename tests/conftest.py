@@ -32,7 +32,7 @@ settings.load_profile("recon")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by its folder, so that `-m "not browser"` works without a line in each file.
 
-    Journeys through a browser and killed processes wait for real time to pass: they have longer until they count as hung.
+    Journeys through a browser and killed processes wait for real time to pass: they may take longer.
     """
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
