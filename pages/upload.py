@@ -81,7 +81,7 @@ def main() -> None:
         services().plans.set_step(person, reconciliation.id, "map")
         wizard.go("map", reconciliation)
     if not all(ready):
-        st.caption("Both files are needed to go on.")
+        st.caption("Two files that can be read are needed to go on.")
 
 
 main()

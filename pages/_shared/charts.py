@@ -82,13 +82,13 @@ def rule_waterfall(rules: Sequence[Mapping[str, Any]]) -> go.Figure:
 
 
 def money_in_breaks(totals: Mapping[str, Any], labels: Mapping[str, str]) -> go.Figure | None:
-    """The sum that is open on each side, per currency and field; None when no field is an amount."""
+    """The sum that is open on each side, per currency and field; None when no amount is open."""
     bars: list[tuple[str, str, str]] = []
     for side in ("left", "right"):
         for currency, fields in totals[side].items():
             for field, sums in fields.items():
                 bars.append((labels[side], named(field, currency), str(sums["breaks"])))
-    if not bars:
+    if not any(Decimal(total) for _, _, total in bars):
         return None
     figure = go.Figure()
     for label, colour in zip(labels.values(), ("#4a7fb5", "#8a6fb0"), strict=True):

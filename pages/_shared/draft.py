@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from pages._shared.context import services
+from pages._shared.messages import notice
 from recon_engine.plan import Plan
 from services.database.models import Reconciliation
 from services.errors import Invalid
@@ -33,6 +34,8 @@ def ensure(person: Actor, reconciliation: Reconciliation, left: Sequence[str], r
     if plan is None or not all(spec.left in left and spec.right in right for spec in plan.fields):
         with st.spinner("Reading both files to propose fields and rules"):
             suggest(person, reconciliation, left, right)
+        if plan is not None:
+            notice("The plan names columns that these files do not have: a new one is suggested from the files.")
         st.rerun()
     return plan
 

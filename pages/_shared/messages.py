@@ -31,7 +31,7 @@ def show_notice() -> None:
     """Show what `notice` left, once."""
     text = st.session_state.pop(_NOTICE, None)
     if text:
-        st.toast(text, icon=":material/check:")
+        st.toast(text, icon=":material/info:", duration="long")
 
 
 def empty_state(title: str, what_next: str, icon: str = ":material/inbox:") -> None:

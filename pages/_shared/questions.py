@@ -29,22 +29,22 @@ READS = {
 
 def show(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bool) -> None:
     """Every open question. An answered date order is saved in the plan and no longer asked."""
-    asked = False
     profiles = {
         "left": _columns(person, reconciliation.left_file_id),
         "right": _columns(person, reconciliation.right_file_id),
     }
-    for spec in plan.fields:
+    dates = [spec for spec in plan.fields if spec.type in ("date", "datetime")]
+    for spec in dates:
         for side in SIDES:
             column = profiles[side].get(spec.column(side), {})
-            formats = (column.get("date_formats") or []) if column.get("undecided") else []
             given = spec.formats.left if side == "left" else spec.formats.right
-            if spec.type in ("date", "datetime") and given is None and len(formats) > 1:
+            if given is None and column.get("undecided") and len(column["date_formats"]) > 1:
                 _ask(person, reconciliation, plan, spec, side, column, editable)
-                asked = True
-    if not asked:
-        for question in (reconciliation.suggestion_json or {}).get("questions", []):
-            st.info(str(question), icon=":material/help:")
+    # A question on the dates of a mapped column is asked above as a choice, until it is answered.
+    chosen_above = [f"'{spec.column(side)}'" for spec in dates for side in SIDES]
+    for question in (reconciliation.suggestion_json or {}).get("questions", []):
+        if not ("formats" in question and any(name in question for name in chosen_above)):
+            st.info(question[:1].upper() + question[1:], icon=":material/help:")
 
 
 def _columns(person: Actor, file_id: str | None) -> dict[str, Mapping[str, Any]]:

@@ -48,7 +48,7 @@ def show(summary: Mapping[str, Any], plan: Plan) -> None:
         st.markdown("**Money in breaks**")
         figure = charts.money_in_breaks(summary["totals"], names)
         if figure is None:
-            st.caption("No field of the plan is an amount.")
+            st.markdown(":green[:material/check_circle:] No amount is open.")
         else:
             st.plotly_chart(figure, config=charts.CONFIG, key="money")
     _rules(summary)

@@ -11,7 +11,7 @@ from tests.browser import steps
 from tests.browser.server import Server
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_journey_survives_kills(page: Page, server: Server, tmp_path: Path) -> None:
     """`kill -9` after each step loses no file, no mapping, no rule, no run, and no session."""
     ledger, bank = steps.write_files(tmp_path)
