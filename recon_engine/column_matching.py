@@ -17,6 +17,7 @@ _TYPING_ROWS = 20_000
 # About so many distinct values of each column are compared; in larger files the same values of both sides are picked.
 VALUES_COMPARED = 40_000
 _LEAST_SCORE = 0.4
+_FEW_VALUES = 50
 _SEED = 20_260
 _NUMBERS = ("decimal", "integer")
 _DATES = ("date", "datetime")
@@ -68,12 +69,17 @@ def columns_of(table: TextTable, options: ReaderOptions, rows: int, part: int) -
     readings = {c: _kept(candidates(c, sample[c]), options) for c in table.columns}
     found = []
     for c in table.columns:
-        raw = table.frame.select(_picked(pl.col(c), comparable(c, readings[c]), part)).collect(engine="streaming")[c]
-        keys = raw.alias(c).to_frame().select(comparable(c, readings[c])).to_series().drop_nulls()
+        key = comparable(c, readings[c], thorough=part == 1)
+        raw = table.frame.select(_picked(pl.col(c), key, part)).collect(engine="streaming")[c]
+        spread = part
+        if part > 1 and raw.n_unique() < _FEW_VALUES:
+            # A column of few values may have none among those picked: the sample has them all.
+            raw, spread = sample[c].drop_nulls(), 1
+        keys = raw.alias(c).to_frame().select(key).to_series().drop_nulls()
         distinct = keys.unique()
         filled = 1 - sample[c].null_count() / max(1, sample.height)
         repeats = 1 - len(distinct) / len(keys) if len(keys) else 0.0
-        found.append(Column(c, readings[c], filled, len(distinct) * part, repeats, distinct, raw.unique()))
+        found.append(Column(c, readings[c], filled, len(distinct) * spread, repeats, distinct, raw.unique()))
     return found
 
 
@@ -83,11 +89,15 @@ def _kept(found: list[Reading], options: ReaderOptions) -> list[Reading]:
     return given or same
 
 
-def comparable(column: str, readings: list[Reading]) -> pl.Expr:
-    """A cell as text that is equal on both sides when the values are: numbers and dates in one form, codes in one."""
+def comparable(column: str, readings: list[Reading], *, thorough: bool) -> pl.Expr:
+    """A cell as text that is equal on both sides when the values are: numbers and dates in one form, codes in one.
+
+    `thorough` also drops punctuation and inner spaces, which costs too much in large files.
+    """
     reading = readings[0] if readings else None
     if reading is None or reading.kind == "boolean":
-        text = pl.col(column).str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", "")
+        text = pl.col(column).str.strip_chars().str.to_lowercase()
+        text = text.str.replace_all(r"[^\p{L}\p{N}]+", "") if thorough else text
         return pl.when(text != "").then(text)
     if reading.kind in _NUMBERS:
         return reading.value(column).cast(pl.Float64).cast(pl.String)

@@ -84,7 +84,7 @@ def observed(
     """Join the records that share `keys`, unique on both sides, and look at what differs."""
     sides = []
     for table, side in ((left, "left"), (right, "right")):
-        parts = [_key(f, side) for f in keys]
+        parts = [_key(f, side, thorough=part == 1) for f in keys]
         values = [_value(amount, side, "amount"), _value(date, side, "day")]
         frame = table.frame.select(
             pl.concat_str(parts, separator="\x1f").alias("key"), *[v for v in values if v is not None]
@@ -112,9 +112,9 @@ def observed(
     )
 
 
-def _key(mapped: MappedField, side: str) -> pl.Expr:
+def _key(mapped: MappedField, side: str, *, thorough: bool) -> pl.Expr:
     column = mapped.pair.left if side == "left" else mapped.pair.right
-    return comparable(column.name, column.readings)
+    return comparable(column.name, column.readings, thorough=thorough)
 
 
 def _value(mapped: MappedField | None, side: str, alias: str) -> pl.Expr | None:
@@ -232,7 +232,7 @@ def composite_key(
     share = 0.0
     for mapped in usable[:12]:
         trial = [*chosen, mapped]
-        key = pl.struct(_key(f, side).alias(str(i)) for i, f in enumerate(trial))
+        key = pl.struct(_key(f, side, thorough=True).alias(str(i)) for i, f in enumerate(trial))
         reached = float(table.frame.head(200_000).select(key.is_unique().mean()).collect().item() or 0)
         if reached > share + 0.02 or not chosen:
             chosen, share = trial, reached
