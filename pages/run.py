@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 
 from pages._shared import layout, progress, wizard, wording
@@ -27,10 +29,16 @@ def about_to_run(plan: Plan) -> None:
             st.caption("Compared inside each match: " + ", ".join(plan.compare))
 
 
-def launch(person: Actor, reconciliation: Reconciliation, plan: Plan, label: str) -> None:
+def launch(
+    person: Actor,
+    reconciliation: Reconciliation,
+    plan: Plan,
+    label: str,
+    kind: Literal["primary", "secondary"] = "primary",
+) -> None:
     """The button that queues a run."""
     left, right = reconciliation.left_file_id, reconciliation.right_file_id
-    if left and right and st.button(label, type="primary", icon=":material/play_arrow:"):
+    if left and right and st.button(label, type=kind, icon=":material/play_arrow:"):
         with explained():
             services().jobs.launch(person, reconciliation.id, plan, left, right)
             st.rerun()
@@ -67,9 +75,23 @@ def ended(person: Actor, reconciliation: Reconciliation, job: Job, plan: Plan) -
         if job.status == "succeeded" and st.button("Open results", type="primary", icon=":material/fact_check:"):
             st.switch_page("results.py", query_params={"job": job.id})
         if may(person, Action.JOB_LAUNCH):
-            launch(person, reconciliation, plan, "Run again" if job.status == "succeeded" else "Retry")
+            if job.status == "succeeded":
+                launch(person, reconciliation, plan, "Run again", "secondary")
+            else:
+                launch(person, reconciliation, plan, "Retry")
         if st.button("Back to mapping", icon=":material/arrow_back:"):
             wizard.go("map", reconciliation)
+
+
+def earlier(person: Actor, reconciliation: Reconciliation, job: Job) -> None:
+    """The results of the runs before the last one."""
+    runs = services().jobs.list(person, reconciliation_id=reconciliation.id)
+    others = [one for one in runs if one.status == "succeeded" and one.id != job.id]
+    if others:
+        with st.expander(wording.count(len(others), "earlier result")):
+            for one in others:
+                when = (one.finished_at or one.created_at).strftime("%d %b %Y, %H:%M UTC")
+                st.page_link("results.py", label=when, icon=":material/fact_check:", query_params={"job": one.id})
 
 
 def main() -> None:
@@ -94,6 +116,7 @@ def main() -> None:
         return
     ended(person, reconciliation, job, plan)
     about_to_run(plan)
+    earlier(person, reconciliation, job)
 
 
 main()
