@@ -29,7 +29,7 @@ def breaks_table(
         if mine.is_empty():
             continue
         label, other_label = plan.side(side).label, plan.side(SIDES[1 - own]).label
-        names = Sides(plan, side, label, other_label)
+        names = Sides(plan, side, other_label)
         explained = mine.select("__i", ID, "source", "row").join(
             nearest(names, mine.lazy(), frames[1 - own]), left_on="__i", right_on="i", how="left"
         )

@@ -14,8 +14,8 @@ from recon_engine.outcome.differences import units_text
 from recon_engine.outcome.matches import OPEN
 from recon_engine.plan import Condition, Plan, Rule, SideName
 
-# Only this many counterparts with the same keys are compared with a record: enough to explain, bounded in memory.
-_MOST_COUNTERPARTS = 200
+# Of a crowd with the same keys, a record is compared with this many and with the closest in each measured field.
+_FEW = 8
 _KEY_TYPES = ("text", "integer", "boolean")
 
 NEAREST_SCHEMA = {
@@ -29,17 +29,18 @@ NEAREST_SCHEMA = {
     "distance": pl.Float64,
     "reason": pl.String,
 }
+# The best explanation of a record comes first; ties are decided by the counterpart's content.
+ORDER = ["i", "rank", "failing", "excess", "rule", "other_id", "other"]
 # Ranks, the best explanation first.
 TAKEN, VALUES, VALUES_TAKEN, KEYS = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What the search looks at: the plan, whose open records, and how the two sides are called."""
+    """What the search looks at: the plan, whose open records, and how the other side is called."""
 
     plan: Plan
     side: SideName
-    own_label: str
     other_label: str
 
 
@@ -59,11 +60,7 @@ def nearest(sides: Sides, own: pl.LazyFrame, other: pl.LazyFrame) -> pl.DataFram
     ranked = pl.concat(found)
     if ranked.is_empty():
         return pl.DataFrame(schema=NEAREST_SCHEMA)
-    return (
-        ranked.sort("i", "rank", "failing", "excess", "rule", "other_id", "other")
-        .unique("i", keep="first", maintain_order=True)
-        .select(*NEAREST_SCHEMA)
-    )
+    return ranked.sort(ORDER).unique("i", keep="first", maintain_order=True).select(*NEAREST_SCHEMA)
 
 
 def _keys(plan: Plan, rule: Rule) -> tuple[str, ...]:
@@ -76,9 +73,14 @@ def _key_sets(plan: Plan) -> list[tuple[str, ...]]:
 
 
 def _pairs(
-    sides: Sides, names: tuple[str, ...], columns: list[str], own: pl.LazyFrame, other: pl.LazyFrame
+    sides: Sides, names: tuple[str, ...], fields: list[str], own: pl.LazyFrame, other: pl.LazyFrame
 ) -> pl.LazyFrame:
-    """Pairs of an open record and a counterpart that agree on the fields `names`, left and right in their places."""
+    """Pairs of an open record and a counterpart that agree on the fields `names`, left and right in their places.
+
+    Of many counterparts, a few (open ones first) and the closest open and matched one in each measured field of
+    `fields`.
+    """
+    columns = _columns(sides.plan, [*names, *fields])
     a, b = ("l", "r") if sides.side == "left" else ("r", "l")
     key = join_key(sides.plan, (), names)
     mine = own.select(
@@ -87,11 +89,28 @@ def _pairs(
     theirs = other.select(
         key.alias("k"), *(pl.col(c).alias(f"{b}.{c}") for c in columns), other="__i", other_id=ID, state="state"
     ).drop_nulls("k")
-    wanted = theirs.join(mine.select("k").unique(), on="k", how="semi")
-    # Open counterparts first; the content of a record, not its place, says which ones of a crowd are looked at.
-    few = wanted.sort("state", "other_id").group_by("k", maintain_order=True).head(_MOST_COUNTERPARTS)
+    wanted = theirs.join(mine.select("k").unique(), on="k", how="semi").collect().lazy()
+    # The content of a record, not its place, says which ones of a crowd are looked at.
+    few = wanted.sort("state", "other_id").group_by("k", maintain_order=True).head(_FEW)
+    found = [mine.join(few, on="k")]
+    crowded = wanted.group_by("k").len().filter(pl.col("len") > _FEW).select("k")
+    for name in dict.fromkeys(f for f in fields if sides.plan.field(f).type not in _KEY_TYPES):
+        seeking = mine.join(crowded, on="k", how="semi").drop_nulls(f"{a}.{name}").sort(f"{a}.{name}")
+        for part in (pl.col("state") == OPEN, pl.col("state") != OPEN):
+            closest = seeking.join_asof(
+                wanted.filter(part).drop_nulls(f"{b}.{name}").sort(f"{b}.{name}", "other_id"),
+                left_on=f"{a}.{name}",
+                right_on=f"{b}.{name}",
+                by="k",
+                strategy="nearest",
+                coalesce=False,
+                check_sortedness=False,
+            )
+            found.append(closest.drop_nulls("other"))
+    order = [*mine.collect_schema().names(), *(c for c in wanted.collect_schema().names() if c != "k")]
+    pairs = pl.concat([frame.select(order) for frame in found]).unique(["i", "other"])
     equal = reduce(lambda x, y: x & y, (condition_holds(sides.plan.field(n), Condition(field=n)) for n in names))
-    return mine.join(few, on="k").filter(equal)
+    return pairs.filter(equal)
 
 
 def _columns(plan: Plan, fields: list[str]) -> list[str]:
@@ -101,47 +120,66 @@ def _columns(plan: Plan, fields: list[str]) -> list[str]:
 def _by_values(
     sides: Sides, keys: tuple[str, ...], rules: list[tuple[int, Rule]], own: pl.LazyFrame, other: pl.LazyFrame
 ) -> pl.DataFrame:
-    """Counterparts with the same keys: which values differ, and by how much."""
+    """Counterparts with the same keys: which values differ, and by how much. The best one of each record."""
     plan = sides.plan
-    fields = [*keys, *(c.field for _, r in rules for c in r.on)]
-    pairs = _pairs(sides, keys, _columns(plan, fields), own, other).collect()
-    found = []
+    pairs = _pairs(sides, keys, [c.field for _, r in rules for c in r.on], own, other).collect().with_row_index("pair")
+    judged = pl.concat(
+        [pairs.lazy().select(_judgement(plan, keys, n, r)).drop_nulls("rank").collect() for n, r in rules]
+    )
+    best = judged.sort(ORDER).unique("i", keep="first", maintain_order=True)
+    told = []
     for number, rule in rules:
-        values = [c for c in rule.on if c.field not in keys or not c.is_equality]
-        fails = [~condition_holds(plan.field(c.field), c).fill_null(False) for c in values]
-        failing = reduce(lambda a, b: a + b, (f.cast(pl.UInt8) for f in fails), pl.lit(0, dtype=pl.UInt8))
-        is_open = pl.col("state") == OPEN
-        rank = (
-            pl.when(failing == 0)
-            .then(pl.when(is_open).then(None).otherwise(TAKEN))
-            .otherwise(pl.when(is_open).then(VALUES).otherwise(VALUES_TAKEN))
-        )
-        excess = [pl.when(f).then(_excess(plan, c)).otherwise(0.0) for f, c in zip(fails, values, strict=True)]
-        distances = [pl.when(f).then(_distance(plan, c)) for f, c in zip(fails, values, strict=True)]
-        texts = [pl.when(f).then(_failure(plan, c)) for f, c in zip(fails, values, strict=True)]
-        because = pl.concat_str(texts, separator="; ", ignore_nulls=True) if texts else pl.lit("")
-        taken = pl.lit(f" (that {sides.other_label} record is already matched)")
-        reason = (
-            pl.when(failing == 0)
-            .then(pl.lit(f"the {sides.other_label} record that fits rule '{rule.name}' is already matched to another"))
-            .when(is_open)
-            .then(because)
-            .otherwise(because + taken)
-        )
-        found.append(
-            pairs.select(
-                "i",
-                "other",
-                "other_id",
-                rule=pl.lit(number, dtype=pl.UInt16),
-                rank=rank.cast(pl.UInt8),
-                failing=failing,
-                excess=reduce(lambda a, b: a + b, excess, pl.lit(0.0)),
-                distance=pl.coalesce(*distances, pl.lit(0.0)) if distances else pl.lit(0.0),
-                reason=reason,
-            ).drop_nulls("rank")
-        )
-    return pl.concat(found)
+        chosen = best.filter(pl.col("rule") == number)
+        shown = pairs.select(pl.all().exclude("pair", "i", "other", "other_id"))[chosen["pair"]]
+        told.append(chosen.hstack(shown.select(_explanation(sides, keys, rule))).select(*NEAREST_SCHEMA))
+    return pl.concat(told)
+
+
+def _values(keys: tuple[str, ...], rule: Rule) -> list[Condition]:
+    """The rule's conditions on values: all but the equality of its keys."""
+    return [c for c in rule.on if c.field not in keys or not c.is_equality]
+
+
+def _fails(plan: Plan, condition: Condition) -> pl.Expr:
+    return ~condition_holds(plan.field(condition.field), condition).fill_null(False)
+
+
+def _judgement(plan: Plan, keys: tuple[str, ...], number: int, rule: Rule) -> list[pl.Expr]:
+    """How good an explanation each pair is under a rule; rank is null for pairs that need none."""
+    values = _values(keys, rule)
+    failing = pl.sum_horizontal(pl.lit(0, dtype=pl.UInt8), *(_fails(plan, c).cast(pl.UInt8) for c in values))
+    is_open = pl.col("state") == OPEN
+    rank = (
+        pl.when(failing == 0)
+        .then(pl.when(~is_open).then(TAKEN))
+        .otherwise(pl.when(is_open).then(VALUES).otherwise(VALUES_TAKEN))
+    )
+    excess = [pl.when(_fails(plan, c)).then(_excess(plan, c)).otherwise(0.0) for c in values]
+    return [
+        pl.col("i", "other", "other_id", "pair"),
+        pl.lit(number, dtype=pl.UInt16).alias("rule"),
+        rank.cast(pl.UInt8).alias("rank"),
+        failing.cast(pl.UInt8).alias("failing"),
+        pl.sum_horizontal(pl.lit(0.0), *excess).alias("excess"),
+    ]
+
+
+def _explanation(sides: Sides, keys: tuple[str, ...], rule: Rule) -> list[pl.Expr]:
+    """The reason in words, and the distance in the first failing value's own unit."""
+    plan, values = sides.plan, _values(keys, rule)
+    texts = [pl.when(_fails(plan, c)).then(_failure(plan, c)) for c in values]
+    because = pl.concat_str(texts, separator="; ", ignore_nulls=True) if texts else pl.lit("")
+    fits = f"the {sides.other_label} record that fits rule '{rule.name}' is already matched to another"
+    taken = f" (that {sides.other_label} record is already matched)"
+    reason = (
+        pl.when(because == "")
+        .then(pl.lit(fits))
+        .when(pl.col("state") == OPEN)
+        .then(because)
+        .otherwise(pl.concat_str(because, pl.lit(taken)))
+    )
+    distances = [pl.when(_fails(plan, c)).then(_distance(plan, c)) for c in values]
+    return [pl.coalesce(*distances, pl.lit(0.0)).cast(pl.Float64).alias("distance"), reason.alias("reason")]
 
 
 def _by_all_but(
@@ -153,7 +191,7 @@ def _by_all_but(
     equal = tuple(c.field for c in rest if c.is_equality)
     if not equal:
         return pl.DataFrame(schema=NEAREST_SCHEMA)
-    columns = _columns(plan, [dropped, *(c.field for c in rest)])
+    fields = [dropped, *(c.field for c in rest)]
     held = reduce(lambda a, b: a & b, (condition_holds(plan.field(c.field), c) for c in rest))
     a, b = ("l", "r") if sides.side == "left" else ("r", "l")
     mine, theirs = pl.col(f"{a}.{dropped}"), pl.col(f"{b}.{dropped}")
@@ -166,7 +204,7 @@ def _by_all_but(
         .then(pl.lit(f"{dropped} is empty in the {sides.other_label} record"))
         .otherwise(pl.lit(f"{dropped} differs"))
     )
-    pairs = _pairs(sides, equal, columns, own, other.filter(pl.col("state") == OPEN)).filter(held.fill_null(False))
+    pairs = _pairs(sides, equal, fields, own, other.filter(pl.col("state") == OPEN)).filter(held.fill_null(False))
     return pairs.select(
         "i",
         "other",
