@@ -31,6 +31,8 @@ def main() -> None:
         die_with_parent(parent, signal.SIGTERM)
     migrate(container.engine)
     worker.run()
+    for signum in (signal.SIGTERM, signal.SIGINT):  # it has stopped: told again, it still ends cleanly
+        signal.signal(signum, signal.SIG_IGN)
     container.close()
 
 

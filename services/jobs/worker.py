@@ -32,12 +32,16 @@ class Worker:
         self._leases = Leases(container)
         self._poll_seconds = poll_seconds
         self._work = container.settings.data_dir.resolve() / "work"
+        self._asked_to_stop = False
         self._stopping = threading.Event()
         self._running: dict[int, Run] = {}
 
     def stop(self) -> None:
-        """Ask the worker to end its children, give its jobs back and return from `run`."""
-        self._stopping.set()
+        """Ask the worker to end its children, give its jobs back and return from `run`.
+
+        For signal handlers: it takes no lock, as the thread that it interrupts may hold that very lock.
+        """
+        self._asked_to_stop = True
 
     def run(self) -> None:
         """Work until `stop` is called."""
@@ -50,17 +54,24 @@ class Worker:
         _log.info("worker started", owner=self.owner, slots=len(slots))
         for slot in slots:
             slot.start()
+        try:
+            self._keep_until_stopped()
+        finally:  # without a keeper the slots must not go on
+            self._stopping.set()
+            for run in list(self._running.values()):
+                run.interrupt("stop")
+            for slot in slots:
+                slot.join()
+            _log.info("worker stopped", owner=self.owner)
+
+    def _keep_until_stopped(self) -> None:
         next_beat = 0.0
-        while not self._stopping.wait(self._poll_seconds):
+        while not self._asked_to_stop:
+            time.sleep(self._poll_seconds)
             due = time.monotonic() >= next_beat
             if due:
                 next_beat = time.monotonic() + self._container.settings.job_heartbeat_seconds
             self._keep_leases(due)
-        for run in list(self._running.values()):
-            run.interrupt("stop")
-        for slot in slots:
-            slot.join()
-        _log.info("worker stopped", owner=self.owner)
 
     def _keep_leases(self, due: bool) -> None:
         """Extend leases (when due, or when there is news) and pass on cancellations and losses to the runs."""

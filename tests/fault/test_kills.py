@@ -146,6 +146,26 @@ def test_a_stopped_worker_gives_its_jobs_back(
     assert list((impatient.data_dir / "work").iterdir()) == []
 
 
+@pytest.mark.timeout(60)
+def test_a_worker_stops_however_often_it_is_told(impatient: Settings, tmp_path: Path) -> None:
+    """A storm of SIGTERMs, each arriving while the one before is handled, ends the worker cleanly and once."""
+    log = tmp_path / "worker.log"
+    worker = start_worker(impatient, log)
+    try:
+        deadline = time.monotonic() + 30
+        while "worker started" not in log.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        for _ in range(150):
+            worker.send_signal(signal.SIGTERM)
+            time.sleep(0.0005)
+        assert worker.wait(15) == 0, log.read_text()
+        assert log.read_text().count("worker stopped") == 1
+    finally:
+        worker.kill()
+        worker.wait()
+
+
 def _unfinished(container: Container) -> bool:
     with container.session() as session:
         return session.scalar(select(Job.id).where(Job.finished_at.is_(None)).limit(1)) is not None

@@ -191,6 +191,17 @@ def test_roles_and_workspaces(container: Container, admin: Actor, actor_of: Call
     assert list(container.jobs.list(stranger)) == []
 
 
+def test_a_signal_may_stop_a_worker_at_any_moment(container: Container) -> None:
+    """Asking a worker to stop waits for no lock: the interrupted thread may be holding it."""
+    worker = Worker(container)
+    asking = threading.Thread(target=worker.stop, daemon=True)
+    with worker._stopping._cond:
+        asking.start()
+        asking.join(5)
+        assert not asking.is_alive()
+    worker.run()
+
+
 def test_a_worker_runs_jobs_to_their_end(container: Container, admin: Actor) -> None:
     """A worker carries a job through: result stored, progress kept, nothing left in its work folder."""
     job = launch(container, admin)
