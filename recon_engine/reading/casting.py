@@ -207,7 +207,7 @@ def _column(text: pl.LazyFrame, column: str) -> pl.Series:
 def _number_marks(
     text: pl.LazyFrame, column: str, options: ReaderOptions, file: str, field: str, side: SideName
 ) -> tuple[str, str | None]:
-    """The decimal and thousands marks: as given, else "." and none, unless values have commas: the data decides then."""
+    """The decimal and thousands marks: as given, else "." and none; where values have commas, the data decides."""
     if options.decimal or options.thousands:
         return options.decimal or ("," if options.thousands == "." else "."), options.thousands
     value = pl.col(column).str.strip_chars()
