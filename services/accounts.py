@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -122,17 +122,6 @@ class AccountService:
         """The account of this address, for the sign-in form only: whoever asks is not signed in yet."""
         with self._container.session() as session:
             return session.scalar(select(Account).where(Account.email == _plain(email)))
-
-    def credentials(self) -> dict[str, Any]:
-        """The active accounts as streamlit-authenticator reads them; the user name is the e-mail address."""
-        with self._container.session() as session:
-            accounts = session.scalars(select(Account).where(Account.active)).all()
-        return {
-            "usernames": {
-                a.email: {"email": a.email, "name": a.name, "password": a.password_hash, "roles": [a.role]}
-                for a in accounts
-            }
-        }
 
     @cached_property
     def _nobodys_hash(self) -> str:

@@ -36,6 +36,8 @@ def check_new_password(password: str, email: str) -> None:
         )
     if len(password.encode()) > MAX_BYTES:
         raise Invalid(f"The password is longer than {MAX_BYTES} bytes; shorten it.")
+    if password != password.strip():
+        raise Invalid("The password begins or ends with a space, which the sign-in form leaves out; choose another.")
     if "\0" in password:
         raise Invalid("The password holds a character that cannot be typed; choose another.")
     plain = password.casefold()

@@ -10,6 +10,7 @@ import json
 from urllib.parse import urlencode
 
 import streamlit as st
+import streamlit_authenticator as stauth
 
 from pages._shared.context import services
 from pages._shared.messages import explained
@@ -73,20 +74,23 @@ def _first_administrator(return_to: str) -> None:
 
 
 def _sign_in(return_to: str) -> None:
-    st.caption("Sign in to your workspace.")
-    with st.form("sign-in"):
-        email = st.text_input("Email", autocomplete="username")
-        password = st.text_input("Password", type="password", autocomplete="current-password")
-        submitted = st.form_submit_button("Sign in", type="primary", width="stretch")
-    if not submitted:
-        return
-    with explained():
-        account = services().accounts.verify(email, password)
-        if account is None:
-            services().sessions.refused(email, st.context.ip_address or "")
+    # The form is the library's, the accounts and the session are ours: it gets no credentials and sets no cookie.
+    form = stauth.Authenticate({"usernames": {}}, cookie_key="", cookie_expiry_days=0, login_sleep_time=0)
+
+    def login(email: str | None, password: str | None, *_: object) -> bool:
+        with explained():
+            account = services().accounts.verify(email or "", password or "")
+            if account is not None:
+                _enter(account.id, return_to)
+                return True
+            services().sessions.refused(email or "", st.context.ip_address or "")
             st.error("This email and password do not belong together. Try again.", icon=":material/error:")
-        else:
-            _enter(account.id, return_to)
+        return False
+
+    form.authentication_controller.authentication_model.login = login
+    form.login(
+        fields={"Form name": "Sign in", "Username": "Email", "Password": "Password", "Login": "Sign in"}, key="sign-in"
+    )
 
 
 def _enter(account_id: str, return_to: str) -> None:
