@@ -51,7 +51,7 @@ def nearest(sides: Sides, own: pl.LazyFrame, other: pl.LazyFrame) -> pl.DataFram
     the
     comparable columns. Equal explanations are decided by the content of the counterpart, never by row order.
     """
-    found = []
+    found = [pl.DataFrame(schema=NEAREST_SCHEMA)]
     for keys in _key_sets(sides.plan):
         rules = [(n, r) for n, r in enumerate(sides.plan.rules) if _keys(sides.plan, r) == keys]
         found.append(_by_values(sides, keys, rules, own, other))

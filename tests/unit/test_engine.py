@@ -104,6 +104,12 @@ def test_a_break_says_what_would_have_made_it_match() -> None:
     assert near["nearest_distance"].to_list()[:2] == [0.07, 4.0]
 
 
+def test_a_rule_without_keys_leaves_plain_breaks() -> None:
+    """Nothing to join on means no nearest counterpart, and the run ends all the same."""
+    result = run("A 10.00 2026-01-01", "B 20.00 2026-01-01", [{"name": "money", "on": ["amount"]}])
+    assert breaks(result)["left", 1] == ("missing_counterpart", "no Bank record comes near under any rule")
+
+
 def test_what_is_tied_stays_open_and_names_its_rivals() -> None:
     """Two counterparts that fit equally well are never settled by chance."""
     result = run("A 10.00 2026-01-01", "A 10.00 2026-01-01 EUR x\nA 10.00 2026-01-01 EUR y")
