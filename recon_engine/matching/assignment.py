@@ -1,5 +1,7 @@
 """Who matches whom when records compete: settle what every best assignment agrees on, leave the rest tied.
 
+SciPy is loaded when a component needs it, so that whoever imports the engine only to read plans starts fast.
+
 All functions work on positions: left records 0..n-1, right records 0..m-1. Nothing here knows fields or rules.
 
 A pair is settled when it is in *every* assignment of the greatest total weight, counting records that are equal in
@@ -15,9 +17,6 @@ from itertools import product
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Ints = NDArray[np.int64]
 Ids = NDArray[np.uint64]
@@ -159,6 +158,9 @@ def settle_groups(
 
 def _components(left: Ints, right: Ints) -> Ints:
     """The connected component of each pair, numbered by the lowest left position in it."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     lefts, a = np.unique(left, return_inverse=True)
     rights, b = np.unique(right, return_inverse=True)
     size = len(lefts) + len(rights)
@@ -296,6 +298,8 @@ def _flow(cost: Ints, weights: Ints, c: Ints, d: Ints) -> tuple[Ints, int]:
 
     Totals stay below 2^53, so the solver's floating point is exact on these integers.
     """
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(cost.astype(np.float64), maximize=True)
     real = weights[rows, columns] > 0
     rows, columns = rows[real], columns[real]
