@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -40,8 +40,17 @@ def open_delimited(path: Path, name: str, options: ReaderOptions, facts: Facts, 
         raise InputError(f"{name}: is empty; give a file with a header and rows")
     dialect = sniff(text, name, options, facts)
     columns = header_names(name, list(dialect.header_cells))
+    is_small = len(data) < _EXAMINE_AT_ONCE_BYTES
+    if not is_small and dialect.quote and not _holds(path, dialect.quote):
+        # Without quotes there is less to look for in every byte, and an empty cell can only be an absent one.
+        dialect = replace(dialect, quoting=replace(dialect.quoting, quote=None))
     opening = _Opening(path, name, start, dialect, columns, options, facts, scratch)
-    return opening.strictly() if len(data) < _EXAMINE_AT_ONCE_BYTES else opening.lazily()
+    return opening.strictly() if is_small else opening.lazily()
+
+
+def _holds(path: Path, character: str) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(character.encode()) >= 0
 
 
 @dataclass
@@ -143,6 +152,8 @@ def scan(
         row_index_offset=1,
         glob=False,
     )
+    if dialect.quote is None and not dialect.quoting.padded and not nulls:
+        return frame  # the scan itself reads an absent cell as null
     return _cleaned(frame, columns, dialect, nulls)
 
 

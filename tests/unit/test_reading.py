@@ -176,3 +176,13 @@ def test_packed_files(tmp_path: Path) -> None:
         opened(tmp_path, gzip.compress(b"a\n" + b"0" * 5_000_000), "bomb.csv.gz")
     with pytest.raises(InputError, match="damaged or cut off"):
         opened(tmp_path, gzip.compress(b"a\n" + bytes(range(48, 58)) * 999)[:40], "cut.csv.gz")
+
+
+def test_a_large_file_without_quotes_reads_empty_cells_as_null(tmp_path: Path) -> None:
+    """The lazy scan and the examined one agree on what is empty."""
+    path = tmp_path / "large.csv"
+    path.write_text("a,b,c\n" + "1,,x\n" * 2_000_000)
+    table = open_table(path, ReaderOptions())
+    assert not table.suspect_ragged()
+    counts = table.frame.select(pl.col("a", "b", "c").null_count()).collect().row(0)
+    assert counts == (0, 2_000_000, 0)
