@@ -88,9 +88,7 @@ def _sign_in(return_to: str) -> None:
         return False
 
     form.authentication_controller.authentication_model.login = login
-    form.login(
-        fields={"Form name": "Sign in", "Username": "Email", "Password": "Password", "Login": "Sign in"}, key="sign-in"
-    )
+    form.login(fields={"Form name": "Sign in", "Username": "Email", "Login": "Sign in"}, key="sign-in")
 
 
 def _enter(account_id: str, return_to: str) -> None:
