@@ -9,6 +9,7 @@ moment of the machine does not fall on one of them. Peers live in environments o
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import platform
@@ -111,6 +112,12 @@ def main() -> None:
     parser.add_argument("--partitions", type=int, default=None, help="passed to recon_engine; default: its own choice")
     options = parser.parse_args()
 
+    BENCH.mkdir(parents=True, exist_ok=True)
+    turnstile = (BENCH / "running").open("w")
+    try:
+        fcntl.flock(turnstile, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SystemExit("another benchmark is running here; two at once would spoil both") from None
     folder = BENCH / f"cascade-{options.rows}"
     counts = generate(folder, options.rows)
     chosen = [c for c in CONTESTANTS if options.only is None or c.name in options.only]
