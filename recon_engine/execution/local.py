@@ -188,8 +188,8 @@ class _Run:
         self.tell("explain", 1, 3)
         comparables = [s.comparables.collect() if self.partitions == 1 else s.comparables for s in sides]
         frames = [c.lazy() for c in comparables]
-        differing = differences.unequal(plan, pairs, *(f.select(plan.compare).collect() for f in frames))
-        different = differences.differences_table(plan, differing, (sides[0].records(), sides[1].records()))
+        records = (sides[0].records(), sides[1].records())
+        different = differences.differences_table(plan, pairs, (frames[0], frames[1]), (places[0], places[1]), records)
         different.write_parquet(self.out / "differences.parquet")
         self.tell("explain", 2, 3)
         placed = tuple(pl.concat([f, p.lazy()], how="horizontal") for f, p in zip(frames, places, strict=True))

@@ -23,15 +23,19 @@ def breaks_table(
     `sides`: per side `__i`, `__id`, `source`, `row` and the comparable columns, for every record in order of position.
     """
     frames = [side.with_columns(state=state) for side, state in zip(sides, states, strict=True)]
+    still_open = [frame.filter(pl.col("state") == OPEN).collect() for frame in frames]
     parts = []
     for own, side in enumerate(SIDES):
-        mine = frames[own].filter(pl.col("state") == OPEN).collect()
+        mine = still_open[own]
         if mine.is_empty():
             continue
         label, other_label = plan.side(side).label, plan.side(SIDES[1 - own]).label
         names = Sides(plan, side, other_label)
         explained = mine.select("__i", ID, "source", "row").join(
-            nearest(names, mine.lazy(), frames[1 - own]), left_on="__i", right_on="i", how="left"
+            nearest(names, mine.lazy(), frames[1 - own], still_open[1 - own].lazy()),
+            left_on="__i",
+            right_on="i",
+            how="left",
         )
         explained = explained.join(
             _tied(plan, ties, own, sides[1 - own], other_label), left_on="__i", right_on="i", how="left"

@@ -4,47 +4,46 @@ from __future__ import annotations
 
 import polars as pl
 
-from recon_engine.matching.comparables import plain_value
 from recon_engine.plan import FieldSpec, Plan
-
-FIELDS = ["match_id", "left_row", "right_row"]
-
-
-def unequal(plan: Plan, pairs: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Per compared field, the numbered pairs (match_id, l, r) whose comparable values differ; a null differs from a
-    value.
-    """
-    found = {}
-    for name in plan.compare:
-        a, b = left[name].gather(pairs["l"]), right[name].gather(pairs["r"])
-        found[name] = pairs.select("match_id", "l", "r").filter(a.ne_missing(b))
-    return found
 
 
 def differences_table(
-    plan: Plan, differing: dict[str, pl.DataFrame], typed: tuple[pl.LazyFrame, pl.LazyFrame]
+    plan: Plan,
+    pairs: pl.DataFrame,
+    comparables: tuple[pl.LazyFrame, pl.LazyFrame],
+    places: tuple[pl.DataFrame, pl.DataFrame],
+    typed: tuple[pl.LazyFrame, pl.LazyFrame],
 ) -> pl.DataFrame:
-    """The differences table of DESIGN.md.
+    """The differences table of DESIGN.md: compared fields whose values differ; a null differs from a value.
 
-    `typed`: per side, the typed records by position (`source`, `row` and the fields). Numbers and dates are shown as
-    they were
-    compared (after cleaning), so that the difference adds up; text is shown as it was read. `difference` is right
-    minus left:
-    an exact decimal, days (or seconds for datetimes), or the similarity 0–1 of texts; null where a value is missing.
+    `pairs`: match_id, l, r (positions). Per side, by position: the comparable columns, `places` (`source`, `row`), and
+    the typed records. Numbers and dates are shown as they were compared (after cleaning), so that the difference adds up;
+    text is shown as it was read. `difference` is right minus left: an exact decimal, days (seconds for datetimes), or
+    the similarity 0-1 of texts; null where a value is missing.
     """
     parts = []
-    for name, pairs in differing.items():
-        if pairs.is_empty():
-            continue
+    for name in plan.compare:
         spec = plan.field(name)
-        values = pairs.select("match_id", pl.lit(name).alias("field"))
-        for column, records, side in (("l", typed[0], "left"), ("r", typed[1], "right")):
-            placed = records.select("row", name).collect(engine="streaming")
-            values = values.with_columns(
-                placed["row"].gather(pairs[column]).alias(f"{side}_row"),
-                placed[name].gather(pairs[column]).alias(f"{side}_raw"),
+        left, right = (
+            side.select(name).collect().to_series().gather(pairs[column])
+            for side, column in zip(comparables, ("l", "r"), strict=True)
+        )
+        differ = left.ne_missing(right)
+        if not differ.any():
+            continue
+        found = pairs.select("match_id", "l", "r", left=left, right=right).filter(differ)
+        if spec.type == "text":
+            texts = [side.select(name).collect(engine="streaming").to_series() for side in typed]
+            found = found.with_columns(left=texts[0].gather(found["l"]), right=texts[1].gather(found["r"]))
+        parts.append(
+            found.select(
+                "match_id",
+                pl.lit(name).alias("field"),
+                places[0]["row"].gather(found["l"]).cast(pl.Int64).alias("left_row"),
+                places[1]["row"].gather(found["r"]).cast(pl.Int64).alias("right_row"),
+                *_shown(spec),
             )
-        parts.append(values.select("match_id", "field", "left_row", "right_row", *_shown(spec)))
+        )
     return pl.concat(parts).sort("match_id", "field") if parts else empty()
 
 
@@ -56,30 +55,28 @@ def empty() -> pl.DataFrame:
 
 
 def _shown(spec: FieldSpec) -> list[pl.Expr]:
-    raw = [pl.col("left_raw"), pl.col("right_raw")]
+    """Both values and their difference as text, from `left` and `right`: texts, or comparable values."""
+    left, right = pl.col("left"), pl.col("right")
+    difference = right.cast(pl.Int64) - left.cast(pl.Int64)
     if spec.type == "text":
-        return [raw[0].alias("left_value"), raw[1].alias("right_value"), _similarity().alias("difference")]
-    left = plain_value(raw[0], spec, "left")
-    right = plain_value(raw[1], spec, "right")
-    if spec.type == "decimal":
-        values = [units_text(left, spec.digits), units_text(right, spec.digits)]
-        difference = units_text(right - left, spec.digits)
-    elif spec.type == "integer":
-        values, difference = [left.cast(pl.String), right.cast(pl.String)], (right - left).cast(pl.String)
+        shown = [left, right, _similarity()]
+    elif spec.type in ("decimal", "integer"):
+        shown = [units_text(value, spec.digits) for value in (left, right, difference)]
     elif spec.type == "date":
-        values = [left.dt.to_string("%Y-%m-%d"), right.dt.to_string("%Y-%m-%d")]
-        difference = (right - left).dt.total_days().cast(pl.String)
+        shown = [value.cast(pl.Date).dt.to_string("%Y-%m-%d") for value in (left, right)]
+        shown.append(difference.cast(pl.String))
     elif spec.type == "datetime":
-        values = [left.dt.to_string("%Y-%m-%dT%H:%M:%S%.f"), right.dt.to_string("%Y-%m-%dT%H:%M:%S%.f")]
-        difference = (right - left).dt.total_seconds().cast(pl.String)
+        shown = [value.cast(pl.Datetime("us")).dt.to_string("%Y-%m-%dT%H:%M:%S%.f") for value in (left, right)]
+        shown.append((difference // 1_000_000).cast(pl.String))
     else:
-        values, difference = [left.cast(pl.String), right.cast(pl.String)], pl.lit(None, dtype=pl.String)
-    return [values[0].alias("left_value"), values[1].alias("right_value"), difference.alias("difference")]
+        shown = [value.cast(pl.Boolean).cast(pl.String) for value in (left, right)]
+        shown.append(pl.lit(None, dtype=pl.String))
+    return [e.alias(n) for e, n in zip(shown, ("left_value", "right_value", "difference"), strict=True)]
 
 
 def _similarity() -> pl.Expr:
     """The share of distinct words that two texts have in common (Jaccard), as text with two decimals."""
-    words = [pl.col(c).str.to_lowercase().str.extract_all(r"[\p{L}\p{N}]+") for c in ("left_raw", "right_raw")]
+    words = [pl.col(c).str.to_lowercase().str.extract_all(r"[\p{L}\p{N}]+") for c in ("left", "right")]
     common = words[0].list.set_intersection(words[1]).list.len()
     every = words[0].list.set_union(words[1]).list.len()
     return pl.when(every > 0).then((common / every).round(2).cast(pl.String))

@@ -44,19 +44,18 @@ class Sides:
     other_label: str
 
 
-def nearest(sides: Sides, own: pl.LazyFrame, other: pl.LazyFrame) -> pl.DataFrame:
+def nearest(sides: Sides, own: pl.LazyFrame, other: pl.LazyFrame, open_other: pl.LazyFrame) -> pl.DataFrame:
     """One row per explainable open record (NEAREST_SCHEMA): its best explanation over all rules.
 
-    `own`: open records of the side; `other`: all records of the other side with `state`. Both have `__i`, `__id` and
-    the
-    comparable columns. Equal explanations are decided by the content of the counterpart, never by row order.
+    `own`: open records of the side; `other`: all records of the other side, `open_other` its open ones. All have
+    `__i`, `__id`, `state` and the comparable columns. Equal explanations are decided by the content of the counterpart, never by row order.
     """
     found = [pl.DataFrame(schema=NEAREST_SCHEMA)]
     for keys in _key_sets(sides.plan):
         rules = [(n, r) for n, r in enumerate(sides.plan.rules) if _keys(sides.plan, r) == keys]
         found.append(_by_values(sides, keys, rules, own, other))
     for number, rule in enumerate(sides.plan.rules):
-        found += [_by_all_but(sides, number, rule, dropped, own, other) for dropped in _keys(sides.plan, rule)]
+        found += [_by_all_but(sides, number, rule, dropped, own, open_other) for dropped in _keys(sides.plan, rule)]
     ranked = pl.concat(found)
     if ranked.is_empty():
         return pl.DataFrame(schema=NEAREST_SCHEMA)
@@ -183,7 +182,7 @@ def _explanation(sides: Sides, keys: tuple[str, ...], rule: Rule) -> list[pl.Exp
 
 
 def _by_all_but(
-    sides: Sides, number: int, rule: Rule, dropped: str, own: pl.LazyFrame, other: pl.LazyFrame
+    sides: Sides, number: int, rule: Rule, dropped: str, own: pl.LazyFrame, open_other: pl.LazyFrame
 ) -> pl.DataFrame:
     """Open counterparts that satisfy every condition of the rule but the equality of one key."""
     plan = sides.plan
@@ -204,7 +203,7 @@ def _by_all_but(
         .then(pl.lit(f"{dropped} is empty in the {sides.other_label} record"))
         .otherwise(pl.lit(f"{dropped} differs"))
     )
-    pairs = _pairs(sides, equal, fields, own, other.filter(pl.col("state") == OPEN)).filter(held.fill_null(False))
+    pairs = _pairs(sides, equal, fields, own, open_other).filter(held.fill_null(False))
     return pairs.select(
         "i",
         "other",
