@@ -48,7 +48,8 @@ def nearest(sides: Sides, own: pl.LazyFrame, other: pl.LazyFrame, open_other: pl
     """One row per explainable open record (NEAREST_SCHEMA): its best explanation over all rules.
 
     `own`: open records of the side; `other`: all records of the other side, `open_other` its open ones. All have
-    `__i`, `__id`, `state` and the comparable columns. Equal explanations are decided by the content of the counterpart, never by row order.
+    `__i`, `__id`, `state` and the comparable columns. Equal explanations are decided by the content of the
+    counterpart, never by row order.
     """
     found = [pl.DataFrame(schema=NEAREST_SCHEMA)]
     for keys in _key_sets(sides.plan):
