@@ -126,8 +126,9 @@ def _pair(a: Column, b: Column) -> Pair:
     if fitting == 0:
         return Pair(a, b, 0.0, 0.0, "types differ")
     overlap, negated = _overlap(a, b)
-    # The same few values (Y and N, three currencies, small counts) meet by chance; many equal values do not.
-    telling = min(1.0, np.log10(1 + min(a.distinct, b.distinct)) / 2.5)
+    # The same few short values (Y and N, three currencies, small counts) meet by chance; many or long ones do not.
+    length = min(float(c.keys.str.len_chars().mean() or 0) for c in (a, b))  # type: ignore[arg-type]
+    telling = min(1.0, (np.log10(1 + min(a.distinct, b.distinct)) + 0.15 * min(length, 10)) / 2.5)
     clash = _clash(a, b)
     score = fitting * (0.5 * named + 0.5 * overlap * max(telling, 0.6 * named) + 0.25 * named * (1 - overlap)) - clash
     if overlap > 0.8 and telling > 0.9 and a.kind == "text":

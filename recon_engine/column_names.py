@@ -41,6 +41,12 @@ def is_identifier(name: str) -> bool:
     return bool(concepts(name) & _IDENTIFIERS)
 
 
+def _meanings(spoken: list[str]) -> set[str]:
+    """What the words mean; "id" or "number" beside another word adds nothing (txn_id is a transaction)."""
+    meant = {_CONCEPT.get(word, word) for word in spoken}
+    return meant - {"id"} or meant
+
+
 def name_likeness(left: str, right: str) -> float:
     """0 to 1: 1 for the same words, about 0.6 for synonyms."""
     a, b = words(left), words(right)
@@ -51,7 +57,7 @@ def name_likeness(left: str, right: str) -> float:
     if "".join(a) == "".join(b):
         return 0.97
     shared = len(set(a) & set(b)) / len(set(a) | set(b))
-    meant_a, meant_b = {_CONCEPT.get(w, w) for w in a}, {_CONCEPT.get(w, w) for w in b}
+    meant_a, meant_b = _meanings(a), _meanings(b)
     meant = len(meant_a & meant_b) / len(meant_a | meant_b)
     spelt = SequenceMatcher(None, " ".join(a), " ".join(b)).ratio()
     return max(0.9 * shared + 0.1 * meant, 0.65 * meant + 0.15 * spelt, 0.8 * spelt if spelt > 0.8 else 0.0)

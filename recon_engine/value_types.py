@@ -11,6 +11,8 @@ from recon_engine.reading.casting import DATE_FORMATS, DATETIME_FORMATS, date_va
 
 # Below this share of readable cells a column is text that happens to hold a number or a date now and then.
 MOSTLY = 0.95
+# From so many cells on, one mistake is a mistake, and not what the column is like.
+_FEW = 6
 _DATE_WORDS = re.compile(r"date|day|datum|posted|booked|paid|due|_on$|_at$|time", re.IGNORECASE)
 _COMPACT_FORMATS = ("%y%m%d", "%Y%m%d", "%Y%m%d%H%M%S")
 _BOOLEAN_WORDS = ["true", "false", "yes", "no", "t", "f", "y", "n"]
@@ -102,7 +104,11 @@ def candidates(name: str, values: pl.Series) -> list[Reading]:
         # Thousands marks that no value has say nothing: keep them only where a plain reading would differ.
         return [*plain, *(r for r in whole if r.thousands is not None and _has(text, r.thousands))] or whole[:1]
     best = max(share for share, _ in shares)
-    return [reading for share, reading in shares if share == best][:1] if best >= MOSTLY else []
+    if best < _enough(len(text)):
+        return []
+    whole_numbers = Reading("integer")
+    mostly = [reading for share, reading in shares if share == best]
+    return [whole_numbers] if _share(frame, whole_numbers) == best else mostly[:1]
 
 
 def _date_readings(name: str, text: pl.Series) -> list[Reading]:
@@ -128,7 +134,12 @@ def _mostly_fitting(few: pl.Series) -> list[str]:
     forms = [f for f in (*DATE_FORMATS, *DATETIME_FORMATS) if f not in _COMPACT_FORMATS]
     counts = frame.select(datetime_value(pl.col("v"), f).is_not_null().sum().alias(f) for f in forms).row(0, named=True)
     best = max(counts.values())
-    return [f for f in forms if counts[f] == best] if best >= MOSTLY * len(few) else []
+    return [f for f in forms if counts[f] == best] if best >= _enough(len(few)) * len(few) else []
+
+
+def _enough(cells: int) -> float:
+    """The share of cells that must be readable: nearly all, and in a short column all but one."""
+    return min(MOSTLY, 1 - 1 / cells) if cells >= _FEW else 1.0
 
 
 def _share(frame: pl.DataFrame, reading: Reading) -> float:

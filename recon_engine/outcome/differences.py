@@ -18,8 +18,8 @@ def differences_table(
 
     `pairs`: match_id, l, r (positions). Per side, by position: the comparable columns, `places` (`source`, `row`), and
     the typed records. Numbers and dates are shown as they were compared (after cleaning), so that the difference adds
-    up; text is shown as it was read. `difference` is right minus left: an exact decimal, days (seconds for datetimes), or
-    the similarity 0-1 of texts; null where a value is missing.
+    up; text is shown as it was read. `difference` is right minus left: an exact decimal, days (seconds for datetimes),
+    or the similarity 0-1 of texts; null where a value is missing.
     """
     parts = []
     for name in plan.compare:

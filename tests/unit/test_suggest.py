@@ -99,3 +99,22 @@ def test_names_are_compared_by_meaning() -> None:
     assert name_likeness("txn_ref", "Reference") > 0.5
     assert name_likeness("amount", "value") > 0.5
     assert name_likeness("amount", "narrative") < 0.3
+
+
+def test_small_files_with_synonyms_and_one_bad_cell_are_mapped(tmp_path: Path) -> None:
+    """Six rows are enough: ref is txn_id, amount is value though one cell is a typing mistake."""
+    left = "ref,acct,amount,date,desc\n" + "".join(
+        f"INV-100{k},4000,{'12O.00' if k == 6 else f'{k}5.50'},2026-03-0{k},Item {k}\n" for k in range(1, 8)
+    )
+    right = "txn_id,account_no,value,posted,narrative\n" + "".join(
+        f"inv-100{k},4000,{k}5.50,2026-03-0{k},ITEM {k}\n" for k in range(2, 9)
+    )
+    (tmp_path / "left.csv").write_text(left)
+    (tmp_path / "right.csv").write_text(right)
+    found = suggest(tmp_path / "left.csv", tmp_path / "right.csv")
+    mapped = {f.left: (f.right, f.type) for f in found.fields}
+    assert mapped["ref"] == ("txn_id", "text")
+    assert mapped["amount"] == ("value", "decimal")
+    assert mapped["date"] == ("posted", "date")
+    exact = found.plan.rules[0]
+    assert {c.field for c in exact.on} == {"ref", "amount", "date"}
