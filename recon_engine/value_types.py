@@ -139,7 +139,7 @@ def _mostly_fitting(few: pl.Series) -> list[str]:
 
 def _enough(cells: int) -> float:
     """The share of cells that must be readable: nearly all, and in a short column all but one."""
-    return min(MOSTLY, 1 - 1 / cells) if cells >= _FEW else 1.0
+    return min(MOSTLY, (cells - 1) / cells) if cells >= _FEW else 1.0
 
 
 def _share(frame: pl.DataFrame, reading: Reading) -> float:

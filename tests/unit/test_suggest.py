@@ -113,7 +113,7 @@ def test_small_files_with_synonyms_and_one_bad_cell_are_mapped(tmp_path: Path) -
     (tmp_path / "right.csv").write_text(right)
     found = suggest(tmp_path / "left.csv", tmp_path / "right.csv")
     mapped = {f.left: (f.right, f.type) for f in found.fields}
-    assert mapped["ref"] == ("txn_id", "text")
+    assert mapped["ref"] == ("txn_id", "text"), found.to_yaml()
     assert mapped["amount"] == ("value", "decimal")
     assert mapped["date"] == ("posted", "date")
     exact = found.plan.rules[0]
