@@ -178,20 +178,41 @@ class _Run:
         plan = self.plan
         self.tell("explain", 0, 3)
         pairs = matches.numbered(decided.matches)
+        decided.matches = decided.matches.clear()  # numbered now, and large
         groups = matches.suggested_groups(plan, decided.ties, pairs.height + 1)
         state = matches.states((sides[0].rows, sides[1].rows), plan, pairs, groups)
         names = pl.Enum(list(dict.fromkeys(n for s in sides for n in s.sources.categories)))
         places = [s.places(names) for s in sides]
-        table = matches.matches_table(plan, pairs, groups, (places[0], places[1]))
+        # Writing the longest table leaves processors free: the breaks are explained beside it.
+        with ThreadPoolExecutor(1) as pool:
+            written = pool.submit(self._write_matches, pairs, groups, (places[0], places[1]))
+            broken, different = self._explain(sides, decided, pairs, state, places)
+            written.result()
+        self.tell("explain", 3, 3)
+        return self._summary(sides, decided, pairs, groups, state, broken, different, seconds)
+
+    def _write_matches(
+        self, pairs: pl.DataFrame, groups: pl.DataFrame, places: tuple[pl.DataFrame, pl.DataFrame]
+    ) -> None:
+        table = matches.matches_table(self.plan, pairs, groups, places)
         table.lazy().sink_parquet(self.out / "matches.parquet", **PARQUET)
-        del table
-        self.tell("explain", 1, 3)
+
+    def _explain(
+        self,
+        sides: tuple[StagedSide, StagedSide],
+        decided: Decided,
+        pairs: pl.DataFrame,
+        state: tuple[pl.Series, pl.Series],
+        places: list[pl.DataFrame],
+    ) -> tuple[pl.DataFrame, int]:
+        """Writes differences, breaks and rejected rows; returns the breaks and the number of differences."""
+        plan = self.plan
         comparables = [s.comparables.collect() if self.partitions == 1 else s.comparables for s in sides]
         frames = [c.lazy() for c in comparables]
         records = (sides[0].records(), sides[1].records())
         different = differences.differences_table(plan, pairs, (frames[0], frames[1]), (places[0], places[1]), records)
         different.write_parquet(self.out / "differences.parquet")
-        self.tell("explain", 2, 3)
+        self.tell("explain", 1, 3)
         placed = tuple(pl.concat([f, p.lazy()], how="horizontal") for f, p in zip(frames, places, strict=True))
         ties = decided.ties.filter(
             ~pl.col("rule").is_in([n for n, r in enumerate(plan.rules) if r.when_ambiguous == "suggest"])
@@ -202,8 +223,8 @@ class _Run:
         pl.concat([s.rejected for s in sides]).sort("side", "source", "row").write_parquet(
             self.out / "rejected.parquet"
         )
-        self.tell("explain", 3, 3)
-        return self._summary(sides, decided, pairs, groups, state, broken, different.height, seconds)
+        self.tell("explain", 2, 3)
+        return broken, different.height
 
     def _summary(
         self,
