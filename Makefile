@@ -2,6 +2,7 @@
 # make test    set up what is missing and run every test
 # make check   formatting, lint, types, arrows between packages, quick tests (under a minute)
 # make setup   only create .venv with the locked dependencies
+# make settings-reference   write .env.example and docs/reference/settings.md from the settings
 # make lock    write requirements.txt and requirements-dev.txt anew from the .in files
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := .venv/bin
 TYPED := recon_engine services pages app.py
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev test system-packages check lint types arrows quick scan lock bench clean
+.PHONY: run setup setup-dev test system-packages check lint types arrows quick scan lock settings-reference bench clean
 
 run: setup
 	@exec $(BIN)/streamlit run app.py --server.port $(PORT) --server.headless true
@@ -60,6 +61,9 @@ lock:
 	@test -x build/lock/bin/uv || { .ci/virtual-environment $(PYTHON) build/lock && build/lock/bin/python -m pip install --quiet "uv>=0.8"; }
 	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
 	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links requirements-dev.in -o requirements-dev.txt
+
+settings-reference: setup-dev
+	$(BIN)/python .ci/settings-reference
 
 bench: setup-dev
 	$(BIN)/python -m benchmarks.cascade $(ARGS)

@@ -52,6 +52,27 @@ class Settings(BaseSettings):
     database_pool_recycle_seconds: Count = 1800
     """Age at which an idle database connection is replaced."""
 
+    redis_url: SecretStr = Field(SecretStr(""), validation_alias="REDIS_URL")
+    """Redis for the cache and the shared windows of the limits; empty means in process."""
+
+    aws_region: str = Field("", validation_alias="AWS_REGION")
+    """Region of S3 and Secrets Manager."""
+
+    uploads_s3_bucket: str = Field("", validation_alias="UPLOADS_S3_BUCKET")
+    """Bucket of the uploads and results; empty means the data folder."""
+
+    backup_s3_bucket: str = Field("", validation_alias="BACKUP_S3_BUCKET")
+    """Bucket of the backups; empty means the data folder."""
+
+    backup_encryption_key: SecretStr = Field(SecretStr(""), validation_alias="BACKUP_ENCRYPTION_KEY")
+    """Key of the backups, development only; empty means one generated for this installation."""
+
+    enable_automated_backups: bool | None = Field(None, validation_alias="ENABLE_AUTOMATED_BACKUPS")
+    """Whether backups are made every hour; empty means yes in production only."""
+
+    smtp_url: SecretStr = Field(SecretStr(""), validation_alias="SMTP_URL")
+    """Mail server as smtp://host:587 with user and sender; empty means that mail is written to a folder."""
+
     embedded_worker: bool = True
     """Whether the app starts a job worker beside itself; false where workers run on their own."""
 

@@ -78,7 +78,20 @@ class Account(Base):
     role: Mapped[str] = mapped_column(String(16))
     password_hash: Mapped[str] = mapped_column(String(100))
     active: Mapped[bool] = mapped_column(default=True)
+    email_confirmed_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
+
+
+class AccountToken(Base):
+    """A one-time link sent by mail. Purpose: confirm_email, reset_password. Only its hash is kept."""
+
+    __tablename__ = "account_token"
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = mapped_column(Id, ForeignKey("account.id"), index=True)
+    purpose: Mapped[str] = mapped_column(String(32))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
 
 
 class UserSession(Base):
@@ -206,3 +219,95 @@ class AuditEntry(Base):
     previous_hash: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))
     __table_args__ = (Index(None, "workspace_id", "id"),)
+
+
+class Mail(Base):
+    """A mail to send: the outbox. Status: queued, sending, sent, parked. Written with the event that causes it."""
+
+    __tablename__ = "mail"
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    # event, recipient and template: the same event never queues a second mail, and the Message-ID comes from it
+    key: Mapped[str] = mapped_column(String(300), unique=True)
+    message_id: Mapped[str] = mapped_column(String(200))
+    recipient: Mapped[str] = mapped_column(String(254))
+    subject: Mapped[str] = mapped_column(String(300))
+    body: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16), default="queued")
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_at: Mapped[datetime]
+    owner: Mapped[str | None] = mapped_column(String(100))
+    lease_until: Mapped[datetime | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    __table_args__ = (Index(None, "status", "next_at"),)
+
+
+class SpooledObject(Base):
+    """An object kept locally because the object storage was away; the sync moves it there and deletes this row."""
+
+    __tablename__ = "spooled_object"
+    key: Mapped[str] = mapped_column(String(300), primary_key=True)
+    # the machine that holds the file: only it can move it
+    node: Mapped[str] = mapped_column(String(100))
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_at: Mapped[datetime]
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    __table_args__ = (Index(None, "node", "next_at"),)
+
+
+class Backup(Base):
+    """A backup. Status: running, verified, failed, removed. Only a verified one counts."""
+
+    __tablename__ = "backup"
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    # the hour of a scheduled backup: two schedulers make one; null for one asked for by hand
+    slot: Mapped[str | None] = mapped_column(String(32), unique=True)
+    status: Mapped[str] = mapped_column(String(16), default="running")
+    location: Mapped[str | None] = mapped_column(String(300))
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    manifest_json: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    verified_at: Mapped[datetime | None]
+    # removal is in two steps: marked, and swept a day later
+    marked_at: Mapped[datetime | None]
+    __table_args__ = (Index(None, "status", "started_at"),)
+
+
+class Drill(Base):
+    """A restore into a scratch database, compared with the backup's manifest. Status: running, passed, failed."""
+
+    __tablename__ = "drill"
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    backup_id: Mapped[str | None] = mapped_column(Id)
+    status: Mapped[str] = mapped_column(String(16), default="running")
+    detail: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column(index=True)
+    finished_at: Mapped[datetime | None]
+
+
+class Leader(Base):
+    """Which process does a duty that only one may do at a time, such as the backup schedule."""
+
+    __tablename__ = "leader"
+    duty: Mapped[str] = mapped_column(String(64), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(100))
+    lease_until: Mapped[datetime]
+
+
+class WorkerNode(Base):
+    """A job worker that is or was running; it renews `seen_at` while it lives."""
+
+    __tablename__ = "worker"
+    id: Mapped[str] = mapped_column(String(100), primary_key=True)
+    slots: Mapped[int]
+    busy: Mapped[int] = mapped_column(default=0)
+    version: Mapped[str] = mapped_column(String(64))
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime] = mapped_column(index=True)

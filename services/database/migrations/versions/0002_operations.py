@@ -1,0 +1,128 @@
+"""What keeps the platform alive: mail, spool, backups, drills, leaders, workers, one-time links."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+MOMENT = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    """Create the tables of operations."""
+    op.create_table(
+        "backup",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("slot", sa.String(length=32), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("location", sa.String(length=300), nullable=True),
+        sa.Column("sha256", sa.String(length=64), nullable=True),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("manifest_json", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("started_at", MOMENT, nullable=False),
+        sa.Column("finished_at", MOMENT, nullable=True),
+        sa.Column("verified_at", MOMENT, nullable=True),
+        sa.Column("marked_at", MOMENT, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_backup")),
+        sa.UniqueConstraint("slot", name=op.f("uq_backup_slot")),
+    )
+    op.create_index(op.f("ix_backup_status_started_at"), "backup", ["status", "started_at"])
+    op.create_table(
+        "drill",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("backup_id", sa.String(length=32), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("started_at", MOMENT, nullable=False),
+        sa.Column("finished_at", MOMENT, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_drill")),
+    )
+    op.create_index(op.f("ix_drill_started_at"), "drill", ["started_at"])
+    op.create_table(
+        "leader",
+        sa.Column("duty", sa.String(length=64), nullable=False),
+        sa.Column("owner", sa.String(length=100), nullable=False),
+        sa.Column("lease_until", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("duty", name=op.f("pk_leader")),
+    )
+    op.create_table(
+        "mail",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("key", sa.String(length=300), nullable=False),
+        sa.Column("message_id", sa.String(length=200), nullable=False),
+        sa.Column("recipient", sa.String(length=254), nullable=False),
+        sa.Column("subject", sa.String(length=300), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", MOMENT, nullable=False),
+        sa.Column("owner", sa.String(length=100), nullable=True),
+        sa.Column("lease_until", MOMENT, nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("sent_at", MOMENT, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mail")),
+        sa.UniqueConstraint("key", name=op.f("uq_mail_key")),
+    )
+    op.create_index(op.f("ix_mail_status_next_at"), "mail", ["status", "next_at"])
+    op.create_table(
+        "spooled_object",
+        sa.Column("key", sa.String(length=300), nullable=False),
+        sa.Column("node", sa.String(length=100), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", MOMENT, nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_spooled_object")),
+    )
+    op.create_index(op.f("ix_spooled_object_node_next_at"), "spooled_object", ["node", "next_at"])
+    op.create_table(
+        "worker",
+        sa.Column("id", sa.String(length=100), nullable=False),
+        sa.Column("slots", sa.Integer(), nullable=False),
+        sa.Column("busy", sa.Integer(), nullable=False),
+        sa.Column("version", sa.String(length=64), nullable=False),
+        sa.Column("started_at", MOMENT, nullable=False),
+        sa.Column("seen_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_worker")),
+    )
+    op.create_index(op.f("ix_worker_seen_at"), "worker", ["seen_at"])
+    op.create_table(
+        "account_token",
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(length=32), nullable=False),
+        sa.Column("purpose", sa.String(length=32), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("expires_at", MOMENT, nullable=False),
+        sa.Column("used_at", MOMENT, nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_account_token_account_id_account")),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_account_token")),
+    )
+    op.create_index(op.f("ix_account_token_account_id"), "account_token", ["account_id"])
+    op.add_column("account", sa.Column("email_confirmed_at", MOMENT, nullable=True))
+
+
+def downgrade() -> None:
+    """Take them away."""
+    op.drop_column("account", "email_confirmed_at")
+    op.drop_index(op.f("ix_account_token_account_id"), table_name="account_token")
+    op.drop_table("account_token")
+    op.drop_index(op.f("ix_worker_seen_at"), table_name="worker")
+    op.drop_table("worker")
+    op.drop_index(op.f("ix_spooled_object_node_next_at"), table_name="spooled_object")
+    op.drop_table("spooled_object")
+    op.drop_index(op.f("ix_mail_status_next_at"), table_name="mail")
+    op.drop_table("mail")
+    op.drop_table("leader")
+    op.drop_index(op.f("ix_drill_started_at"), table_name="drill")
+    op.drop_table("drill")
+    op.drop_index(op.f("ix_backup_status_started_at"), table_name="backup")
+    op.drop_table("backup")
