@@ -16,6 +16,7 @@ from services.audit import append_pending, forget_pending
 from services.clock import Clock
 from services.database.engine import WRITE, build_engine
 from services.errors import Unavailable
+from services.resilience import Breakers
 from services.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from services.files import FileService
     from services.health import HealthService
     from services.jobs.queue import JobQueue
+    from services.mail.outbox import MailOutbox
     from services.plans import PlanService
     from services.results import ResultService
     from services.sessions import SessionService
@@ -36,6 +38,7 @@ class Container:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
         self.clock = clock or Clock()
+        self.breakers = Breakers(settings)
         self.engine = build_engine(settings)
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._writers = sessionmaker(self.engine.execution_options(**{WRITE: True}), expire_on_commit=False)
@@ -102,6 +105,13 @@ class Container:
         from services.jobs.queue import JobQueue
 
         return JobQueue(self)
+
+    @cached_property
+    def mail(self) -> MailOutbox:
+        """Mails to send: `mail.enqueue(session, key=…, recipient=…, subject=…, body=…)`."""
+        from services.mail.outbox import MailOutbox
+
+        return MailOutbox(self)
 
     @cached_property
     def results(self) -> ResultService:

@@ -11,8 +11,10 @@ class ServiceError(Exception):
     status = 500
     title = "Internal error"
 
-    def __init__(self, message: str | None = None) -> None:
+    def __init__(self, message: str | None = None, retry_after_seconds: float | None = None) -> None:
         super().__init__(message or str(type(self).__doc__).strip())
+        self.retry_after_seconds = retry_after_seconds
+        """When the same request may succeed, as far as it is known."""
 
     @property
     def message(self) -> str:

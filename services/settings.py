@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.errors import ConfigurationError
 
 Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
 
 
 class Settings(BaseSettings):
@@ -52,6 +54,24 @@ class Settings(BaseSettings):
     database_pool_recycle_seconds: Count = 1800
     """Age at which an idle database connection is replaced."""
 
+    breaker_failures: Count = 5
+    """Failures in a row after which a service is not called for a while."""
+
+    breaker_open_seconds: Seconds = 60
+    """How long a service that failed is left alone."""
+
+    breaker_trials: Count = 3
+    """Calls let through to see whether a service is back; the rest are refused until these have answered."""
+
+    retry_attempts: Count = 3
+    """Attempts at a call to an outside service that may be repeated."""
+
+    retry_first_wait_seconds: Seconds = 1
+    """Wait before the second attempt; each further wait is twice as long."""
+
+    retry_longest_wait_seconds: Seconds = 30
+    """Longest wait between two attempts."""
+
     redis_url: SecretStr = Field(SecretStr(""), validation_alias="REDIS_URL")
     """Redis for the cache and the shared windows of the limits; empty means in process."""
 
@@ -71,7 +91,13 @@ class Settings(BaseSettings):
     """Whether backups are made every hour; empty means yes in production only."""
 
     smtp_url: SecretStr = Field(SecretStr(""), validation_alias="SMTP_URL")
-    """Mail server as smtp://host:587 with user and sender; empty means that mail is written to a folder."""
+    """Mail server as smtp://user:password@host:587 or smtps://host:465; empty means a folder of .eml files."""
+
+    mail_from: str = ""
+    """Sender of the mails, as name@example.org; empty means the user of SMTP_URL."""
+
+    mail_lease_seconds: Annotated[int, Field(ge=2)] = 60
+    """Time to hand one mail to the server; after it, another relay may take the mail over."""
 
     embedded_worker: bool = True
     """Whether the app starts a job worker beside itself; false where workers run on their own."""
@@ -130,6 +156,14 @@ class Settings(BaseSettings):
     def is_production(self) -> bool:
         """True when the strict rules of production hold."""
         return self.app_env == "production"
+
+    @property
+    def mail_sender(self) -> str:
+        """The address that mails come from."""
+        if self.mail_from:
+            return self.mail_from
+        user = unquote(urlsplit(self.smtp_url.get_secret_value()).username or "")
+        return user if "@" in user else "reconciliation@localhost"
 
     @cached_property
     def database_address(self) -> str:
