@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from structlog.typing import Processor
 
 
+def current(name: str) -> str | None:
+    """The id of the present `request`, `session`, `user` or `job`; None outside one."""
+    value = structlog.contextvars.get_contextvars().get(name)
+    return None if value is None else str(value)
+
+
 def configure_logs(settings: Settings) -> None:
     """Set up structlog for this process.
 

@@ -35,6 +35,7 @@ class Action(StrEnum):
     ACCOUNT_MANAGE = "account.manage"
     AUDIT_READ = "audit.read"
     HEALTH_READ = "health.read"
+    MAIL_RETRY = "mail.retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ ROLE_ACTIONS: dict[Action, frozenset[Role]] = {
     Action.ACCOUNT_MANAGE: frozenset({Role.ADMIN}),
     Action.AUDIT_READ: OVERSEERS,
     Action.HEALTH_READ: OVERSEERS,
+    Action.MAIL_RETRY: frozenset({Role.ADMIN}),
 }
 
 

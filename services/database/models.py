@@ -197,6 +197,8 @@ class Job(Base):
     summary_json: Mapped[dict[str, Any] | None]
     result_prefix: Mapped[str | None] = mapped_column(String(300))
     created_by: Mapped[str] = mapped_column(Id, ForeignKey("account.id"))
+    # the request that launched it: its log lines and the worker's belong together
+    request_id: Mapped[str | None] = mapped_column(Id)
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -238,6 +240,9 @@ class Mail(Base):
     owner: Mapped[str | None] = mapped_column(String(100))
     lease_until: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(Text)
+    # a failure after this moment parks the mail
+    give_up_at: Mapped[datetime]
+    request_id: Mapped[str | None] = mapped_column(Id)
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
     __table_args__ = (Index(None, "status", "next_at"),)

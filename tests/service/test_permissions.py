@@ -17,6 +17,7 @@ from services.errors import NotAllowed, ServiceError
 from services.files import FileService
 from services.health import HealthService
 from services.jobs.queue import JobQueue
+from services.mail.outbox import MailOutbox
 from services.permissions import ROLE_ACTIONS, Action, Actor, Role, allowed
 from services.plans import PlanService
 from services.results import ResultService
@@ -35,6 +36,7 @@ SERVICES = {
     "files": FileService,
     "health": HealthService,
     "jobs": JobQueue,
+    "mail": MailOutbox,
     "plans": PlanService,
     "results": ResultService,
 }
@@ -54,6 +56,8 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "files.set_options": (Action.FILE_UPLOAD, (NONE, {})),
     "files.suggest": (Action.PLAN_EDIT, (NONE, NONE)),
     "health.overview": (Action.HEALTH_READ, ()),
+    "mail.parked": (Action.HEALTH_READ, ()),
+    "mail.retry_parked": (Action.MAIL_RETRY, ()),
     "jobs.launch": (Action.JOB_LAUNCH, (None, PLAN, NONE, NONE)),
     "jobs.get": (Action.JOB_READ, (NONE,)),
     "jobs.list": (Action.JOB_READ, ()),
@@ -122,6 +126,7 @@ def test_every_action_has_its_roles() -> None:
     """No action is missing from the table, and an auditor may do nothing that changes anything."""
     assert set(ROLE_ACTIONS) == set(Action)
     changing = {Action.FILE_UPLOAD, Action.PLAN_EDIT, Action.JOB_LAUNCH, Action.JOB_CANCEL, Action.ACCOUNT_MANAGE}
+    changing |= {Action.MAIL_RETRY}
     assert not any(allowed(Role.AUDITOR, action) for action in changing)
     assert all(allowed(Role.AUDITOR, action) for action in set(Action) - changing)
 

@@ -65,6 +65,8 @@ def upgrade() -> None:
         sa.Column("owner", sa.String(length=100), nullable=True),
         sa.Column("lease_until", MOMENT, nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("give_up_at", MOMENT, nullable=False),
+        sa.Column("request_id", sa.String(length=32), nullable=True),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("sent_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mail")),
@@ -108,10 +110,12 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_account_token_account_id"), "account_token", ["account_id"])
     op.add_column("account", sa.Column("email_confirmed_at", MOMENT, nullable=True))
+    op.add_column("job", sa.Column("request_id", sa.String(length=32), nullable=True))
 
 
 def downgrade() -> None:
     """Take them away."""
+    op.drop_column("job", "request_id")
     op.drop_column("account", "email_confirmed_at")
     op.drop_index(op.f("ix_account_token_account_id"), table_name="account_token")
     op.drop_table("account_token")
