@@ -12,6 +12,7 @@ from recon_engine.plan import Plan
 from services.database.models import Job, StoredFile, new_id
 from services.errors import Conflict, Invalid, NotFound
 from services.files import find_file
+from services.limits import Limited
 from services.permissions import Action, Actor, check
 from services.plans import PlanLike, find_reconciliation, valid_plan
 
@@ -41,6 +42,7 @@ class JobQueue:
         Raises Invalid for a wrong plan or a refused file, Conflict when the reconciliation has a run under way.
         """
         check(actor, Action.JOB_LAUNCH)
+        self._container.limits.hit(Limited.JOB_START, actor)
         model = valid_plan(plan)
         now = self._container.clock.now()
         with self._container.transaction() as session:

@@ -14,8 +14,9 @@ from recon_engine.plan import Plan
 from services.database.models import Job, StoredFile
 from services.files import link_object
 from services.jobs.child import Child, Ended, Limits
-from services.jobs.leases import Lease, Leases, Outcome
+from services.jobs.leases import Leases, Outcome
 from services.jobs.progress import Progress
+from services.leases import Lease
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -38,7 +39,7 @@ class Run:
         self._job = job
         self._folder = folder
         self._limits = Limits(container.settings.job_memory_mb, container.settings.job_cpu_seconds)
-        self._prefix = f"results/{lease.job_id}/{lease.attempt}"
+        self._prefix = f"results/{lease.id}/{lease.attempt}"
         self._progress = Progress()
         self._lock = threading.Lock()
         self._news: dict[str, Any] | None = None
@@ -63,7 +64,7 @@ class Run:
             whole = input_bytes * _MEMORY_FACTOR <= self._limits.memory_mb * 1024 * 1024
             ended = self._supervise(partitions=1 if whole else _PARTITIONS)
             if whole and ended is not None and ended.out_of_memory:
-                _log.info("run again in partitions", job=self.lease.job_id, attempt=self.lease.attempt)
+                _log.info("run again in partitions", job=self.lease.id, attempt=self.lease.attempt)
                 ended = self._supervise(partitions=_PARTITIONS)
             if ended is None:
                 self._give_up()
@@ -117,7 +118,7 @@ class Run:
             self._leases.finish(self.lease, Outcome("failed"))  # a job that is being cancelled ends cancelled
         elif self._interruption == "stop":
             self._leases.release(self.lease)
-        _log.info("run interrupted", job=self.lease.job_id, attempt=self.lease.attempt, why=self._interruption)
+        _log.info("run interrupted", job=self.lease.id, attempt=self.lease.attempt, why=self._interruption)
 
     def _conclude(self, ended: Ended) -> None:
         if ended.code < 0 and not ended.out_of_time and not ended.out_of_memory:
@@ -126,7 +127,7 @@ class Run:
         result = self._folder / "result"
         if ended.code not in (0, 1) or not result.is_dir():  # Python itself ends with 1 when it cannot even start
             if ended.code != 2:
-                _log.error("engine failed", job=self.lease.job_id, attempt=self.lease.attempt, code=ended.code)
+                _log.error("engine failed", job=self.lease.id, attempt=self.lease.attempt, code=ended.code)
             self._end(Outcome("failed", ended.code, _failure(ended, self._limits)))
             return
         summary = json.loads((result / "summary.json").read_text(encoding="utf-8"))
@@ -139,12 +140,12 @@ class Run:
         final = self._leases.finish(self.lease, outcome)
         if final != "succeeded":
             self._remove_results(range(self.lease.attempt, self.lease.attempt + 1))
-        _log.info("run ended", job=self.lease.job_id, attempt=self.lease.attempt, status=final or "refused")
+        _log.info("run ended", job=self.lease.id, attempt=self.lease.attempt, status=final or "refused")
 
     def _remove_results(self, attempts: range) -> None:
         """Remove what these attempts at the job have stored. Never a later attempt's: its result may be the job's."""
         for attempt in attempts:
-            for key in list(self._container.storage.list(f"results/{self.lease.job_id}/{attempt}")):
+            for key in list(self._container.storage.list(f"results/{self.lease.id}/{attempt}")):
                 self._container.storage.delete(key)
 
 

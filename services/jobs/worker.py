@@ -100,14 +100,14 @@ class Worker:
                 self._stopping.wait(self._poll_seconds)
                 continue
             lease, job = claimed
-            run = Run(self._container, self._leases, lease, job, self._work / f"{lease.job_id}-{lease.attempt}")
+            run = Run(self._container, self._leases, lease, job, self._work / f"{lease.id}-{lease.attempt}")
             self._running[number] = run
             if self._stopping.is_set():  # `run` may have looked just before the line above
                 run.interrupt("stop")
             try:
                 run.execute()
             except Exception:  # noqa: BLE001 - whatever it was, the slot must live on
-                _log.exception("run failed", job=lease.job_id, attempt=lease.attempt)
+                _log.exception("run failed", job=lease.id, attempt=lease.attempt)
             finally:
                 del self._running[number]
 

@@ -13,8 +13,9 @@ from services.clock import FakeClock
 from services.container import Container
 from services.database.models import AuditEntry
 from services.errors import Conflict, Invalid, NotAllowed, NotFound
-from services.jobs.leases import Lease, Leases, Outcome
+from services.jobs.leases import Leases, Outcome
 from services.jobs.worker import Worker
+from services.leases import Lease
 from services.permissions import Actor, Role
 from tests.work import PLAN, launch, upload_pair
 
@@ -46,7 +47,7 @@ def test_a_launched_job_waits_and_is_claimed_once(container: Container, admin: A
     jobs = [launch(container, admin, pair).id for _ in range(6)]
     with ThreadPoolExecutor(4) as pool:
         taken = [t for t in pool.map(lambda n: leases.claim(f"w{n}"), range(12)) if t is not None]
-    assert sorted(lease.job_id for lease, _ in taken) == sorted(jobs)
+    assert sorted(lease.id for lease, _ in taken) == sorted(jobs)
     assert {job.status for job in container.jobs.list(admin)} == {"running"}
 
 
