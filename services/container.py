@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from services.audit import append_pending, forget_pending
 from services.clock import Clock
 from services.database.engine import WRITE, build_engine
+from services.database.outages import is_outage, is_unavailable
 from services.errors import Unavailable
 from services.resilience import Breakers
-from services.settings import Settings, load_settings
+from services.settings import Settings
 
 if TYPE_CHECKING:
     from services.accounts import AccountService
     from services.audit import AuditTrail
+    from services.cache import Cache
     from services.files import FileService
     from services.health import HealthService
     from services.jobs.queue import JobQueue
+    from services.limits import Limits
     from services.mail.outbox import MailOutbox
     from services.plans import PlanService
+    from services.redis_link import RedisLink
     from services.results import ResultService
+    from services.secrets import Secrets
     from services.sessions import SessionService
     from services.storage import ObjectStorage
 
@@ -35,10 +40,10 @@ if TYPE_CHECKING:
 class Container:
     """Holds the adapters and the use cases of one process. Services are made on first use."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, clock: Clock | None = None, breakers: Breakers | None = None) -> None:
         self.settings = settings
         self.clock = clock or Clock()
-        self.breakers = Breakers(settings)
+        self.breakers = breakers or Breakers(settings)
         self.engine = build_engine(settings)
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._writers = sessionmaker(self.engine.execution_options(**{WRITE: True}), expire_on_commit=False)
@@ -48,14 +53,56 @@ class Container:
     @contextmanager
     def session(self) -> Iterator[Session]:
         """A database session for reading. Nothing written in it is kept: use `transaction` to write."""
-        with _unavailable_when_lost(), self._readers() as session:
+        with _unavailable_when_lost(), self._begun(self._readers) as session:
             yield session
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """A database session for writing: committed at the end, rolled back when an exception leaves it."""
-        with _unavailable_when_lost(), self._writers.begin() as session:
+        with _unavailable_when_lost(), self._begun(self._writers.begin) as session:
             yield session
+
+    @contextmanager
+    def _begun(self, begin: Callable[[], AbstractContextManager[Session]]) -> Iterator[Session]:
+        """One call to the database: a session whose connection stands. Connecting, and only that, is tried again."""
+        with ExitStack() as call:
+            for attempt in self.breakers.retrying(
+                "database", on=is_outage, deadline_seconds=self.settings.database_retry_seconds
+            ):
+                with attempt, ExitStack() as connecting:
+                    connecting.enter_context(self.breakers.of("database").guard(failures=is_outage))
+                    session = connecting.enter_context(begin())
+                    session.connection()
+                    call.push(connecting.pop_all())
+            yield session
+
+    @cached_property
+    def redis(self) -> RedisLink | None:
+        """Redis, when there is one."""
+        from services.redis_link import RedisLink
+
+        return RedisLink(self.settings, self.breakers) if self.settings.redis_url.get_secret_value() else None
+
+    @cached_property
+    def limits(self) -> Limits:
+        """How often somebody may do something."""
+        from services.limits import Limits
+
+        return Limits(self)
+
+    @cached_property
+    def cache(self) -> Cache:
+        """Values that may be computed again."""
+        from services.cache import Cache
+
+        return Cache(self)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """Keys and addresses with passwords, in their present versions."""
+        from services.secrets import build_secrets
+
+        return build_secrets(self.settings, self.breakers)
 
     @cached_property
     def storage(self) -> ObjectStorage:
@@ -137,11 +184,9 @@ def _unavailable_when_lost() -> Iterator[None]:
     """Turn a lost, refused or overloaded database into Unavailable; other database errors are bugs and pass."""
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise Unavailable from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise Unavailable from error
+    except (DBAPIError, PoolTimeout) as error:
+        if is_unavailable(error):
+            raise Unavailable(retry_after_seconds=RETRY_AFTER_SECONDS) from error
         raise
 
 
@@ -152,5 +197,10 @@ def build_container(settings: Settings, clock: Clock | None = None) -> Container
 
 @lru_cache(maxsize=1)
 def get_container() -> Container:
-    """The process-wide container, from the environment's settings."""
-    return build_container(load_settings())
+    """The process-wide container, from the environment. Raises ConfigurationError that names every fault."""
+    from services.startup import start
+
+    settings, secrets, breakers = start()
+    container = Container(settings, breakers=breakers)
+    container.secrets = secrets  # they are known by now, and need not be asked for again
+    return container

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from limits import parse as parse_rate
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.errors import ConfigurationError
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def _rate(text: str) -> str:
+    try:
+        parse_rate(text)
+    except ValueError as error:
+        raise ValueError(f"'{text}' is no rate; write it as 10/hour or 20/15 minutes") from error
+    return text
+
+
+def _networks(text: str) -> str:
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        ip_network(part)  # its ValueError names the part
+    return text
+
+
+RateLimit = Annotated[str, AfterValidator(_rate)]
+Networks = Annotated[str, AfterValidator(_networks)]
 
 
 class Settings(BaseSettings):
@@ -54,6 +73,21 @@ class Settings(BaseSettings):
     database_pool_recycle_seconds: Count = 1800
     """Age at which an idle database connection is replaced."""
 
+    database_connect_timeout_seconds: Annotated[int, Field(ge=2)] = 3
+    """Longest wait for a new database connection, for each host of DATABASE_URL."""
+
+    database_ping_timeout_seconds: Seconds = 2
+    """Longest wait for the sign of life that a kept database connection gives before it is used."""
+
+    database_statement_timeout_seconds: Count = 10
+    """Longest time for one statement; after it the statement is ended, or the connection given up."""
+
+    database_lock_timeout_seconds: Count = 5
+    """Longest wait for a lock in PostgreSQL."""
+
+    database_retry_seconds: Seconds = 4
+    """Time within which a person's request tries again to connect to the database, before it is refused."""
+
     breaker_failures: Count = 5
     """Failures in a row after which a service is not called for a while."""
 
@@ -75,6 +109,51 @@ class Settings(BaseSettings):
     redis_url: SecretStr = Field(SecretStr(""), validation_alias="REDIS_URL")
     """Redis for the cache and the shared windows of the limits; empty means in process."""
 
+    redis_url_file: Path | None = Field(None, validation_alias="REDIS_URL_FILE")
+    """A mounted file holding REDIS_URL."""
+
+    redis_timeout_seconds: Seconds = 0.25
+    """Longest wait for Redis; after it the work goes on without."""
+
+    redis_reconnect_seconds: Seconds = 30
+    """How long Redis is left alone after it failed, before it is tried again."""
+
+    cache_memory_mb: Count = 64
+    """Memory of one process for cached pages of results and numbers; the rest is in Redis, or computed again."""
+
+    cache_seconds: Count = 900
+    """Age at which a cached page of a result is forgotten."""
+
+    limit_sign_in: RateLimit = "10/hour"
+    """Attempts to sign in from one address, right or wrong, as NUMBER/hour or NUMBER/15 minutes."""
+
+    limit_register: RateLimit = "5/hour"
+    """Registrations from one address."""
+
+    limit_job_start: RateLimit = "50/hour"
+    """Runs that one person may start."""
+
+    limit_upload: RateLimit = "100/hour"
+    """Files that one person may upload."""
+
+    limit_list_users: RateLimit = "1000/hour"
+    """Times that one person may read the list of accounts."""
+
+    limit_analytics: RateLimit = "500/hour"
+    """Times that one person may read the dashboard's numbers."""
+
+    limit_other: RateLimit = "1000/hour"
+    """All other calls of the API by one person, or from one address when nobody is signed in."""
+
+    trusted_proxies: Networks = ""
+    """Addresses or networks (CIDR, with commas) of proxies whose X-Forwarded-For is believed; empty means none."""
+
+    metrics_networks: Networks = "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
+    """Networks (CIDR, with commas) from which /api/metrics may be read without a token; empty means none."""
+
+    metrics_token: SecretStr = SecretStr("")
+    """Bearer token with which /api/metrics may be read from anywhere; empty means none."""
+
     aws_region: str = Field("", validation_alias="AWS_REGION")
     """Region of S3 and Secrets Manager."""
 
@@ -87,17 +166,32 @@ class Settings(BaseSettings):
     backup_encryption_key: SecretStr = Field(SecretStr(""), validation_alias="BACKUP_ENCRYPTION_KEY")
     """Key of the backups, development only; empty means one generated for this installation."""
 
+    backup_encryption_key_file: Path | None = Field(None, validation_alias="BACKUP_ENCRYPTION_KEY_FILE")
+    """A mounted file holding the key of the backups."""
+
+    jwt_secret_file: Path | None = Field(None, validation_alias="JWT_SECRET_FILE")
+    """A mounted file holding the key that signs sessions and links; development generates one."""
+
+    secrets_cache_seconds: Seconds = 300
+    """Age at which a secret is asked for again, in the background."""
+
     enable_automated_backups: bool | None = Field(None, validation_alias="ENABLE_AUTOMATED_BACKUPS")
     """Whether backups are made every hour; empty means yes in production only."""
 
     smtp_url: SecretStr = Field(SecretStr(""), validation_alias="SMTP_URL")
     """Mail server as smtp://user:password@host:587 or smtps://host:465; empty means a folder of .eml files."""
 
+    smtp_url_file: Path | None = Field(None, validation_alias="SMTP_URL_FILE")
+    """A mounted file holding SMTP_URL."""
+
     mail_from: str = ""
     """Sender of the mails, as name@example.org; empty means the user of SMTP_URL."""
 
     mail_lease_seconds: Annotated[int, Field(ge=2)] = 60
-    """Time to hand one mail to the server; after it, another relay may take the mail over."""
+    """Time after which a mail that a relay has taken is taken over by another; sending may take half of it."""
+
+    mail_first_wait_seconds: Count = 15
+    """Wait before a mail is tried a second time; it doubles up to an hour, for a day."""
 
     embedded_worker: bool = True
     """Whether the app starts a job worker beside itself; false where workers run on their own."""
@@ -123,6 +217,9 @@ class Settings(BaseSettings):
     upload_max_mb: Count = 2048
     """Largest accepted upload."""
 
+    storage_quota_mb: Count = 51_200
+    """Megabytes of uploads that one person may keep."""
+
     reader_memory_mb: Count = 2048
     """Address space for reading and profiling one uploaded file."""
 
@@ -138,6 +235,24 @@ class Settings(BaseSettings):
     password_hash_rounds: Annotated[int, Field(ge=4, le=16)] = 12
     """bcrypt cost: each step doubles the time to check one password. Production takes 12 or more."""
 
+    public_url: str = "http://localhost:2000"
+    """The address at which people reach the app; links in mails begin with it."""
+
+    registration: Literal["approval", "off"] = "approval"
+    """approval: anyone may ask for an account, an administrator decides; off: administrators invite people."""
+
+    registration_domains: str = ""
+    """Mail domains (with commas) whose people need no approval once their address is confirmed; empty means none."""
+
+    limit_reset: RateLimit = "5/hour"
+    """Requests for a new password from one address."""
+
+    sign_in_free_failures: Count = 5
+    """Wrong passwords for one account within an hour after which each further attempt is answered slowly."""
+
+    audit_anchor_seconds: Count = 60
+    """Time between two looks at the audit trail's end, which is noted outside the database when it has moved."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severity that is logged."""
 
@@ -145,12 +260,12 @@ class Settings(BaseSettings):
     def _coherent(self) -> Self:
         if self.job_heartbeat_seconds * 2 > self.job_lease_seconds:
             raise ValueError("RECON_JOB_HEARTBEAT_SECONDS must be at most half of RECON_JOB_LEASE_SECONDS")
-        if self.is_production:
-            if not self.database_address.startswith("postgresql"):
-                raise ValueError("DATABASE_URL must be a postgresql:// address when APP_ENV=production")
-            if self.password_hash_rounds < 12:
-                raise ValueError("RECON_PASSWORD_HASH_ROUNDS must be 12 or more when APP_ENV=production")
         return self
+
+    def given_secret(self, name: str) -> str:
+        """A secret as the environment, or services.startup, gave it; empty when it was not given."""
+        value = getattr(self, name, None)
+        return value.get_secret_value() if isinstance(value, SecretStr) else ""
 
     @property
     def is_production(self) -> bool:
@@ -165,7 +280,7 @@ class Settings(BaseSettings):
         user = unquote(urlsplit(self.smtp_url.get_secret_value()).username or "")
         return user if "@" in user else "reconciliation@localhost"
 
-    @cached_property
+    @property
     def database_address(self) -> str:
         """The database address in use, with the driver named. It may hold a password: never log it."""
         given = self.database_url.get_secret_value()
@@ -183,16 +298,34 @@ class Settings(BaseSettings):
 
 
 def load_settings(**given: Any) -> Settings:
-    """Read the settings. Raises ConfigurationError with one line that names every wrong variable."""
+    """Read the settings. Raises ConfigurationError with a line for every wrong variable."""
+    settings, faults = read_settings(**given)
+    if settings is None or faults:
+        raise ConfigurationError("\n".join(faults))
+    return settings
+
+
+def read_settings(**given: Any) -> tuple[Settings | None, list[str]]:
+    """The settings and a line for every wrong variable, which then has its default; None when they do not fit."""
     try:
-        return Settings(**given)
+        return Settings(**given), []
     except ValidationError as error:
-        reasons = []
+        faults: list[str] = []
+        wrong: dict[str, Any] = {}
         for mistake in error.errors():
             message = str(mistake["msg"]).removeprefix("Value error, ")
-            name = variable(str(mistake["loc"][0])) + ": " if mistake["loc"] else ""
-            reasons.append(f"{name}{message}")
-        raise ConfigurationError("settings: " + "; ".join(reasons)) from error
+            place = str(mistake["loc"][0]) if mistake["loc"] else ""
+            faults.append(f"settings: {variable(place)}: {message}" if place else f"settings: {message}")
+            wrong |= {name: field.default for name, field in Settings.model_fields.items() if _is(name, place)}
+        if not wrong:
+            return None, faults
+    settings, others = read_settings(**given | wrong)
+    return settings, faults + others
+
+
+def _is(name: str, place: str) -> bool:
+    """Whether a mistake is about this field: pydantic calls a field by the name that it was given under."""
+    return bool(place) and place in (name, Settings.model_fields[name].validation_alias)
 
 
 def variable(field_or_alias: str) -> str:
