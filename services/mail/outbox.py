@@ -48,7 +48,7 @@ class MailOutbox:
         """
         recipient, subject = valid_address(recipient), one_line(subject, "The subject of a mail")
         digest = hashlib.sha256(f"{key}\n{recipient}".encode()).hexdigest()
-        now = self._container.clock.now()
+        now = self._container.clock.shared(session)  # not this machine's: another may send it
         insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
         adding = insert(Mail).values(
             id=new_id(),
@@ -72,8 +72,8 @@ class MailOutbox:
         counted = select(Mail.status, func.count(), func.min(Mail.created_at)).where(Mail.status != "sent")
         with self._container.session() as session:
             rows = session.execute(counted.group_by(Mail.status)).all()
+            now = self._container.clock.shared(session)
         waiting = [(count, oldest) for status, count, oldest in rows if status != "parked"]
-        now = self._container.clock.now()
         return Backlog(
             waiting=sum(count for count, _ in waiting),
             oldest_seconds=max((max(0.0, (now - oldest).total_seconds()) for _, oldest in waiting), default=0.0),
@@ -90,11 +90,10 @@ class MailOutbox:
     def retry_parked(self, actor: Actor) -> int:
         """Try the parked mails again, for another day; returns how many."""
         check(actor, Action.MAIL_RETRY)
-        now = self._container.clock.now()
-        again = (
-            update(Mail).where(Mail.status == "parked").values(status="queued", next_at=now, give_up_at=now + PATIENCE)
-        )
         with self._container.transaction() as session:
+            now = self._container.clock.shared(session)
+            again = update(Mail).where(Mail.status == "parked")
+            again = again.values(status="queued", next_at=now, give_up_at=now + PATIENCE)
             retried = len(session.scalars(again.returning(Mail.id)).all())
             self._container.audit.record(session, actor, Action.MAIL_RETRY, "mail", "parked", mails=retried)
         return retried

@@ -1,0 +1,29 @@
+"""`python -m services.mail`: a mail relay by itself. Job workers run one each already."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+from services.container import get_container
+from services.logs import configure_logs
+from services.mail.relay import MailRelay
+
+
+def main() -> None:
+    """Send mails until SIGTERM or SIGINT."""
+    container = get_container()
+    configure_logs(container.settings)
+    relay = MailRelay(container)
+
+    def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of signal handlers
+        relay.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    relay.run()
+    container.close()
+
+
+if __name__ == "__main__":
+    main()
