@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from services.database.engine import serialise
 from services.database.models import Account, Workspace
 from services.errors import Conflict, Invalid, NotFound
-from services.passwords import check_new_password, hash_password, matches
+from services.limits import Limited
+from services.mail.message import valid_address
+from services.passwords import check_new_password, hash_password, matches, outdated
 from services.permissions import Action, Actor, Role, check
 
 if TYPE_CHECKING:
     from services.container import Container
 
-EMAIL = re.compile(r"[^@\s,;<>\"'()\\]{1,64}@[^@\s,;<>\"'()\\.]+(\.[^@\s,;<>\"'()\\.]+)*")
+NO_PASSWORD = ""  # of an account whose owner has not set one yet  # noqa: S105
 
 
 class AccountService:
@@ -35,6 +36,7 @@ class AccountService:
 
     def create_first_admin(self, name: str, email: str, password: str, address: str = "") -> Account:
         """Create the workspace and its administrator. Raises Conflict once any account exists."""
+        self._container.limits.hit(Limited.REGISTER, address)
         hashed = self._accepted(name, email, password)
         now = self._container.clock.now()
         with self._container.transaction() as session:
@@ -44,7 +46,7 @@ class AccountService:
             workspace = Workspace(name="Workspace", created_at=now)
             session.add(workspace)
             session.flush()
-            account = self._insert(session, workspace.id, name, email, Role.ADMIN, hashed)
+            account = self.insert(session, workspace.id, name, email, Role.ADMIN, hashed)
             self._container.audit.record(
                 session, None, "account.create", "account", account.id,
                 workspace_id=workspace.id, address=address, role=Role.ADMIN, first=True,
@@ -52,20 +54,30 @@ class AccountService:
         return account
 
     def create(self, actor: Actor, name: str, email: str, password: str, role: Role) -> Account:
-        """Create an account in the actor's workspace. Raises Conflict when the address is taken."""
+        """Create an account with a password in the actor's workspace, for scripts; on the screens people are invited.
+
+        Raises Conflict when the address is taken.
+        """
         check(actor, Action.ACCOUNT_MANAGE)
         hashed = self._accepted(name, email, password)
         with self._container.transaction() as session:
-            serialise(session, "accounts")
-            if session.scalar(select(Account.id).where(Account.email == _plain(email))) is not None:
-                raise Conflict(f"There is an account for {_plain(email)} already.")
-            account = self._insert(session, actor.workspace_id, name, email, role, hashed)
-            self._container.audit.record(session, actor, "account.create", "account", account.id, role=role)
+            return self.add(session, actor, name, email, role, hashed)
+
+    def add(
+        self, session: Session, actor: Actor, name: str, email: str, role: Role, hashed: str = NO_PASSWORD
+    ) -> Account:
+        """Create an account in the actor's workspace within the caller's transaction. Raises Conflict."""
+        serialise(session, "accounts")
+        if session.scalar(select(Account.id).where(Account.email == _plain(email))) is not None:
+            raise Conflict(f"There is an account or a request for {_plain(email)} already.")
+        account = self.insert(session, actor.workspace_id, name, email, role, hashed)
+        self._container.audit.record(session, actor, "account.create", "account", account.id, role=role)
         return account
 
     def list(self, actor: Actor) -> Sequence[Account]:
         """The workspace's accounts by name."""
         check(actor, Action.ACCOUNT_READ)
+        self._container.limits.hit(Limited.LIST_USERS, actor)
         with self._container.session() as session:
             query = select(Account).where(Account.workspace_id == actor.workspace_id)
             return session.scalars(query.order_by(Account.name, Account.email)).all()
@@ -74,7 +86,7 @@ class AccountService:
         """Give an account another role and end its sessions. The last active administrator keeps the role."""
         check(actor, Action.ACCOUNT_MANAGE)
         with self._container.transaction() as session:
-            account = self._get(session, actor, account_id)
+            account = self.in_workspace(session, actor, account_id)
             if role is not Role.ADMIN:
                 self._keep_an_admin(session, account)
             before, account.role = account.role, role.value
@@ -88,7 +100,9 @@ class AccountService:
         """Allow or refuse sign-in. Refusing ends the account's sessions; the last active administrator stays."""
         check(actor, Action.ACCOUNT_MANAGE)
         with self._container.transaction() as session:
-            account = self._get(session, actor, account_id)
+            account = self.in_workspace(session, actor, account_id)
+            if account.waiting:
+                raise Conflict("This person has asked for an account: approve or refuse the request.")
             if not active:
                 self._keep_an_admin(session, account)
                 self._container.sessions.end_all(account.id, session)
@@ -96,27 +110,40 @@ class AccountService:
             self._container.audit.record(session, actor, "account.active", "account", account.id, active=active)
         return account
 
-    def reset_password(self, actor: Actor, account_id: str, new: str) -> None:
-        """Give an account a new password and end its sessions."""
-        check(actor, Action.ACCOUNT_MANAGE)
-        with self._container.transaction() as session:
-            account = self._get(session, actor, account_id)
-            self._change(session, actor, account, new)
-
     def change_password(self, actor: Actor, current: str, new: str) -> None:
         """Change one's own password and end all one's sessions. Raises Invalid when `current` is wrong."""
         check(actor, Action.PASSWORD_CHANGE)
-        if self.verify(actor.email, current) is None:
-            raise Invalid("The current password is not right.")
+        self.confirm_password(actor, current)
+        check_new_password(new, actor.email)
+        hashed = hash_password(new, self._container.settings.password_hash_rounds)
         with self._container.transaction() as session:
-            self._change(session, actor, self._get(session, actor, actor.account_id), new)
+            account = self.in_workspace(session, actor, actor.account_id)
+            account.password_hash = hashed
+            self._container.sessions.end_all(account.id, session)
+            self._container.audit.record(session, actor, "account.password", "account", account.id, by="owner")
+            self._container.password_links.tell_changed(session, account)
+
+    def confirm_password(self, actor: Actor, current: str) -> None:
+        """Raise Invalid unless this is the actor's own password; guesses are limited and slowed as at sign-in."""
+        check(actor, Action.PASSWORD_CHANGE)
+        if self._container.sessions.checked(actor.email, current, actor.address) is None:
+            raise Invalid("The current password is not right.")
 
     def verify(self, email: str, password: str) -> Account | None:
-        """The active account of this address and password, else None; takes as long when there is no such account."""
+        """The active account of this address and password, else None; takes as long when there is no such account.
+
+        It limits and notes nothing: sign-in asks `sessions.prove`.
+        """
+        nobodys = self._nobodys_hash  # made before anything is looked up: its first use must not tell
         with self._container.session() as session:
             account = session.scalar(select(Account).where(Account.email == _plain(email)))
-        good = matches(password, account.password_hash if account else self._nobodys_hash)
-        return account if account is not None and good and account.active else None
+        kept = account.password_hash if account else NO_PASSWORD
+        good = matches(password, kept or nobodys) and kept != NO_PASSWORD
+        if account is None or not good or not account.active:
+            return None
+        if outdated(kept, self._container.settings.password_hash_rounds):
+            self._rehash(account, password)
+        return account
 
     def find(self, email: str) -> Account | None:
         """The account of this address, for the sign-in form only: whoever asks is not signed in yet."""
@@ -129,14 +156,22 @@ class AccountService:
 
     def _accepted(self, name: str, email: str, password: str) -> str:
         """The password's hash, once all three are found good. Hashing is slow: done before any lock is held."""
-        if not name.strip() or len(name) > 200:
-            raise Invalid("Please give a name of 1 to 200 characters.")
-        if not EMAIL.fullmatch(_plain(email)) or len(email) > 254:
-            raise Invalid("The e-mail address is not complete; it looks like name@example.org.")
-        check_new_password(password, _plain(email))
+        check_new_password(password, self.accepted_person(name, email))
         return hash_password(password, self._container.settings.password_hash_rounds)
 
-    def _insert(self, session: Session, workspace_id: str, name: str, email: str, role: Role, hashed: str) -> Account:
+    def accepted_person(self, name: str, email: str) -> str:
+        """The address as it is kept, once it and the name are found good. Raises Invalid."""
+        if not name.strip() or len(name) > 200 or not name.isprintable():
+            raise Invalid("Please give a name of 1 to 200 characters.")
+        try:
+            return valid_address(_plain(email))
+        except Invalid as error:
+            raise Invalid("The e-mail address is not complete; it looks like name@example.org.") from error
+
+    def insert(
+        self, session: Session, workspace_id: str, name: str, email: str, role: Role, hashed: str = NO_PASSWORD
+    ) -> Account:
+        """A new account within the caller's transaction, which has checked what is to be checked."""
         account = Account(
             workspace_id=workspace_id,
             name=name.strip(),
@@ -150,7 +185,8 @@ class AccountService:
         session.flush()
         return account
 
-    def _get(self, session: Session, actor: Actor, account_id: str) -> Account:
+    def in_workspace(self, session: Session, actor: Actor, account_id: str) -> Account:
+        """The account of this id among the actor's colleagues. Raises NotFound."""
         query = select(Account).where(Account.id == account_id, Account.workspace_id == actor.workspace_id)
         account = session.scalar(query)
         if account is None:
@@ -170,11 +206,12 @@ class AccountService:
         if account.role == Role.ADMIN and not others:
             raise Conflict("This is the last active administrator; make someone else administrator first.")
 
-    def _change(self, session: Session, actor: Actor, account: Account, new: str) -> None:
-        check_new_password(new, account.email)
-        account.password_hash = hash_password(new, self._container.settings.password_hash_rounds)
-        self._container.sessions.end_all(account.id, session)
-        self._container.audit.record(session, actor, "account.password", "account", account.id)
+    def _rehash(self, account: Account, password: str) -> None:
+        """Keep the password in today's way, unless it was changed meanwhile."""
+        hashed = hash_password(password, self._container.settings.password_hash_rounds)
+        same = (Account.id == account.id, Account.password_hash == account.password_hash)
+        with self._container.transaction() as session:
+            session.execute(update(Account).where(*same).values(password_hash=hashed))
 
 
 def _plain(email: str) -> str:

@@ -12,15 +12,18 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
+from services import metrics
 from services.audit import append_pending, forget_pending
 from services.clock import Clock
-from services.database.engine import WRITE, build_engine
+from services.database.engine import WRITE, build_engine, connections_in_use
 from services.database.outages import is_outage, is_unavailable
 from services.errors import Unavailable
 from services.resilience import Breakers
 from services.settings import Settings
 
 if TYPE_CHECKING:
+    from services.password_links import PasswordLinks
+    from services.registration import RegistrationService
     from services.accounts import AccountService
     from services.audit import AuditTrail
     from services.cache import Cache
@@ -45,6 +48,8 @@ class Container:
         self.clock = clock or Clock()
         self.breakers = breakers or Breakers(settings)
         self.engine = build_engine(settings)
+        metrics.database_connections_max.set(settings.database_pool_size + settings.database_pool_overflow)
+        metrics.database_connections_active.set_function(lambda: connections_in_use(self.engine))
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._writers = sessionmaker(self.engine.execution_options(**{WRITE: True}), expire_on_commit=False)
         event.listen(self._writers, "before_commit", append_pending)
@@ -126,6 +131,20 @@ class Container:
         return AccountService(self)
 
     @cached_property
+    def registration(self) -> RegistrationService:
+        """Requests for accounts, and invitations."""
+        from services.registration import RegistrationService
+
+        return RegistrationService(self)
+
+    @cached_property
+    def password_links(self) -> PasswordLinks:
+        """One-time links with which people set their password."""
+        from services.password_links import PasswordLinks
+
+        return PasswordLinks(self)
+
+    @cached_property
     def sessions(self) -> SessionService:
         """Sign-ins."""
         from services.sessions import SessionService
@@ -186,7 +205,7 @@ def _unavailable_when_lost() -> Iterator[None]:
         yield
     except (DBAPIError, PoolTimeout) as error:
         if is_unavailable(error):
-            raise Unavailable(retry_after_seconds=RETRY_AFTER_SECONDS) from error
+            raise Unavailable from error
         raise
 
 

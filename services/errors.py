@@ -11,10 +11,13 @@ class ServiceError(Exception):
     status = 500
     title = "Internal error"
 
+    retry_after_seconds: float | None = None
+    """When the same request may succeed, as far as that is known."""
+
     def __init__(self, message: str | None = None, retry_after_seconds: float | None = None) -> None:
         super().__init__(message or str(type(self).__doc__).strip())
-        self.retry_after_seconds = retry_after_seconds
-        """When the same request may succeed, as far as it is known."""
+        if retry_after_seconds is not None:
+            self.retry_after_seconds = retry_after_seconds
 
     @property
     def message(self) -> str:
@@ -70,8 +73,23 @@ class Invalid(ServiceError):
     title = "Invalid input"
 
 
+class TooMany(ServiceError):
+    """Too many requests; please wait a while."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(
+        self, message: str | None = None, retry_after_seconds: float | None = None, policy: str | None = None
+    ) -> None:
+        super().__init__(message, retry_after_seconds)
+        self.policy = policy
+        """The limit that was reached."""
+
+
 class Unavailable(ServiceError):
     """Service temporarily unavailable. Please try again in a few minutes."""
 
     status = 503
     title = "Service unavailable"
+    retry_after_seconds = 30.0

@@ -19,6 +19,7 @@ from recon_engine.plan import ReaderOptions
 from services.database.models import StoredFile, new_id
 from services.errors import Invalid, NotFound, TooLarge, Unavailable
 from services.jobs import child
+from services.limits import Limited
 from services.permissions import Action, Actor, check
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class FileService:
     def upload(self, actor: Actor, name: str, source: Source) -> StoredFile:
         """Store the content (a path, an open file, or chunks of bytes) under `name`. Raises TooLarge."""
         check(actor, Action.FILE_UPLOAD)
+        self._container.limits.hit(Limited.UPLOAD, actor)
         folder = self._container.settings.data_dir / "incoming"
         folder.mkdir(parents=True, exist_ok=True)
         digest, size = hashlib.sha256(), 0

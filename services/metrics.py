@@ -50,6 +50,10 @@ rate_limit_rejections = Counter(
     "rate_limit_rejections_total", "Calls refused by a limit.", ("action",), registry=REGISTRY
 )
 
+rate_limit_fallbacks = Counter(
+    "rate_limit_fallbacks_total", "Decisions taken in process because Redis was away.", registry=REGISTRY
+)
+
 file_uploads = Counter("file_uploads_total", "Uploads begun.", registry=REGISTRY)
 file_uploads_failed = Counter("file_uploads_failed_total", "Uploads that were not stored.", registry=REGISTRY)
 storage_fallbacks = Counter(

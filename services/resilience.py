@@ -178,7 +178,9 @@ class Breakers:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._breakers: dict[str, Breaker] = {
-            service: Breaker(service, settings.breaker_failures, settings.breaker_open_seconds, settings.breaker_trials)
+            service: Breaker(
+                service, settings.breaker_failures, open_seconds(service, settings), settings.breaker_trials
+            )
             for service in get_args(Service)
         }
 
@@ -217,6 +219,11 @@ class Breakers:
             if attempt.num > 1:
                 metrics.retries.labels(service).inc()
             yield attempt
+
+
+def open_seconds(service: str, settings: Settings) -> float:
+    """How long a service is left alone. Redis is tried again sooner: nobody waits for it meanwhile."""
+    return settings.redis_reconnect_seconds if service == "redis" else settings.breaker_open_seconds
 
 
 def _is(error: BaseException, errors: Errors) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from sqlalchemy.orm import Session
 
 from services.database.models import Account, SignInTicket, UserSession
 from services.errors import NotSignedIn
-from services.permissions import Actor, Role
+from services.limits import Limited
+from services.permissions import Action, Actor, Role, check
+from services.slow_down import SlowDown
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 COOKIE = "recon_session"
 TICKET_LIFETIME = timedelta(seconds=60)
 TOUCH_INTERVAL = timedelta(seconds=30)
-WRONG = "E-mail address or password is wrong."
+WRONG = "This email and password do not belong together. Try again."
 
 
 class SessionService:
@@ -28,17 +31,39 @@ class SessionService:
 
     def __init__(self, container: Container) -> None:
         self._container = container
+        self._slow_down = SlowDown(container.settings.sign_in_free_failures)
+
+    @property
+    def cookie(self) -> str:
+        """The name of the session's cookie. With `__Host-`, browsers take it only from this very host, over HTTPS."""
+        return f"__Host-{COOKIE}" if self._container.settings.is_production else COOKIE
 
     def sign_in(self, email: str, password: str, address: str, agent: str) -> tuple[str, Account]:
         """Check the password and start a session: its token, and the account. Raises NotSignedIn."""
-        account = self._container.accounts.verify(email, password)
-        if account is None:
-            self.refused(email, address)
-            raise NotSignedIn(WRONG)
+        account = self.prove(email, password, address)
         return self.start(account, address, agent), account
 
-    def refused(self, email: str, address: str) -> None:
-        """Put a failed sign-in on the audit trail. Only addresses of known accounts are named."""
+    def prove(self, email: str, password: str, address: str) -> Account:
+        """The account of this address and password. Raises NotSignedIn, or TooMany when tried too often."""
+        account = self.checked(email, password, address)
+        if account is None:
+            raise NotSignedIn(WRONG)
+        return account
+
+    def checked(self, email: str, password: str, address: str) -> Account | None:
+        """The account of this address and password, else None. Tries are limited, slowed, and refusals audited."""
+        self._container.limits.hit(Limited.SIGN_IN, address)
+        self._slow_down.wait(email, self._container.clock.now())
+        account = self._container.accounts.verify(email, password)
+        if account is None:
+            self._slow_down.failed(email, self._container.clock.now())
+            self._refused(email, address)
+        else:
+            self._slow_down.succeeded(email)
+        return account
+
+    def _refused(self, email: str, address: str) -> None:
+        """Put a wrong password on the audit trail. Only addresses of known accounts are named."""
         account = self._container.accounts.find(email)
         with self._container.transaction() as session:
             self._container.audit.record(
@@ -51,8 +76,11 @@ class SessionService:
         with self._container.transaction() as session:
             return self._start(session, account, address, agent)
 
-    def resolve(self, token: str | None) -> Actor:
-        """Who holds this token. Raises NotSignedIn when it is unknown, ended, idle too long or too old."""
+    def resolve(self, token: str | None, *, poll: bool = False) -> Actor:
+        """Who holds this token. Raises NotSignedIn when it is unknown, ended, idle too long or too old.
+
+        A `poll` is asked by the page and not by the person: it does not keep an idle session alive.
+        """
         if not token:
             raise NotSignedIn
         now = self._container.clock.now()
@@ -70,7 +98,7 @@ class SessionService:
             raise NotSignedIn("This session was ended; please sign in again.")
         if now >= held.expires_at or now - held.last_seen_at >= idle:
             raise NotSignedIn("This session has expired; please sign in again.")
-        if now - held.last_seen_at >= TOUCH_INTERVAL:
+        if not poll and now - held.last_seen_at >= TOUCH_INTERVAL:
             with self._container.transaction() as session:
                 session.execute(update(UserSession).where(UserSession.id == held.id).values(last_seen_at=now))
         return _actor(held, account)
@@ -97,6 +125,48 @@ class SessionService:
         running = (UserSession.account_id == account_id, UserSession.ended_at.is_(None))
         session.execute(update(UserSession).where(*running).values(ended_at=now))
         session.execute(delete(SignInTicket).where(SignInTicket.account_id == account_id))
+
+    def own(self, actor: Actor) -> Sequence[UserSession]:
+        """The actor's running sessions, the one used last first."""
+        check(actor, Action.PASSWORD_CHANGE)
+        now = self._container.clock.now()
+        idle = now - timedelta(minutes=self._container.settings.session_idle_minutes)
+        query = select(UserSession).where(
+            UserSession.account_id == actor.account_id,
+            UserSession.ended_at.is_(None),
+            UserSession.expires_at > now,
+            UserSession.last_seen_at > idle,
+        )
+        with self._container.session() as session:
+            return session.scalars(query.order_by(UserSession.last_seen_at.desc())).all()
+
+    def end_others(self, actor: Actor, password: str) -> int:
+        """End the actor's other sessions, once the password is confirmed; gives how many. Raises Invalid."""
+        self._container.accounts.confirm_password(actor, password)
+        with self._container.transaction() as session:
+            ended = session.scalars(
+                update(UserSession)
+                .where(
+                    UserSession.account_id == actor.account_id,
+                    UserSession.id != actor.session_id,
+                    UserSession.ended_at.is_(None),
+                )
+                .values(ended_at=self._container.clock.now())
+                .returning(UserSession.id)
+            ).all()
+            session.execute(delete(SignInTicket).where(SignInTicket.account_id == actor.account_id))
+            self._container.audit.record(
+                session, actor, "session.end_others", "account", actor.account_id, count=len(ended)
+            )
+        return len(ended)
+
+    def end_of(self, actor: Actor, account_id: str) -> None:
+        """End every session of a colleague."""
+        check(actor, Action.ACCOUNT_MANAGE)
+        with self._container.transaction() as session:
+            account = self._container.accounts.in_workspace(session, actor, account_id)
+            self.end_all(account.id, session)
+            self._container.audit.record(session, actor, "session.end_all", "account", account.id)
 
     def issue_ticket(self, account_id: str) -> str:
         """A one-time ticket for an account whose password was just checked, good for a minute.

@@ -14,6 +14,7 @@ import streamlit_authenticator as stauth
 
 from pages._shared.context import services
 from pages._shared.messages import explained
+from services.limits import Limited
 from services.permissions import Actor
 
 
@@ -69,7 +70,7 @@ def _first_administrator(return_to: str) -> None:
         st.error("The two passwords differ. Type the same one twice.", icon=":material/error:")
         return
     with explained():
-        account = services().accounts.create_first_admin(name, email, password)
+        account = services().accounts.create_first_admin(name, email, password, st.context.ip_address or "")
         _enter(account.id, return_to)
 
 
@@ -79,6 +80,7 @@ def _sign_in(return_to: str) -> None:
 
     def login(email: str | None, password: str | None, *_: object) -> bool:
         with explained():
+            services().limits.hit(Limited.SIGN_IN, st.context.ip_address)
             account = services().accounts.verify(email or "", password or "")
             if account is not None:
                 _enter(account.id, return_to)

@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from services.api import accounts, auth, files, health, jobs, results
 from services.api.body import BodyLimit
 from services.api.identity import same_origin
+from services.api.limits import CallLimit
 from services.api.problems import Problem, install_problems
 from services.api.reference import reference_page
 from services.container import Container
@@ -37,6 +38,7 @@ def build_api(container: Container) -> FastAPI:
     api.state.container = container
     install_problems(api)
     api.add_middleware(BodyLimit, upload_bytes=container.settings.upload_max_mb << 20)
+    api.add_middleware(CallLimit, container=container)
     for router in ROUTERS:
         api.include_router(router)
 

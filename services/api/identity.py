@@ -11,8 +11,8 @@ from starlette.responses import Response
 from services.container import Container
 from services.errors import NotAllowed
 from services.permissions import Actor
-from services.sessions import COOKIE
 
+ACTOR = "actor"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -29,12 +29,13 @@ def token_of(request: Request) -> str | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
         return token.strip()
-    return request.cookies.get(COOKIE)
+    return request.cookies.get(get_services(request).sessions.cookie)
 
 
 def current_actor(request: Request, services: Services) -> Actor:
-    """The signed-in caller. Raises NotSignedIn."""
-    return services.sessions.resolve(token_of(request))
+    """The signed-in caller, who may be known already from counting the call. Raises NotSignedIn."""
+    known: Actor | None = getattr(request.state, ACTOR, None)
+    return known or services.sessions.resolve(token_of(request))
 
 
 Caller = Annotated[Actor, Depends(current_actor)]
@@ -70,12 +71,12 @@ def agent_of(request: Request) -> str:
 
 def set_cookie(response: Response, services: Container, token: str) -> None:
     """Give the browser its session: readable by the server only, sent to this site only."""
-    response.set_cookie(COOKIE, token, max_age=services.settings.session_absolute_hours * 3600, **_flags(services))
+    response.set_cookie(services.sessions.cookie, token, max_age=services.settings.session_absolute_hours * 3600, **_flags(services))
 
 
 def clear_cookie(response: Response, services: Container) -> None:
     """Take the browser's session away."""
-    response.delete_cookie(COOKIE, **_flags(services))
+    response.delete_cookie(services.sessions.cookie, **_flags(services))
 
 
 def _flags(services: Container) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from services.errors import ServiceError
+from services.errors import ServiceError, TooMany
 
 log = structlog.get_logger()
 
@@ -25,12 +26,31 @@ class Problem(BaseModel):
     status: int
     detail: str
     instance: str = Field(description="The path that was called.")
+    violated_policies: list[str] | None = Field(
+        None, serialization_alias="violated-policies", description="The limits that were reached (429 only)."
+    )
 
 
-def problem(request: Request, status: int, title: str, detail: str, headers: Any = None) -> JSONResponse:
+QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
+
+def problem(request: Request, status: int, title: str, detail: str, headers: Any = None, **more: Any) -> JSONResponse:
     """The response for one problem."""
-    document = Problem(title=title, status=status, detail=detail, instance=request.url.path)
-    return JSONResponse(document.model_dump(), status, headers, media_type="application/problem+json")
+    document = Problem(title=title, status=status, detail=detail, instance=request.url.path, **more)
+    content = document.model_dump(by_alias=True, exclude_none=True)
+    return JSONResponse(content, status, headers, media_type="application/problem+json")
+
+
+def service_problem(request: Request, error: ServiceError) -> JSONResponse:
+    """The response for an error of a use case; says when to come back where that is known."""
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_seconds)))
+    more: dict[str, Any] = {}
+    if isinstance(error, TooMany):
+        headers["Cache-Control"] = "no-store"
+        more = {"type": QUOTA_EXCEEDED, "violated_policies": [error.policy]}
+    return problem(request, error.status, error.title, error.message, headers, **more)
 
 
 def install_problems(api: FastAPI) -> None:
@@ -43,11 +63,10 @@ def install_problems(api: FastAPI) -> None:
 
 def _service_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         cause = type(error.__cause__).__name__
         log.warning("api.unavailable", path=request.url.path, status=error.status, cause=cause)
-    return problem(request, error.status, error.title, error.message, headers)
+    return service_problem(request, error)
 
 
 def _validation_error(request: Request, error: Exception) -> JSONResponse:
