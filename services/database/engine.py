@@ -11,9 +11,10 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 
+from services.database import postgresql
 from services.settings import Settings
 
 WRITE = "recon_write"  # execution option: this transaction will write
@@ -23,7 +24,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 def build_engine(settings: Settings) -> Engine:
     """The engine for the settings' database. Connects on first use only."""
-    url = make_url(settings.database_address)
+    url = postgresql.parse_address(settings.database_address)
     pool: dict[str, Any] = {
         "pool_size": settings.database_pool_size,
         "max_overflow": settings.database_pool_overflow,
@@ -37,7 +38,15 @@ def build_engine(settings: Settings) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 3}, **pool)
+    arguments = postgresql.connect_arguments(settings, url)
+    engine = create_engine(url, pool_pre_ping=True, connect_args=arguments, **pool)
+    postgresql.bound(engine, settings)
+    return engine
+
+
+def connections_in_use(engine: Engine) -> int:
+    """How many connections are lent out at this moment."""
+    return engine.pool.checkedout() if isinstance(engine.pool, QueuePool) else 0
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -84,6 +93,8 @@ def serialise(session: Session | Connection, name: str) -> None:
 def migrate(engine: Engine) -> None:
     """Bring the schema up to date. Safe when several processes start at once: all or nothing, one at a time."""
     with engine.execution_options(**{WRITE: True}).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            postgresql.unhurried(connection)
         serialise(connection, "migrations")
         command.upgrade(alembic_config(connection), "head")
 
