@@ -1,0 +1,186 @@
+"""Which records of two tables are the same thing: Fellegi and Sunter's record linkage, without labels.
+
+Fields are compared each in its own way (`linkage_compare`), on the pairs that share something rare
+(`linkage_blocking`); what each kind of agreement is worth is learnt from the tables themselves (`linkage_learning`).
+A pair's weight is the sum of its fields' weights and the prior's, in bits: log2 of the odds that it is a match.
+
+Pure functions on frames; neither the order of rows nor which table is called left changes a pair's probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recon_engine.matching.linkage_blocking import block
+from recon_engine.matching.linkage_compare import (
+    MISSING,
+    Levels,
+    LinkField,
+    Prepared,
+    compare,
+    prepare,
+)
+from recon_engine.matching.linkage_learning import Floats, Model, learn, patterns, share_of_levels
+
+__all__ = ["LinkField", "Linked", "link"]
+
+# Pairs less probable than this are not returned.
+FLOOR = 0.01
+# Records of each side that are compared each with each to learn what chance does.
+_SAMPLED = 700
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What linkage found.
+
+    `pairs`: l, r, probability, weight (log2 odds), and `w.<field>` per field (0 where missing); they and
+    `parameters["prior_weight"]` add up to `weight`.
+    `capped`: True when pairs were left out to stay within the limit; `parameters["blocking"]` says which.
+    """
+
+    pairs: pl.DataFrame
+    parameters: dict[str, Any]
+    capped: bool
+
+
+def link(
+    left: pl.DataFrame,
+    right: pl.DataFrame,
+    fields: Sequence[LinkField],
+    *,
+    probability: float = 0.95,
+    block_on: Sequence[Sequence[str]] | None = None,
+    labels: pl.DataFrame | None = None,
+    most_pairs: int = 50_000_000,
+) -> Linked:
+    """Link two tables on `fields`.
+
+    `block_on`: fields that a pair must share, one list per key; None chooses. `labels`: l, r and `match` (boolean) of
+    pairs that are known. Pairs of at least `probability` (and, below it, of at least `FLOOR`) are returned.
+    """
+    prepared = prepare(left, right, fields)
+    all_pairs = float(max(left.height * right.height, 1))
+    most_matches = float(max(left.height, right.height, 1))
+    blocked = block(prepared, block_on, most_pairs)
+    l, r = blocked.pairs["l"], blocked.pairs["r"]
+    levels = [compare(item, l, r) for item in prepared]
+    model = _start(prepared, left, right, all_pairs, most_matches)
+    term = [_term_weights(item, l, r, level) for item, level in zip(prepared, levels, strict=True)]
+    may = np.ones(len(l), dtype=np.bool_)
+    for _ in range(3):
+        combinations, count = patterns(levels, may)
+        model = learn(combinations, count, model, all_pairs, most_matches)
+        weights = _weights(levels, term, model)
+        total = np.log2(model.prior / (1 - model.prior)) + np.sum(weights, axis=0) if prepared else np.zeros(0)
+        may = _best_of_either(l, r, total)
+    odds = np.exp2(-total)
+    pairs = blocked.pairs.with_columns(
+        probability=pl.Series(1 / (1 + odds)),
+        weight=pl.Series(total),
+        **{f"w.{item.name}": pl.Series(w) for item, w in zip(prepared, weights, strict=True)},
+    ).filter(pl.col("probability") >= min(FLOOR, probability))
+    parameters = {
+        "prior": model.prior,
+        "prior_weight": float(np.log2(model.prior / (1 - model.prior))),
+        "iterations": model.iterations,
+        "candidates": len(l),
+        "blocking": blocked.keys,
+        "fields": [_described(*each) for each in zip(prepared, model.m, model.u, levels, strict=True)],
+    }
+    return Linked(pairs, parameters, blocked.capped)
+
+
+def _start(
+    prepared: list[Prepared], left: pl.DataFrame, right: pl.DataFrame, all_pairs: float, most_matches: float
+) -> Model:
+    """u from sampled pairs and exact counts; m as a careful guess."""
+    l, r = _sample(prepared, left.height, right.height)
+    m, u = [], []
+    for item in prepared:
+        chance = share_of_levels(compare(item, l, r), item.levels)
+        equal = _equal_by_chance(item, most_matches)
+        chance = chance * (1 - equal) / (1 - chance[item.equal])
+        chance[item.equal] = equal
+        u.append(chance)
+        guess = np.linspace(0.2, 1.0, item.levels) * np.sqrt(chance)
+        guess[item.equal] = guess.sum()
+        m.append(guess / guess.sum())
+    return Model(m, u, 0.3 * min(left.height, right.height) / all_pairs if all_pairs > 1 else 0.5)
+
+
+def _sample(prepared: list[Prepared], n_left: int, n_right: int) -> tuple[pl.Series, pl.Series]:
+    """Pairs of records chosen by their content, each of the left with each of the right; equal records left out."""
+    chosen = []
+    for side, size in (("left", n_left), ("right", n_right)):
+        frame = pl.DataFrame({p.name: getattr(p, side) for p in prepared})
+        hashed = frame.select(h=pl.struct(frame.columns).hash(377)).with_row_index("i")
+        chosen.append(hashed.bottom_k(min(_SAMPLED, size), by=["h", "i"]))
+    crossed = chosen[0].join(chosen[1], how="cross").filter(pl.col("h") != pl.col("h_right"))
+    return crossed["i"], crossed["i_right"]
+
+
+def _counts(item: Prepared) -> pl.DataFrame:
+    """Each value that both sides have (v), and how often (a, b)."""
+    sides = [
+        s.alias("v").to_frame().drop_nulls().group_by("v").agg(pl.len().alias(c))
+        for s, c in ((item.left, "a"), (item.right, "b"))
+    ]
+    return sides[0].join(sides[1], on="v").with_columns(pl.col("a", "b").cast(pl.Float64))
+
+
+def _equal_by_chance(item: Prepared, most_matches: float) -> float:
+    """How often two records have equal values of a field by chance."""
+    known = float((item.left.len() - item.left.null_count())) * (item.right.len() - item.right.null_count())
+    both = _counts(item)
+    agreeing = float((both["a"] * both["b"]).sum() or 0.0)
+    return min(max(agreeing, 0.5) / max(known, 1.0), 0.999)
+
+
+def _term_weights(item: Prepared, l: pl.Series, r: pl.Series, level: Levels) -> Floats:
+    """Bits that an equal value's rarity adds to the field's weight: rare values tell more than common ones."""
+    both = _counts(item)
+    size = float(len(item.left) - item.left.null_count() + len(item.right) - item.right.null_count())
+    if both.is_empty() or item.method not in ("name", "code", "exact", "tfidf"):
+        return np.zeros(len(level))
+    both = both.with_columns(tf=(pl.col("a") + pl.col("b")) / size)
+    average = float((both["a"] * both["b"] * both["tf"]).sum() / (both["a"] * both["b"]).sum())
+    bits = both.select("v", bits=(average / pl.col("tf")).log(2))
+    equal = np.flatnonzero(level == item.equal)
+    out = np.zeros(len(level))
+    values = item.left.gather(l.gather(equal)).alias("v").to_frame()
+    out[equal] = values.join(bits, on="v", how="left", maintain_order="left")["bits"].fill_null(0.0).to_numpy()
+    return out
+
+
+def _weights(levels: list[Levels], term: list[Floats], model: Model) -> list[Floats]:
+    """log2 m/u of each pair, per field, term frequencies included; 0 where missing."""
+    return [
+        np.append(w, np.zeros(MISSING + 1 - len(w)))[level] + bits
+        for w, level, bits in zip(model.weights(), levels, term, strict=True)
+    ]
+
+
+def _best_of_either(l: pl.Series, r: pl.Series, total: Floats) -> NDArray[np.bool_]:
+    """Pairs that no other pair of their left or of their right record beats."""
+    frame = pl.DataFrame({"l": l, "r": r, "w": total})
+    best = (pl.col("w") >= pl.col("w").max().over("l") - 1e-9) | (pl.col("w") >= pl.col("w").max().over("r") - 1e-9)
+    return frame.select(best).to_series().to_numpy()
+
+
+def _described(item: Prepared, m: Floats, u: Floats, level: Levels) -> dict[str, Any]:
+    return {
+        "field": item.name,
+        "method": item.method,
+        "missing": float((level == MISSING).mean()) if len(level) else 0.0,
+        "levels": [
+            {"level": label, "m": float(a), "u": float(b), "weight": float(np.log2(a / b))}
+            for label, a, b in zip(item.labels, m, u, strict=True)
+        ],
+    }
