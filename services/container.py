@@ -22,8 +22,6 @@ from services.resilience import Breakers
 from services.settings import Settings
 
 if TYPE_CHECKING:
-    from services.password_links import PasswordLinks
-    from services.registration import RegistrationService
     from services.accounts import AccountService
     from services.audit import AuditTrail
     from services.cache import Cache
@@ -32,12 +30,15 @@ if TYPE_CHECKING:
     from services.jobs.queue import JobQueue
     from services.limits import Limits
     from services.mail.outbox import MailOutbox
+    from services.password_links import PasswordLinks
     from services.plans import PlanService
     from services.redis_link import RedisLink
+    from services.registration import RegistrationService
     from services.results import ResultService
     from services.secrets import Secrets
     from services.sessions import SessionService
     from services.storage import ObjectStorage
+    from services.storage.spool import Spool
 
 
 class Container:
@@ -114,7 +115,21 @@ class Container:
         """Uploaded files and results."""
         from services.storage import build_storage
 
-        return build_storage(self.settings)
+        return build_storage(self)
+
+    @cached_property
+    def spool(self) -> Spool:
+        """What is kept locally while the object storage is away."""
+        from services.storage.spool import Spool
+
+        return Spool(self)
+
+    @cached_property
+    def backup_storage(self) -> ObjectStorage:
+        """Backups, under the keys `backups/...`."""
+        from services.storage import build_backup_storage
+
+        return build_backup_storage(self)
 
     @cached_property
     def audit(self) -> AuditTrail:

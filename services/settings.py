@@ -160,6 +160,12 @@ class Settings(BaseSettings):
     uploads_s3_bucket: str = Field("", validation_alias="UPLOADS_S3_BUCKET")
     """Bucket of the uploads and results; empty means the data folder."""
 
+    storage_cache_mb: Count = 10_240
+    """Disk space in the data folder for copies of objects that were read from the bucket."""
+
+    spool_sync_seconds: Seconds = 30
+    """Time between two looks for objects kept locally that can be moved to the bucket."""
+
     backup_s3_bucket: str = Field("", validation_alias="BACKUP_S3_BUCKET")
     """Bucket of the backups; empty means the data folder."""
 

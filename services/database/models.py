@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Dialect, ForeignKey, Index, Integer, MetaData, String, Text
+from sqlalchemy import JSON, BigInteger, Dialect, ForeignKey, Index, Integer, MetaData, String, Text, false
 from sqlalchemy import DateTime as SqlDateTime
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -78,6 +78,8 @@ class Account(Base):
     role: Mapped[str] = mapped_column(String(16))
     password_hash: Mapped[str] = mapped_column(String(100))
     active: Mapped[bool] = mapped_column(default=True)
+    # asked for by registration; an administrator has not decided yet
+    waiting: Mapped[bool] = mapped_column(default=False, server_default=false())
     email_confirmed_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
@@ -254,7 +256,7 @@ class SpooledObject(Base):
     __tablename__ = "spooled_object"
     key: Mapped[str] = mapped_column(String(300), primary_key=True)
     # the machine that holds the file: only it can move it
-    node: Mapped[str] = mapped_column(String(100))
+    node: Mapped[str] = mapped_column(String(100), primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     attempts: Mapped[int] = mapped_column(default=0)

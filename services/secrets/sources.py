@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from services.aws import AwsError, secrets_client, transient, translated
 from services.errors import Unavailable
+from services.once import made_once
 from services.resilience import Breakers
 
 if TYPE_CHECKING:
@@ -65,22 +64,8 @@ class Generated:
         self._path = path
 
     def fetch(self) -> Values:
-        """The value, made now if this is the first time. Of several processes that start at once, one makes it."""
-        if not self._path.exists():
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            draft = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(secrets.token_urlsafe(48))
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(draft, self._path)  # fails when another process was faster; its value counts
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
-        return (self._path.read_text("ascii"),)
+        """The value, made now if this is the first time."""
+        return (made_once(self._path),)
 
 
 class SecretsManager:

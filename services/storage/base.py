@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from services.errors import Unavailable
+
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
 
@@ -18,11 +20,16 @@ def checked_key(key: str) -> str:
     return key
 
 
+class StorageAway(Unavailable):
+    """The stored files cannot be reached just now. Please try again in a few minutes."""
+
+
 class ObjectStorage(Protocol):
     """Whole objects under keys such as `uploads/ab/abcd…`.
 
-    An object is visible only when it is complete and durable; writing a key again replaces the object at once.
-    Reading a key that is not there raises FileNotFoundError.
+    An object is visible only when it is complete and durable. A key is written once: its content never changes, so
+    readers may keep copies; storing the same content again is harmless. Reading a key that is not there raises
+    FileNotFoundError; every method raises StorageAway while the storage does not answer.
     """
 
     def put_file(self, key: str, path: Path) -> None:
@@ -50,4 +57,4 @@ class ObjectStorage(Protocol):
         """The keys that lie under the folder `prefix`, sorted."""
 
     def ping(self) -> None:
-        """Raises OSError when the storage cannot be written to."""
+        """Raises OSError or StorageAway when the storage cannot be used."""

@@ -84,6 +84,12 @@ class LocalStorage:
         found = [path.relative_to(self._root).as_posix() for path in folder.rglob("*") if path.is_file()]
         return iter(sorted(found))
 
+    def list_all(self) -> Iterator[str]:
+        """Every key, in no order."""
+        for path in self._root.rglob("*"):
+            if path.is_file() and path.relative_to(self._root).parts[0] != _INCOMING:
+                yield path.relative_to(self._root).as_posix()
+
     def ping(self) -> None:
         """Write and remove a small file."""
         probe = self._root / _INCOMING / uuid.uuid4().hex
@@ -99,13 +105,13 @@ class LocalStorage:
         try:
             fill(incoming)
             _sync(incoming)
-            _rename_into(incoming, target)
+            rename_into(incoming, target)
             _sync(target.parent)
         finally:
             incoming.unlink(missing_ok=True)
 
 
-def _rename_into(incoming: Path, target: Path) -> None:
+def rename_into(incoming: Path, target: Path) -> None:
     """Rename, making the target's folder; once more if `delete` removed that folder in between."""
     for last in (False, True):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -83,7 +83,7 @@ def upgrade() -> None:
         sa.Column("next_at", MOMENT, nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", MOMENT, nullable=False),
-        sa.PrimaryKeyConstraint("key", name=op.f("pk_spooled_object")),
+        sa.PrimaryKeyConstraint("key", "node", name=op.f("pk_spooled_object")),
     )
     op.create_index(op.f("ix_spooled_object_node_next_at"), "spooled_object", ["node", "next_at"])
     op.create_table(
@@ -110,12 +110,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_account_token_account_id"), "account_token", ["account_id"])
     op.add_column("account", sa.Column("email_confirmed_at", MOMENT, nullable=True))
+    op.add_column("account", sa.Column("waiting", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("job", sa.Column("request_id", sa.String(length=32), nullable=True))
 
 
 def downgrade() -> None:
     """Take them away."""
     op.drop_column("job", "request_id")
+    op.drop_column("account", "waiting")
     op.drop_column("account", "email_confirmed_at")
     op.drop_index(op.f("ix_account_token_account_id"), table_name="account_token")
     op.drop_table("account_token")
