@@ -135,6 +135,9 @@ class CuttingProxy:
                 sink.sendall(piece)
                 if counted and self._left == 0:
                     raise ConnectionResetError
+            with self._changed:
+                if source not in self._open:  # it was not its peer that ended it
+                    raise ConnectionResetError
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             self._reset_one(source)
