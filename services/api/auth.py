@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from services.api.accounts import AccountOut
 from services.api.identity import (
+    Caller,
     Services,
     address_of,
     agent_of,
@@ -31,10 +32,41 @@ class Login(BaseModel):
     password: Annotated[SecretStr, Field(max_length=1000)]
 
 
-class Registration(Login):
-    """What a new account needs."""
+class Registration(BaseModel):
+    """Who asks for an account. The first account, the administrator's, is made at once and needs the password.
 
+    Everyone else chooses the password through the link that is mailed to them; one given here is not looked at.
+    """
+
+    email: Annotated[str, Field(max_length=254)]
     name: Annotated[str, Field(max_length=200)]
+    password: Annotated[SecretStr, Field(max_length=1000)] = SecretStr("")
+
+
+class Forgotten(BaseModel):
+    """Whose password is forgotten."""
+
+    email: Annotated[str, Field(max_length=254)]
+
+
+class NewPassword(BaseModel):
+    """The token of a mailed link, and the password to set."""
+
+    token: Annotated[SecretStr, Field(max_length=200)]
+    password: Annotated[SecretStr, Field(max_length=1000)]
+
+
+class PasswordChange(BaseModel):
+    """The present password and the new one."""
+
+    current: Annotated[SecretStr, Field(max_length=1000)]
+    new: Annotated[SecretStr, Field(max_length=1000)]
+
+
+class Told(BaseModel):
+    """What happens next, in one sentence."""
+
+    message: str
 
 
 class SignedIn(BaseModel):
@@ -50,19 +82,44 @@ def login(given: Login, request: Request, response: Response, services: Services
     token, account = services.sessions.sign_in(
         given.email, given.password.get_secret_value(), address_of(request), agent_of(request)
     )
+    services.sessions.end(token_of(request))  # the session before this one, of whoever it was
     set_cookie(response, services, token)
     return SignedIn(token=token, account=AccountOut.model_validate(account))
 
 
-@router.post("/register", status_code=201)
-def register(given: Registration, request: Request, response: Response, services: Services) -> SignedIn:
-    """Create the first account, the administrator's. Later accounts are made by an administrator (409)."""
+@router.post("/register", status_code=201, responses={202: {"model": Told, "description": "The request is noted."}})
+def register(given: Registration, request: Request, response: Response, services: Services) -> SignedIn | Told:
+    """Create the first account, the administrator's (201); later, ask for an account (202, for every address alike)."""
+    if not services.accounts.first_run():
+        response.status_code = 202
+        return Told(message=services.registration.request(given.name, given.email, address_of(request)))
     account = services.accounts.create_first_admin(
         given.name, given.email, given.password.get_secret_value(), address_of(request)
     )
     token = services.sessions.start(account, address_of(request), agent_of(request))
     set_cookie(response, services, token)
     return SignedIn(token=token, account=AccountOut.model_validate(account))
+
+
+@router.post("/password/forgot", status_code=202)
+def forgot(given: Forgotten, request: Request, services: Services) -> Told:
+    """Have a link mailed with which to set a new password; the answer is the same for every address."""
+    return Told(message=services.password_links.forgot(given.email, address_of(request)))
+
+
+@router.post("/password/reset", status_code=204)
+def reset(given: NewPassword, request: Request, services: Services) -> None:
+    """Set the password with the token of a mailed link, once. Every session of the account ends."""
+    services.password_links.redeem(
+        given.token.get_secret_value(), given.password.get_secret_value(), address_of(request)
+    )
+
+
+@router.post("/password/change", status_code=204)
+def change(given: PasswordChange, actor: Caller, response: Response, services: Services) -> None:
+    """Change one's own password. Every session ends, this one too: sign in again."""
+    services.accounts.change_password(actor, given.current.get_secret_value(), given.new.get_secret_value())
+    clear_cookie(response, services)
 
 
 @router.get("/enter", status_code=303, response_class=RedirectResponse)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import bcrypt
 import pytest
+from sqlalchemy import select, update
 
 from services.container import Container
+from services.database.models import Account
 from services.errors import Conflict, Invalid, NotAllowed, NotFound, NotSignedIn
+from services.passwords import COMMON, MARK, MIN_CHARACTERS, check_new_password, hash_password, matches
 from services.permissions import Actor, Role
+from services.settings import Settings
 
 PASSWORD = "correct horse battery"  # pragma: allowlist secret
 
@@ -47,7 +54,10 @@ def test_only_one_of_many_becomes_first_admin(container: Container) -> None:
         ("1234567890", "first that anyone"),
         ("aaaaaaaaaaaa", "first that anyone"),
         ("ada.lovelace", "e-mail"),
-        ("x" * 20 + "abcdefgh" * 10, "longer than 72"),
+        ("dragondragon", "first that anyone"),
+        ("4815162342", "first that anyone"),
+        ("reconciliation-2026", "word of this product"),
+        ("abcdefgh" * 26, "longer than 200"),
     ],
 )
 def test_weak_passwords_are_refused(container: Container, password: str, reason: str) -> None:
@@ -55,6 +65,71 @@ def test_weak_passwords_are_refused(container: Container, password: str, reason:
     with pytest.raises(Invalid, match=reason):
         container.accounts.create_first_admin("Ada", "ada.lovelace@example.org", password)
     assert container.accounts.first_run()
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["violet otter river", " begins with a space", "ends with a space ", "nul\0 inside it", "ünïcödé 密码 🔑🔑", "7" + "dkfj" * 16]
+    + ["a long sentence that goes on and on " * 5],
+)
+def test_any_characters_make_a_password(container: Container, password: str) -> None:
+    """Spaces, any script and up to 200 characters are taken, and checked exactly as they were typed."""
+    container.accounts.create_first_admin("Ada", "ada@example.org", password)
+    assert container.accounts.verify("ada@example.org", password) is not None
+    for other in (password.swapcase(), password + " ", password[:-1], password.strip()[:72]):
+        assert other == password or container.accounts.verify("ada@example.org", other) is None
+
+
+def test_breached_passwords_are_refused() -> None:
+    """The list holds thousands of breached passwords, and its words stay refused with anything around them."""
+    long_enough = {word for word in COMMON if len(word) >= MIN_CHARACTERS}
+    assert len(COMMON) > 7_500
+    assert len(long_enough) > 2_700
+    surrounded = {f"{word}12345!" for word in sorted(COMMON)[::50] if word.isalpha()}
+    assert len(surrounded) > 90
+    for password in [*sorted(long_enough)[::25], *surrounded]:
+        with pytest.raises(Invalid, match="would guess"):
+            check_new_password(password, "ada@example.org")
+
+
+def test_old_hashes_are_replaced_at_sign_in(container: Container, admin: Actor, settings: Settings) -> None:
+    """A hash of the earlier kind or of another cost still opens, once; then today's kind stands in its place."""
+
+    def kept() -> str:
+        with container.session() as session:
+            return session.scalars(select(Account.password_hash)).one()
+
+    plain = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    for old in (plain, hash_password(PASSWORD, 5)):
+        with container.transaction() as session:
+            session.execute(update(Account).values(password_hash=old))
+        assert container.accounts.verify(admin.email, "not the password") is None
+        assert kept() == old
+        assert container.accounts.verify(admin.email, PASSWORD) is not None
+        assert kept().startswith(f"{MARK}$2b$04$")
+        assert container.accounts.verify(admin.email, PASSWORD) is not None
+
+
+def test_hashes_at_once_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many sign in at once, no more hashes are computed at a time than there are places."""
+    now, most, lock = [0], [0], threading.Lock()
+    real = bcrypt.checkpw
+
+    def counted(password: bytes, kept: bytes) -> bool:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        try:
+            return real(password, kept)
+        finally:
+            with lock:
+                now[0] -= 1
+
+    monkeypatch.setattr(bcrypt, "checkpw", counted)
+    kept = hash_password(PASSWORD, 6)
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(lambda _: matches(PASSWORD, kept), range(48)))
+    assert 1 <= most[0] <= max(2, os.cpu_count() or 2)
 
 
 @pytest.mark.parametrize("email", ["", "ada", "ada@", "@example.org", "a b@example.org", "ada@exa<mple.org"])
@@ -79,7 +154,7 @@ def test_unknown_address_costs_a_hash_too(container: Container, admin: Actor, mo
     container.accounts.verify(admin.email, PASSWORD)
     container.accounts.verify("nobody@example.org", PASSWORD)
     assert len(checked) == 2
-    assert all(held.startswith("$2b$04$") for held in checked)
+    assert all(held.startswith(f"{MARK}$2b$04$") for held in checked)
 
 
 def test_addresses_are_unique(container: Container, admin: Actor) -> None:
