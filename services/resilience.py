@@ -6,7 +6,7 @@ The order is retry outside, breaker inside, and the driver's own time limit inne
         with attempt, breakers.of("s3").guard(failures=Lost):
             client.put_object(...)
 
-An open breaker is not tried again. The rules are those of resilience4j; libraries for Python let every waiting caller
+Nothing is tried again while the breaker is open. The rules are those of resilience4j; libraries for Python let every waiting caller
 through at once when the service may be back, which is how a service that has just recovered is brought down again.
 """
 
@@ -34,6 +34,7 @@ Errors = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseE
 T = TypeVar("T")
 _LEVEL: dict[State, int] = {"closed": 0, "half_open": 1, "open": 2}
 _log = structlog.get_logger(__name__)
+stamina.instrumentation.set_on_retry_hooks(())  # its own log line quotes the error
 
 
 class BreakerOpen(Unavailable):
@@ -205,7 +206,12 @@ class Breakers:
 
         def again(error: Exception) -> bool:
             late = deadline_seconds is not None and time.monotonic() - started + wait > deadline_seconds
-            return not late and not isinstance(error, BreakerOpen) and _is(error, on)
+            known_away = isinstance(error, BreakerOpen) or self.of(service).state == "open"
+            if late or known_away or not _is(error, on):
+                return False
+            # the error's own text may hold data
+            _log.warning("tried again", service=service, error=type(error).__name__, wait_seconds=wait)
+            return True
 
         for attempt in stamina.retry_context(
             on=again,

@@ -206,7 +206,9 @@ def test_no_attempt_begins_after_the_deadline(breakers: Breakers) -> None:
 
 
 def test_open_breaker_is_not_tried_again(breakers: Breakers) -> None:
-    """Attempts stop when the circuit opens under them."""
+    """Attempts stop at the failure that opens the circuit, and do not begin while it is open."""
+    with pytest.raises(Lost, match="5"):
+        insist(breakers.retrying("s3", on=(Lost, Unavailable), attempts=20), Lost, breakers.of("s3"))
     with pytest.raises(BreakerOpen):
         insist(breakers.retrying("s3", on=(Lost, Unavailable), attempts=20), Lost, breakers.of("s3"))
     assert metrics.REGISTRY.get_sample_value("retries_total", {"service": "s3"}) >= 5

@@ -1,0 +1,126 @@
+"""A PostgreSQL server that a test stops, pauses, starts again, copies into a standby and promotes."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.servers import FAST, _unprivileged, _wait_until_open, free_port
+
+
+class Server:
+    """One PostgreSQL server on a port of its own. It refuses to run as root, so root runs it as somebody else."""
+
+    def __init__(self, programs: Path, primary: Server | None = None) -> None:
+        self.port = free_port()
+        self.address = f"postgresql://recon@127.0.0.1:{self.port}"
+        self._programs = programs
+        self._folder = Path(tempfile.mkdtemp(prefix="recon-pg-"))
+        self._quiet: dict[str, Any] = {
+            "stdout": subprocess.DEVNULL,
+            "stderr": subprocess.DEVNULL,
+            "cwd": self._folder,
+        }
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam(_unprivileged())
+            os.chown(self._folder, owner.pw_uid, owner.pw_gid)
+            self._quiet |= {"user": owner.pw_name, "group": owner.pw_gid, "extra_groups": []}
+        if primary is None:
+            self._run("initdb", "-U", "recon", "-A", "trust", "-E", "UTF8", "--no-sync")
+        else:  # --write-recovery-conf makes it a standby that streams
+            self._run("pg_basebackup", "-d", f"{primary.address}/postgres", "-R", "-X", "stream", "-c", "fast")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._paused: list[int] = []
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}", *FAST]
+        flags = [part for option in options for part in ("-c", option)]
+        self._process = subprocess.Popen([self._programs / "postgres", "-D", self._data, *flags], **self._quiet)
+        _wait_until_open(self.address, self._process)
+
+    def stop(self) -> None:
+        """Stop it without ceremony, as a crash does."""
+        if self._process is not None:
+            self.resume()
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(20)
+            self._process = None
+
+    def pause(self) -> None:
+        """SIGSTOP to all its processes: connections stand, and nothing answers."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        os.kill(self._process.pid, signal.SIGSTOP)
+        self._paused = [self._process.pid, *map(int, children.read_text().split())]
+        for pid in self._paused[1:]:
+            os.kill(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let all its processes go on."""
+        for pid in self._paused:
+            os.kill(pid, signal.SIGCONT)
+        self._paused = []
+
+    def promote(self) -> None:
+        """Make a standby the primary, and wait until it takes writes."""
+        self._run("pg_ctl", "promote", "-w")
+
+    def wait_for_standby(self, standby: Server) -> None:
+        """Wait until the standby has everything that is committed here."""
+        with (
+            psycopg.connect(f"{self.address}/postgres") as here,
+            psycopg.connect(f"{standby.address}/postgres") as there,
+        ):
+            (goal,) = here.execute("SELECT pg_current_wal_lsn()").fetchone()
+            for _ in range(400):
+                (done,) = there.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", (goal,)).fetchone()
+                if done:
+                    return
+                time.sleep(0.05)
+        raise TimeoutError("the standby never caught up")
+
+    def remove(self) -> None:
+        """Stop it and forget its data."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "db"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run([self._programs / program, "-D", self._data, *arguments], check=True, **self._quiet)
+
+
+@contextmanager
+def running(programs: Path) -> Iterator[Server]:
+    """A fresh server."""
+    server = Server(programs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@contextmanager
+def primary_and_standby(programs: Path) -> Iterator[tuple[Server, Server]]:
+    """A server and its streaming standby."""
+    with ExitStack() as stack:
+        primary = stack.enter_context(running(programs))
+        standby = Server(programs, primary)
+        stack.callback(standby.remove)
+        standby.start()
+        yield primary, standby
