@@ -61,6 +61,9 @@ def side_panel(person: Actor, reconciliation: Reconciliation, side: SideName, ed
         if editable and st.button("Use another file", key=f"replace-{side}", icon=":material/swap_horiz:"):
             st.session_state[replacing(reconciliation, side)] = True
             st.rerun()
+    note = services().files.note(person, stored)
+    if note:
+        st.info(note, icon=":material/cloud_sync:")
     profile_view.body(person, stored, editable)
     return stored.status == "profiled"
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from services.limits import Limits
     from services.mail.outbox import MailOutbox
     from services.password_links import PasswordLinks
+    from services.observed import Observed
     from services.plans import PlanService
     from services.redis_link import RedisLink
     from services.registration import RegistrationService
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from services.secrets import Secrets
     from services.sessions import SessionService
     from services.storage import ObjectStorage
+    from services.storage.mover import SpoolMover
     from services.storage.spool import Spool
 
 
@@ -111,6 +113,13 @@ class Container:
         return build_secrets(self.settings, self.breakers)
 
     @cached_property
+    def observed(self) -> Observed:
+        """What the database knows of jobs, mail and workers, as metrics."""
+        from services.observed import Observed
+
+        return Observed(self)
+
+    @cached_property
     def storage(self) -> ObjectStorage:
         """Uploaded files and results."""
         from services.storage import build_storage
@@ -123,6 +132,13 @@ class Container:
         from services.storage.spool import Spool
 
         return Spool(self)
+
+    @cached_property
+    def mover(self) -> SpoolMover:
+        """Moves what the spool keeps to the object storage."""
+        from services.storage.mover import SpoolMover
+
+        return SpoolMover(self)
 
     @cached_property
     def backup_storage(self) -> ObjectStorage:

@@ -87,6 +87,13 @@ class TooMany(ServiceError):
         """The limit that was reached."""
 
 
+class UploadFailed(ServiceError):
+    """File upload failed. Please try again or contact support."""
+
+    status = 503
+    title = "Upload failed"
+
+
 class Unavailable(ServiceError):
     """Service temporarily unavailable. Please try again in a few minutes."""
 

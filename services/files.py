@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import structlog
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from recon_engine.plan import ReaderOptions
+from services import metrics
 from services.database.models import StoredFile, new_id
-from services.errors import Invalid, NotFound, TooLarge, Unavailable
+from services.errors import Invalid, NotFound, TooLarge, Unavailable, UploadFailed
 from services.jobs import child
 from services.limits import Limited
 from services.permissions import Action, Actor, check
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from services.container import Container
 
 CHUNK_BYTES = 1024 * 1024
+KEPT_LOCALLY = (
+    "The object storage is away just now: this file is kept safely on the server and is moved there by itself later. "
+    "You can go on."
+)
+_log = structlog.get_logger(__name__)
 Source = Path | BinaryIO | Iterable[bytes]
 
 
@@ -40,31 +47,52 @@ class FileService:
         self._readers = threading.BoundedSemaphore(settings.job_slots)  # each may take reader_memory_mb
 
     def upload(self, actor: Actor, name: str, source: Source) -> StoredFile:
-        """Store the content (a path, an open file, or chunks of bytes) under `name`. Raises TooLarge."""
+        """Store the content (a path, an open file, or chunks of bytes) under `name`. Raises TooLarge, UploadFailed."""
         check(actor, Action.FILE_UPLOAD)
         self._container.limits.hit(Limited.UPLOAD, actor)
+        metrics.file_uploads.inc()
+        try:
+            return self._store(actor, clean_name(name), source)
+        except Exception as error:
+            if isinstance(error, TooLarge):
+                raise
+            metrics.file_uploads_failed.inc()
+            if isinstance(error, OSError) and not isinstance(error, ConnectionError):
+                _log.exception("upload failed")
+                raise UploadFailed from error
+            raise
+
+    def note(self, actor: Actor, file: StoredFile) -> str | None:
+        """What its owner should know about where the file is kept; None when all is well."""
+        check(actor, Action.FILE_READ)
+        spools = bool(self._container.settings.uploads_s3_bucket)
+        return KEPT_LOCALLY if spools and self._container.spool.waiting(file.storage_key) else None
+
+    def _store(self, actor: Actor, name: str, source: Source) -> StoredFile:
         folder = self._container.settings.data_dir / "incoming"
         folder.mkdir(parents=True, exist_ok=True)
-        digest, size = hashlib.sha256(), 0
+        digest, size, room = hashlib.sha256(), 0, self._room_bytes(actor)
         with tempfile.NamedTemporaryFile(dir=folder) as incoming:
             for chunk in _chunks(source):
                 size += len(chunk)
                 if size > self._limit_bytes:
                     limit = self._container.settings.upload_max_mb
+                    raise TooLarge(f"{name} is larger than the {limit} MB allowed; split it or compress it.")
+                if size > room:
+                    quota = self._container.settings.storage_quota_mb
                     raise TooLarge(
-                        f"{clean_name(name)} is larger than the {limit} MB allowed; split it or compress it."
+                        f"{name} does not fit: one person may keep {quota} MB. Ask an administrator for more."
                     )
                 digest.update(chunk)
                 incoming.write(chunk)
             incoming.flush()
             sha256 = digest.hexdigest()
             key = f"uploads/{sha256[:2]}/{sha256}"
-            if not self._container.storage.exists(key):
-                self._container.storage.put_file(key, Path(incoming.name))
+            self._container.storage.put_file(key, Path(incoming.name))
         file = StoredFile(
             id=new_id(),
             workspace_id=actor.workspace_id,
-            name=clean_name(name),
+            name=name,
             size_bytes=size,
             sha256=sha256,
             storage_key=key,
@@ -80,6 +108,14 @@ class FileService:
                 session, actor, Action.FILE_UPLOAD, "file", file.id, name=file.name, size_bytes=size, sha256=sha256
             )
         return file
+
+    def _room_bytes(self, actor: Actor) -> int:
+        """How much more the person may keep."""
+        kept = select(func.coalesce(func.sum(StoredFile.size_bytes), 0)).where(
+            StoredFile.uploaded_by == actor.account_id
+        )
+        with self._container.session() as session:
+            return (self._container.settings.storage_quota_mb << 20) - int(session.scalar(kept) or 0)
 
     def get(self, actor: Actor, file_id: str) -> StoredFile:
         """One file. Raises NotFound."""

@@ -36,6 +36,7 @@ class Action(StrEnum):
     AUDIT_READ = "audit.read"
     HEALTH_READ = "health.read"
     MAIL_RETRY = "mail.retry"
+    STORAGE_SYNC = "storage.sync"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ ROLE_ACTIONS: dict[Action, frozenset[Role]] = {
     Action.AUDIT_READ: OVERSEERS,
     Action.HEALTH_READ: OVERSEERS,
     Action.MAIL_RETRY: frozenset({Role.ADMIN}),
+    Action.STORAGE_SYNC: frozenset({Role.ADMIN}),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
 
-from services.api import accounts, auth, files, health, jobs, results
+from services.api import accounts, auth, files, health, jobs, metrics, results, storage
 from services.api.body import BodyLimit
 from services.api.identity import same_origin
 from services.api.limits import CallLimit
@@ -20,6 +20,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs.router,
     results.router,
     health.router,
+    metrics.router,
+    storage.router,
 )
 
 

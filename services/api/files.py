@@ -11,7 +11,9 @@ from starlette.concurrency import run_in_threadpool
 
 from services.api.body import Upload
 from services.api.identity import Caller, Services
+from services.container import Container
 from services.database.models import StoredFile
+from services.permissions import Actor
 
 router = APIRouter(prefix="/files", tags=["files"])
 
@@ -30,6 +32,8 @@ class FileOut(BaseModel):
     options: dict[str, Any] = Field(validation_alias="options_json")
     refusal: str | None
     profile: dict[str, Any] | None = Field(validation_alias="profile_json")
+    note: str | None = None
+    """What its owner should know about where it is kept."""
 
 
 class Pair(BaseModel):
@@ -58,26 +62,30 @@ async def upload(request: Request, actor: Caller, services: Services) -> FileOut
     arriving = Upload(request)
     await arriving.start()
 
-    def store() -> StoredFile:
+    def store() -> FileOut:
         file = services.files.upload(actor, arriving.name, arriving.chunks())
-        return services.files.profile(actor, file.id)
+        return _shown(services, actor, services.files.profile(actor, file.id))
 
-    return FileOut.model_validate(await run_in_threadpool(store))
+    return await run_in_threadpool(store)
 
 
 @router.get("/{file_id}")
 def read_file(file_id: str, actor: Caller, services: Services) -> FileOut:
     """One file with its profile."""
-    return FileOut.model_validate(services.files.get(actor, file_id))
+    return _shown(services, actor, services.files.get(actor, file_id))
 
 
 @router.put("/{file_id}/options")
 def set_options(file_id: str, options: dict[str, Any], actor: Caller, services: Services) -> FileOut:
     """Say how the file is read (delimiter, encoding, sheet, …) and profile it again."""
-    return FileOut.model_validate(services.files.set_options(actor, file_id, options))
+    return _shown(services, actor, services.files.set_options(actor, file_id, options))
 
 
 @router.post("/suggest")
 def suggest(pair: Pair, actor: Caller, services: Services) -> dict[str, Any]:
     """Propose a plan for two files, with confidences, reasons and open questions."""
     return services.files.suggest(actor, pair.left_file_id, pair.right_file_id)
+
+
+def _shown(services: Container, actor: Actor, file: StoredFile) -> FileOut:
+    return FileOut.model_validate(file).model_copy(update={"note": services.files.note(actor, file)})

@@ -1,9 +1,10 @@
-"""`python -m services.jobs`: a worker, on this or any other machine that reaches the database and the storage."""
+"""`python -m services.jobs`: a worker for jobs and mail, on any machine that reaches the database and the storage."""
 
 from __future__ import annotations
 
 import argparse
 import signal
+import threading
 from types import FrameType
 
 from services.container import get_container
@@ -11,26 +12,36 @@ from services.database.engine import migrate
 from services.jobs.limits import die_with_parent
 from services.jobs.worker import Worker
 from services.logs import configure_logs
+from services.mail.relay import MailRelay
 
 
 def main() -> None:
-    """Work until SIGTERM or SIGINT; then end the children and give the jobs back."""
+    """Work until SIGTERM, which lets running jobs end, or SIGINT, which does not wait for them."""
     parser = argparse.ArgumentParser(prog="python -m services.jobs", description=__doc__)
     parser.add_argument("--parent", type=int, help="stop when the process with this id ends")
     parent = parser.parse_args().parent
     container = get_container()
     configure_logs(container.settings)
-    worker = Worker(container)
+    worker, relay = Worker(container), MailRelay(container)
 
     def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of signal handlers
-        worker.stop()
+        worker.stop(in_haste=signum == signal.SIGINT)
+        relay.stop()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     if parent is not None:
-        die_with_parent(parent, signal.SIGTERM)
+        die_with_parent(parent, signal.SIGINT)  # a new one may be starting already
     migrate(container.engine)
-    worker.run()
+    mailing = threading.Thread(target=relay.run, name="mail-relay")
+    mailing.start()
+    container.mover.start()
+    try:
+        worker.run()
+    finally:
+        relay.stop()
+        container.mover.stop()
+        mailing.join()
     for signum in (signal.SIGTERM, signal.SIGINT):  # it has stopped: told again, it still ends cleanly
         signal.signal(signum, signal.SIG_IGN)
     container.close()

@@ -31,8 +31,8 @@ class S3Storage:
     def __init__(
         self, client: S3Client, bucket: str, breakers: Breakers, scratch: Path, cache: ReadCache | None = None
     ) -> None:
-        self.bucket = bucket
-        self._client, self._breakers, self._scratch, self._cache = client, breakers, scratch, cache
+        self.bucket, self.scratch = bucket, scratch
+        self._client, self._breakers, self._cache = client, breakers, cache
         scratch.mkdir(parents=True, exist_ok=True)
 
     def put_file(self, key: str, path: Path) -> None:
@@ -49,7 +49,7 @@ class S3Storage:
 
     def put_stream(self, key: str, chunks: Iterable[bytes]) -> int:
         """Store the chunks in order; returns the number of bytes. They are collected on disk first."""
-        with tempfile.NamedTemporaryFile(dir=self._scratch) as file:
+        with tempfile.NamedTemporaryFile(dir=self.scratch) as file:
             size = sum(file.write(chunk) for chunk in chunks)
             file.flush()
             self.put_file(key, Path(file.name))
@@ -66,7 +66,7 @@ class S3Storage:
         if self._cache is not None:
             yield self._cache.path(key, lambda path: self.fetch(key, path))
             return
-        with tempfile.NamedTemporaryFile(dir=self._scratch) as file:
+        with tempfile.NamedTemporaryFile(dir=self.scratch) as file:
             self.fetch(key, Path(file.name))
             yield Path(file.name)
 

@@ -35,8 +35,7 @@ class Spool:
 
     def keep(self, key: str, path: Path) -> None:
         """Keep the content of `path`: when this returns, the file is on the disk and its row is committed."""
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of(path)
         with self.locked():
             self._files.put_file(key, path)
             with self._container.transaction() as session:
@@ -66,10 +65,9 @@ class Spool:
     def keys(self, prefix: str) -> list[str]:
         """The objects under the folder `prefix` that any machine keeps."""
         folder = prefix.rstrip("/") + "/"
+        under = select(SpooledObject.key).where(SpooledObject.key.startswith(folder, autoescape=True))
         with self._container.session() as session:
-            return list(
-                session.scalars(select(SpooledObject.key).where(SpooledObject.key.startswith(folder, autoescape=True)))
-            )
+            return list(session.scalars(under))
 
     def waiting(self, key: str) -> bool:
         """Whether any machine keeps the object and has not moved it yet."""
@@ -85,10 +83,12 @@ class Spool:
     def forget(self, key: str, sha256: str | None = None) -> None:
         """Drop the row, then the file. With `sha256`, only if the row is still that of this content."""
         mine = delete(SpooledObject).where(SpooledObject.key == key, SpooledObject.node == self.node)
+        if sha256 is not None:
+            mine = mine.where(SpooledObject.sha256 == sha256)
         with self.locked():
             with self._container.transaction() as session:
-                gone = session.execute(mine if sha256 is None else mine.where(SpooledObject.sha256 == sha256))
-            if gone.rowcount or sha256 is None:
+                gone = session.scalars(mine.returning(SpooledObject.key)).all()
+            if gone or sha256 is None:
                 self._files.delete(key)
 
     def sweep(self) -> None:
@@ -102,8 +102,25 @@ class Spool:
                 self._files.delete(key)
 
     @contextmanager
-    def locked(self, name: str = "lock") -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Alone on this node: a file and its row change together."""
-        with (self._folder / name).open("w") as file:
+        with (self._folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+    @contextmanager
+    def moving(self) -> Iterator[bool]:
+        """True for one process of this node at a time, which may move objects; False for the others."""
+        with (self._folder / "mover").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -25,7 +25,6 @@ class SpoolingStorage:
     def __init__(self, remote: S3Storage, spool: Spool, cache: ReadCache) -> None:
         self.remote = remote
         self._spool, self._cache = spool, cache
-        self._scratch = Path(tempfile.gettempdir())
 
     def put_file(self, key: str, path: Path) -> None:
         """Store in the bucket; when that fails after all attempts, keep the object here and warn."""
@@ -39,7 +38,7 @@ class SpoolingStorage:
 
     def put_stream(self, key: str, chunks: Iterable[bytes]) -> int:
         """Store the chunks in order; returns the number of bytes. They are collected on disk first."""
-        with tempfile.NamedTemporaryFile(dir=self._scratch) as file:
+        with tempfile.NamedTemporaryFile(dir=self.remote.scratch) as file:
             size = sum(file.write(chunk) for chunk in chunks)
             file.flush()
             self.put_file(key, Path(file.name))

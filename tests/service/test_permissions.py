@@ -13,6 +13,7 @@ from services.accounts import AccountService
 from services.api import build_api
 from services.audit import AuditTrail
 from services.container import Container
+from services.database.models import StoredFile
 from services.errors import NotAllowed, ServiceError
 from services.files import FileService
 from services.health import HealthService
@@ -21,6 +22,7 @@ from services.mail.outbox import MailOutbox
 from services.permissions import ROLE_ACTIONS, Action, Actor, Role, allowed
 from services.plans import PlanService
 from services.results import ResultService
+from services.storage.mover import SpoolMover
 
 NONE = "0" * 32
 PLAN = {
@@ -37,6 +39,7 @@ SERVICES = {
     "health": HealthService,
     "jobs": JobQueue,
     "mail": MailOutbox,
+    "mover": SpoolMover,
     "plans": PlanService,
     "results": ResultService,
 }
@@ -51,6 +54,7 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "audit.entries": (Action.AUDIT_READ, ()),
     "files.upload": (Action.FILE_UPLOAD, ("a.csv", [b"a\n1\n"])),
     "files.get": (Action.FILE_READ, (NONE,)),
+    "files.note": (Action.FILE_READ, (StoredFile(storage_key="uploads/none"),)),
     "files.list": (Action.FILE_READ, ()),
     "files.profile": (Action.FILE_UPLOAD, (NONE,)),
     "files.set_options": (Action.FILE_UPLOAD, (NONE, {})),
@@ -58,6 +62,7 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "health.overview": (Action.HEALTH_READ, ()),
     "mail.parked": (Action.HEALTH_READ, ()),
     "mail.retry_parked": (Action.MAIL_RETRY, ()),
+    "mover.sync_now": (Action.STORAGE_SYNC, ()),
     "jobs.launch": (Action.JOB_LAUNCH, (None, PLAN, NONE, NONE)),
     "jobs.get": (Action.JOB_READ, (NONE,)),
     "jobs.list": (Action.JOB_READ, ()),
@@ -99,6 +104,7 @@ ROUTES: dict[str, tuple[Action | None, dict[str, Any]]] = {
     "POST /files/upload": (Action.FILE_UPLOAD, {"params": {"name": "a.csv"}, "content": b"a\n1\n"}),
     "GET /files/{file_id}": (Action.FILE_READ, {}),
     "PUT /files/{file_id}/options": (Action.FILE_UPLOAD, {"json": {}}),
+    "POST /storage/sync": (Action.STORAGE_SYNC, {}),
     "POST /files/suggest": (Action.PLAN_EDIT, {"json": {"left_file_id": NONE, "right_file_id": NONE}}),
     "POST /reconciliation/jobs": (
         Action.JOB_LAUNCH,
@@ -126,7 +132,7 @@ def test_every_action_has_its_roles() -> None:
     """No action is missing from the table, and an auditor may do nothing that changes anything."""
     assert set(ROLE_ACTIONS) == set(Action)
     changing = {Action.FILE_UPLOAD, Action.PLAN_EDIT, Action.JOB_LAUNCH, Action.JOB_CANCEL, Action.ACCOUNT_MANAGE}
-    changing |= {Action.MAIL_RETRY}
+    changing |= {Action.MAIL_RETRY, Action.STORAGE_SYNC}
     assert not any(allowed(Role.AUDITOR, action) for action in changing)
     assert all(allowed(Role.AUDITOR, action) for action in set(Action) - changing)
 
