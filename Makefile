@@ -8,7 +8,7 @@
 PYTHON ?= python3
 PORT ?= 2000
 BIN := .venv/bin
-TYPED := recon_engine services pages app.py
+TYPED := recon_engine services ops pages app.py
 
 .DEFAULT_GOAL := run
 .PHONY: run setup setup-dev test system-packages check lint types arrows quick scan lock settings-reference bench clean

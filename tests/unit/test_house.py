@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 LONGEST_FILE = 400
 CODE = [
     path
-    for folder in ("recon_engine", "services", "pages", "benchmarks", "tests")
+    for folder in ("recon_engine", "services", "ops", "pages", "benchmarks", "tests")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 TESTS = [path for path in CODE if path.is_relative_to(ROOT / "tests") and path.name.startswith("test_")]
