@@ -6,8 +6,9 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from pages._shared import layout, sign_in
-from pages._shared.context import may, signed_in
+from pages._shared import gate_forms, layout, sign_in, telemetry
+from pages._shared.context import may, signed_in, watch_session
+from pages._shared.messages import explained
 from pages._shared.wording import literal
 from services.permissions import Action, Actor
 
@@ -23,27 +24,41 @@ WIZARD = [
     st.Page("run.py", title="Run", icon=":material/play_circle:", visibility="hidden"),
     st.Page("results.py", title="Results", icon=":material/fact_check:", visibility="hidden"),
 ]
+ACCOUNT = st.Page("account.py", title="Your account", icon=":material/manage_accounts:", visibility="hidden")
 ADMINISTRATION = {
     Action.HEALTH_READ: st.Page("health.py", title="Health", icon=":material/monitor_heart:"),
     Action.ACCOUNT_MANAGE: st.Page("users.py", title="Users", icon=":material/group:"),
     Action.AUDIT_READ: st.Page("audit.py", title="Audit", icon=":material/history_edu:"),
 }
 
+_SIGNED_IN = "signed-in-once"
+
 
 def main() -> None:
     """Run the page that the address names, or the gate when nobody is signed in."""
+    with telemetry.timed() as run:
+        _show(run)
+
+
+def _show(run: telemetry.Run) -> None:
     layout.style()
     layout.brand()
     person = signed_in()
-    if person is None:
+    if person is None or gate_forms.LINK in st.query_params:
+        run.page = "sign-in"
         # Every page is registered, so that an address opened before signing in is still known afterwards.
-        page = st.navigation([*WORK, *WIZARD, *ADMINISTRATION.values()], position="hidden")
-        sign_in.show(f"/{page.url_path}{_parameters()}")
+        page = st.navigation([*WORK, *WIZARD, ACCOUNT, *ADMINISTRATION.values()], position="hidden")
+        sign_in.show(f"/{page.url_path}{_parameters()}", ended=_SIGNED_IN in st.session_state)
         return
+    st.session_state[_SIGNED_IN] = True
+    watch_session()
     allowed = [page for action, page in ADMINISTRATION.items() if may(person, action)]
-    page = st.navigation({"": [*WORK, *WIZARD], "Administration": allowed} if allowed else [*WORK, *WIZARD])
+    everyones = [*WORK, *WIZARD, ACCOUNT]
+    page = st.navigation({"": everyones, "Administration": allowed} if allowed else everyones)
     _account_corner(person)
-    page.run()
+    run.page = page.url_path or "home"
+    with explained():  # a page handles what it expects; a limit or an outage may meet any of its calls
+        page.run()
 
 
 def _parameters() -> str:
@@ -55,8 +70,7 @@ def _account_corner(person: Actor) -> None:
     with st.sidebar:
         st.space("stretch")
         st.markdown(f"**{literal(person.name)}**  \n:small[:gray[{person.role.capitalize()}]]")
-        if st.button("Change password", icon=":material/key:", type="tertiary"):
-            sign_in.change_password(person)
+        st.page_link(ACCOUNT)
         if st.button("Sign out", icon=":material/logout:", type="tertiary"):
             sign_in.leave()
             st.stop()

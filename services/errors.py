@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 class ServiceError(Exception):
     """The request could not be carried out."""
@@ -80,11 +82,19 @@ class TooMany(ServiceError):
     title = "Too many requests"
 
     def __init__(
-        self, message: str | None = None, retry_after_seconds: float | None = None, policy: str | None = None
+        self,
+        message: str | None = None,
+        retry_after_seconds: float | None = None,
+        policy: str | None = None,
+        opens_at: datetime | None = None,
     ) -> None:
-        super().__init__(message, retry_after_seconds)
+        self.reason = message or str(self.__doc__)
+        again = f" Please try again at {opens_at:%H:%M:%S} UTC." if opens_at else ""
+        super().__init__(self.reason + again, retry_after_seconds)
         self.policy = policy
         """The limit that was reached."""
+        self.opens_at = opens_at
+        """When it opens again; the screens tell it by the reader's clock."""
 
 
 class UploadFailed(ServiceError):

@@ -114,7 +114,7 @@ class Limits:
             watching.append(decision)
         if not passed:
             metrics.rate_limit_rejections.labels(action).inc()
-            raise TooMany(self._sentence(decision), decision.resets_in, action)
+            raise self._refusal(decision)
 
     def _hit_shared(self, item: RateLimitItem, action: Limited, key: str) -> bool:
         if self._redis is None or self._shared is None:
@@ -139,12 +139,13 @@ class Limits:
         remaining = max(0, min(window.remaining for window in stats)) if passed else 0
         return Decision(action, passed, item.amount, item.get_expiry(), remaining, seconds)
 
-    def _sentence(self, decision: Decision) -> str:
-        opens = self._clock.now() + timedelta(seconds=decision.resets_in)
+    def _refusal(self, decision: Decision) -> TooMany:
         window = span(decision.window_seconds)
-        return (
-            f"Too many {WORDS[decision.action]}: {decision.limit} are allowed within {window}. "
-            f"Please try again at {opens:%H:%M:%S} UTC."
+        return TooMany(
+            f"Too many {WORDS[decision.action]}: {decision.limit} are allowed within {window}.",
+            decision.resets_in,
+            decision.action,
+            self._clock.now() + timedelta(seconds=decision.resets_in),
         )
 
 

@@ -1,8 +1,13 @@
-"""Every metric of the application, declared once. Labels are bounded: route templates, service and action names."""
+"""Every metric that a process counts itself, declared once; services/observed.py has those of the database.
+
+Labels are bounded: route templates, service and action names.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nothing that we ask
 
 REGISTRY = CollectorRegistry()
 """The one registry, served at /api/metrics."""
@@ -63,22 +68,7 @@ storage_spool_objects = Gauge(
     "storage_spool_objects", "Objects waiting to be moved to the object storage.", registry=REGISTRY
 )
 
-email_queue_depth = Gauge("email_queue_depth", "Mails waiting to be sent.", registry=REGISTRY)
-email_oldest_seconds = Gauge("email_oldest_seconds", "Age of the oldest mail waiting to be sent.", registry=REGISTRY)
-email_parked = Gauge("email_parked", "Mails given up after a day.", registry=REGISTRY)
 emails_sent = Counter("emails_sent_total", "Mails accepted by the server.", registry=REGISTRY)
-
-job_queued = Gauge("job_queued", "Jobs waiting for a worker.", registry=REGISTRY)
-job_running = Gauge("job_running", "Jobs being run.", registry=REGISTRY)
-job_oldest_queued_seconds = Gauge(
-    "job_oldest_queued_seconds", "Age of the oldest job waiting for a worker.", registry=REGISTRY
-)
-job_finished = Counter("job_finished_total", "Jobs ended.", ("status",), registry=REGISTRY)
-job_seconds = Histogram(
-    "job_seconds", "Time from start to end of a job.", buckets=(1, 5, 15, 60, 300, 900, 3600), registry=REGISTRY
-)
-job_rows = Counter("job_rows_total", "Input rows of the jobs that ended well.", registry=REGISTRY)
-workers_alive = Gauge("workers_alive", "Job workers seen in the last minute.", registry=REGISTRY)
 
 backup_last_success_timestamp_seconds = Gauge(
     "backup_last_success_timestamp_seconds", "Start of the newest verified backup.", registry=REGISTRY

@@ -132,7 +132,7 @@ class StoredFile(Base):
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
     storage_key: Mapped[str] = mapped_column(String(300))
-    uploaded_by: Mapped[str] = mapped_column(Id, ForeignKey("account.id"))
+    uploaded_by: Mapped[str] = mapped_column(Id, ForeignKey("account.id"), index=True)
     created_at: Mapped[datetime]
     status: Mapped[str] = mapped_column(String(16), default="uploaded")
     profile_json: Mapped[dict[str, Any] | None]
@@ -203,7 +203,7 @@ class Job(Base):
     request_id: Mapped[str | None] = mapped_column(Id)
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None] = mapped_column(index=True)
     __table_args__ = (Index(None, "status", "priority", "created_at"), Index(None, "workspace_id", "created_at"))
 
 

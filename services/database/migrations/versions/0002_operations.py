@@ -112,10 +112,14 @@ def upgrade() -> None:
     op.add_column("account", sa.Column("email_confirmed_at", MOMENT, nullable=True))
     op.add_column("account", sa.Column("waiting", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("job", sa.Column("request_id", sa.String(length=32), nullable=True))
+    op.create_index(op.f("ix_job_finished_at"), "job", ["finished_at"])
+    op.create_index(op.f("ix_file_uploaded_by"), "file", ["uploaded_by"])
 
 
 def downgrade() -> None:
     """Take them away."""
+    op.drop_index(op.f("ix_file_uploaded_by"), table_name="file")
+    op.drop_index(op.f("ix_job_finished_at"), table_name="job")
     op.drop_column("job", "request_id")
     op.drop_column("account", "waiting")
     op.drop_column("account", "email_confirmed_at")
