@@ -226,6 +226,8 @@ class Container:
 
     def close(self) -> None:
         """Give the database connections back."""
+        if "health" in self.__dict__:
+            self.health.close()
         if "redis" in self.__dict__ and self.redis is not None:
             self.redis.close()
         self.engine.dispose()
