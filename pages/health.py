@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from pages._shared import layout
-from pages._shared.context import actor, services
+from pages._shared.context import actor, fragment, services
 from pages._shared.messages import explained
+from services.permissions import Actor
 
 LOOKS = {
     "ok": ("Well", "green", ":material/check_circle:"),
@@ -27,10 +28,9 @@ JOB_STATES = {
 }
 
 
-@st.fragment(run_every=5)
-def state() -> None:
+@fragment(run_every=5)
+def state(person: Actor) -> None:
     """The present state, asked for every five seconds."""
-    person = actor()
     with explained():
         health = services().health.overview(person)
         label, colour, icon = LOOKS[health.status]
@@ -51,4 +51,4 @@ def state() -> None:
 
 
 layout.page_title("Health", "Refreshed every five seconds. Machines ask `/api/health` for the same.")
-state()
+state(actor())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages._shared import charts, demo, layout, wording
-from pages._shared.context import actor, may, services
+from pages._shared.context import actor, dialog, may, services
 from pages._shared.messages import empty_state, explained
 from pages._shared.wizard import reachable
 from services.database.models import Job, Reconciliation
@@ -15,7 +15,7 @@ SHOWN = 20
 WIDTHS = [4, 1.6, 1.2, 1.2, 1.4]
 
 
-@st.dialog("New reconciliation")
+@dialog("New reconciliation")
 def ask_name(person: Actor) -> None:
     """Ask for a name and open the first step."""
     with st.form("new-reconciliation", border=False):

@@ -7,7 +7,7 @@ from typing import Literal
 import streamlit as st
 
 from pages._shared import layout, progress, wizard, wording
-from pages._shared.context import actor, may, services
+from pages._shared.context import actor, fragment, may, services
 from pages._shared.messages import explained, notice
 from recon_engine.plan import Plan
 from services.database.models import Job, Reconciliation
@@ -44,10 +44,9 @@ def launch(
             st.rerun()
 
 
-@st.fragment(run_every=1)
-def watch(job_id: str, plan: Plan) -> None:
+@fragment(run_every=1)
+def watch(person: Actor, job_id: str, plan: Plan) -> None:
     """The running job, asked for once a second. Ends by showing the whole page again."""
-    person = actor()
     job = services().jobs.get(person, job_id)
     if job.status not in ACTIVE:
         st.rerun()
@@ -56,7 +55,7 @@ def watch(job_id: str, plan: Plan) -> None:
         "Cancel run", icon=":material/cancel:", disabled=job.status == "cancelling"
     ):
         with explained():
-            services().jobs.cancel(person, job_id)
+            services().jobs.cancel(actor(), job_id)
             st.rerun(scope="fragment")
 
 
@@ -104,7 +103,7 @@ def main() -> None:
     job = wizard.current_job(person, reconciliation)
     if job is not None and job.status in ACTIVE:
         st.session_state["watched"] = job.id
-        watch(job.id, plan)
+        watch(person, job.id, plan)
         return
     if job is not None and job.status == "succeeded" and st.session_state.pop("watched", None) == job.id:
         notice("The run is finished.")

@@ -1,11 +1,11 @@
-"""Users: who can sign in, with which role. For administrators."""
+"""Users: who asks for an account, who can sign in, with which role. For administrators."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from pages._shared import layout, wording
-from pages._shared.context import actor, may, services
+from pages._shared.context import actor, dialog, may, services
 from pages._shared.messages import explained, notice
 from services.database.models import Account
 from services.permissions import Action, Actor, Role
@@ -16,6 +16,7 @@ ROLE_HELP = {
     Role.ADMIN: "also manages people and sees the platform's health",
     Role.AUDITOR: "reads everything, changes nothing",
 }
+_LINK = "_link-to-hand-over"
 
 
 def described(role: Role) -> str:
@@ -23,30 +24,62 @@ def described(role: Role) -> str:
     return f"{role.capitalize()}: {ROLE_HELP[role]}"
 
 
-@st.dialog("Add a person")
-def add(person: Actor) -> None:
-    """Create an account."""
+def hand_over(name: str, link: str | None) -> None:
+    """Say what happens next; without a mail server the link is shown, once."""
+    if link is None:
+        notice(f"{name} gets a mail with a link to set the password.")
+    else:
+        st.session_state[_LINK] = (name, link)
+    st.rerun()
+
+
+def link_to_hand_over() -> None:
+    """A link that no mail will carry."""
+    name, link = st.session_state.pop(_LINK, (None, None))
+    if link:
+        st.info(
+            f"No mail server is set up. Give this link to {wording.literal(name)} yourself; it works once, "
+            "and it is shown only now.",
+            icon=":material/link:",
+        )
+        st.code(link, language=None, wrap_lines=True)
+
+
+@dialog("Invite a person")
+def invite(person: Actor) -> None:
+    """Create an account; its owner chooses the password."""
     roles = list(Role)
-    with st.form("add-person", border=False):
-        name = st.text_input("Name")
-        email = st.text_input("Email")
+    with st.form("invite", border=False):
+        name = st.text_input("Name", max_chars=200)
+        email = st.text_input("Email", max_chars=254)
         role = st.selectbox("Role", roles, index=roles.index(Role.ANALYST), format_func=described)
-        password = st.text_input("First password", type="password", help="At least 10 characters; tell it in person")
-        if st.form_submit_button("Add", type="primary"):
-            with explained():
-                services().accounts.create(person, name, email, password, role)
-                notice(f"{name} can sign in now.")
-                st.rerun()
+        submitted = st.form_submit_button("Invite", type="primary")
+    if submitted:
+        with explained():
+            hand_over(name, services().registration.invite(person, name, email, role))
 
 
-@st.dialog("Change account")
+@dialog("Approve")
+def approve(person: Actor, account: Account) -> None:
+    """Let someone in, with a role."""
+    roles = list(Role)
+    st.markdown(f"**{wording.literal(account.name)}**")
+    st.text(account.email)
+    role = st.selectbox("Role", roles, index=roles.index(Role.ANALYST), format_func=described)
+    if st.button("Let in", type="primary"):
+        with explained():
+            services().registration.approve(person, account.id, role)
+            notice(f"{account.name} may sign in now and gets a mail.")
+            st.rerun()
+
+
+@dialog("Change account")
 def change(person: Actor, account: Account) -> None:
-    """Change a role, set a password, or refuse sign-in. Each ends the person's sessions."""
+    """Change a role, refuse sign-in, end sessions, or send a link for a new password."""
     st.markdown(f"**{wording.literal(account.name)}**")
     st.text(account.email)
     roles = list(Role)
     role = st.selectbox("Role", roles, index=roles.index(Role(account.role)), format_func=str.capitalize)
-    password = st.text_input("New password", type="password", placeholder="leave empty to keep the present one")
     active = st.toggle("May sign in", account.active)
     st.caption("A change signs the person out everywhere.")
     if st.button("Save", type="primary"):
@@ -55,10 +88,39 @@ def change(person: Actor, account: Account) -> None:
                 services().accounts.set_role(person, account.id, role)
             if active != account.active:
                 services().accounts.set_active(person, account.id, active)
-            if password:
-                services().accounts.reset_password(person, account.id, password)
             notice(f"{account.name}'s account is changed.")
             st.rerun()
+    st.divider()
+    with st.container(horizontal=True):
+        if st.button("Send a link for a new password", icon=":material/key:", disabled=not account.active):
+            with explained():
+                hand_over(account.name, services().password_links.send_reset(person, account.id))
+        if st.button("End all sessions", icon=":material/logout:"):
+            with explained():
+                services().sessions.end_of(person, account.id)
+                notice(f"{account.name} is signed out everywhere.")
+                st.rerun()
+
+
+def request(person: Actor, account: Account) -> None:
+    """Someone who asks for an account."""
+    with st.container(border=True):
+        who, since, buttons = st.columns([3, 2, 2.2], vertical_alignment="center")
+        with who.container(gap="xxsmall"):
+            st.markdown(f"**{wording.literal(account.name)}**")
+            st.text(account.email)
+        with since.container(gap="xxsmall"):
+            if account.email_confirmed_at is None:
+                st.badge("address not confirmed yet", color="orange", icon=":material/hourglass_top:")
+            st.caption(f"Asked {wording.ago(account.created_at, services().clock.now())}")
+        with buttons.container(horizontal=True, horizontal_alignment="right"):
+            confirmed = account.email_confirmed_at is not None
+            if st.button("Refuse", key=f"refuse-{account.id}"):
+                services().registration.refuse(person, account.id)
+                notice(f"The request of {account.name} is refused.")
+                st.rerun()
+            if st.button("Approve", key=f"approve-{account.id}", type="primary", disabled=not confirmed):
+                approve(person, account)
 
 
 def line(person: Actor, account: Account, editable: bool) -> None:
@@ -84,11 +146,20 @@ def main() -> None:
         "Users", "Everyone sees the reconciliations of this workspace; the role decides what may be done."
     )
     editable = may(person, Action.ACCOUNT_MANAGE)
-    if editable and st.button("Add a person", type="primary", icon=":material/person_add:"):
-        add(person)
+    if editable and st.button("Invite a person", type="primary", icon=":material/person_add:"):
+        invite(person)
+    link_to_hand_over()
     with explained():
-        for account in services().accounts.list(person):
-            line(person, account, editable)
+        accounts = services().accounts.list(person)
+        waiting = [account for account in accounts if account.waiting]
+        if editable and waiting:
+            st.subheader("Waiting for you", anchor=False)
+            for account in waiting:
+                request(person, account)
+            st.subheader("People", anchor=False)
+        for account in accounts:
+            if not account.waiting:
+                line(person, account, editable)
 
 
 main()

@@ -20,7 +20,7 @@ from services.permissions import Action, Actor, Role, check
 if TYPE_CHECKING:
     from services.container import Container
 
-NO_PASSWORD = ""  # of an account whose owner has not set one yet  # noqa: S105
+NO_PASSWORD = ""  # of an account whose owner has not set one yet
 
 
 class AccountService:

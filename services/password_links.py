@@ -171,8 +171,8 @@ class PasswordLinks:
             key=f"reset_password:{key}",
             recipient=account.email,
             subject="Set a new password",
-            body=f"Dear {account.name},\n\nset a new password here, within 30 minutes:\n\n{link}\n\nThe link works once. "
-            "If you did not ask for it, nothing has changed and there is nothing to do.\n",
+            body=f"Dear {account.name},\n\nset a new password here, within 30 minutes:\n\n{link}\n\nIt works "
+            "once. If you did not ask for it, nothing has changed and there is nothing to do.\n",
         )
         return link
 

@@ -24,7 +24,7 @@ MARK = "sha256"  # what stands before the bcrypt hash of a hashed password
 _BCRYPT_BYTES = 72
 
 # The most common passwords of known breaches: those long enough for the rule above, and the words that, with digits
-# and signs around them, open most guessing lists. From the lists of zxcvbn (MIT) and Django (BSD), and a few of our own.
+# and signs around them, open most guessing lists. From the lists of zxcvbn (MIT) and Django (BSD), and a few more.
 _HERE = Path(__file__).parent
 COMMON = frozenset(
     (_HERE / "common_passwords.txt").read_text(encoding="utf-8").split()

@@ -157,7 +157,7 @@ class RegistrationService:
             recipient=account.email,
             subject="You have an account already",
             body="Good day,\n\nsomeone, perhaps you, has asked for an account with your address. You have "
-            "one already. If you forgot your password, choose \"Forgot password\" on the sign-in page.\n",
+            'one already. If you forgot your password, choose "Forgot password" on the sign-in page.\n',
         )
 
     def _tell_approved(self, session: Session, account: Account) -> None:
@@ -172,7 +172,9 @@ class RegistrationService:
 
     def _forget_unconfirmed(self, session: Session) -> None:
         stale = select(Account.id).where(
-            Account.waiting, Account.email_confirmed_at.is_(None), Account.created_at < self._container.clock.now() - KEPT
+            Account.waiting,
+            Account.email_confirmed_at.is_(None),
+            Account.created_at < self._container.clock.now() - KEPT,
         )
         gone = session.scalars(stale).all()
         session.execute(delete(AccountToken).where(AccountToken.account_id.in_(gone)))

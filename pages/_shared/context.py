@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
 import streamlit as st
 
 from services.container import Container, get_container
-from services.errors import NotAllowed, NotSignedIn
+from services.errors import NotAllowed, NotSignedIn, Unavailable
 from services.permissions import Action, Actor, check
 
-SESSION_COOKIE = "recon_session"
+P = ParamSpec("P")
+
+WATCH_SECONDS = 3
+ENDED = "Your session has ended. Sign in again to go on; nothing is lost."
 
 
 def services() -> Container:
@@ -16,28 +23,59 @@ def services() -> Container:
     return get_container()
 
 
-def signed_in() -> Actor | None:
-    """Who is signed in, by the session cookie, or None.
+def signed_in(*, poll: bool = False) -> Actor | None:
+    """Who is signed in, by the session cookie, or None. A `poll` does not count as something the person did.
 
     Asked on every rerun: the browser's first request stays the source of the cookie for as long as the page is
     open, so only the server knows that a session has ended.
     """
-    token = st.context.cookies.get(SESSION_COOKIE)
+    token = st.context.cookies.get(services().sessions.cookie)
     if not token:
         return None
     try:
-        return services().sessions.resolve(token)
+        return services().sessions.resolve(token, poll=poll)
     except NotSignedIn:
         return None
 
 
-def actor() -> Actor:
+def actor(*, poll: bool = False) -> Actor:
     """Who is signed in. Ends this run with a notice when the session has ended meanwhile."""
-    person = signed_in()
+    person = signed_in(poll=poll)
     if person is None:
-        st.warning("Your session has ended. Sign in again to go on; nothing is lost.", icon=":material/lock_clock:")
+        st.warning(ENDED, icon=":material/lock_clock:")
         st.stop()
     return person
+
+
+@st.fragment(run_every=WATCH_SECONDS)
+def watch_session() -> None:
+    """On every page, without a click: when the session has ended, put the sign-in form in the page's place."""
+    try:
+        ended = signed_in(poll=True) is None
+    except Unavailable:
+        return  # nobody knows; every action asks again
+    if ended:
+        st.rerun()
+
+
+def dialog(title: str, **options: Any) -> Callable[[Callable[Concatenate[Actor, P], None]], Any]:
+    """A dialog for the signed-in person, given first. A click runs the dialog alone: it asks again who that is."""
+    return lambda function: st.dialog(title, **options)(_asked_again(function, poll=False))
+
+
+def fragment(run_every: float) -> Callable[[Callable[Concatenate[Actor, P], None]], Any]:
+    """A part of a page that is drawn anew by the clock, for the signed-in person, given first and asked for again."""
+    return lambda function: st.fragment(run_every=run_every)(_asked_again(function, poll=True))
+
+
+def _asked_again(
+    function: Callable[Concatenate[Actor, P], None], *, poll: bool
+) -> Callable[Concatenate[Actor, P], None]:
+    @wraps(function)
+    def asked(_then: Actor, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        function(actor(poll=poll), *args, **kwargs)
+
+    return asked
 
 
 def may(person: Actor, action: Action) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from pages._shared import draft, rule_form
+from pages._shared.context import dialog
 from pages._shared.messages import explained
 from pages._shared.wording import ambiguity_sentence, rule_sentence
 from recon_engine.plan import Plan, Rule
@@ -15,7 +16,7 @@ from services.database.models import Reconciliation
 from services.permissions import Actor
 
 
-@st.dialog("Rule", width="large")
+@dialog("Rule", width="large")
 def _edit(person: Actor, reconciliation: Reconciliation, plan: Plan, place: int | None) -> None:
     def save(rule: dict[str, Any]) -> None:
         with explained():

@@ -12,22 +12,35 @@ from urllib.parse import urlencode
 import streamlit as st
 import streamlit_authenticator as stauth
 
-from pages._shared.context import services
+from pages._shared import gate_forms
+from pages._shared.context import ENDED, services
 from pages._shared.messages import explained
-from services.limits import Limited
-from services.permissions import Actor
 
 
-def show(return_to: str) -> None:
-    """The sign-in form, or on a new installation the form that creates the first administrator."""
+def show(return_to: str, *, ended: bool = False) -> None:
+    """The sign-in form, or on a new installation the form that creates the first administrator.
+
+    `ended`: this page was open when its session ended.
+    """
     _, middle, _ = st.columns([1, 1.2, 1])
     with middle:
         st.space("large")
         st.title("Reconciliation", anchor=False)
-        if services().accounts.first_run():
+        token = st.query_params.get(gate_forms.LINK)
+        if token:
+            gate_forms.set_password(token)
+        elif services().accounts.first_run():
             _first_administrator(return_to)
+        elif gate_forms.shown() == "ask":
+            gate_forms.ask()
+        elif gate_forms.shown() == "forgot":
+            gate_forms.forgot()
         else:
+            if ended:
+                st.warning(ENDED, icon=":material/lock_clock:")
+            gate_forms.told()
             _sign_in(return_to)
+            gate_forms.ways()
 
 
 def leave() -> None:
@@ -35,33 +48,12 @@ def leave() -> None:
     _visit("/api/auth/leave?next=/")
 
 
-@st.dialog("Change password")
-def change_password(person: Actor) -> None:
-    """Set another password of one's own. Every session of the person ends with the old one."""
-    with st.form("change-password", border=False):
-        current = st.text_input("Present password", type="password", autocomplete="current-password")
-        new = st.text_input("New password", type="password", autocomplete="new-password", help="At least 10 characters")
-        again = st.text_input("New password again", type="password", autocomplete="new-password")
-        submitted = st.form_submit_button("Change", type="primary")
-    st.caption("You sign in again afterwards, here and everywhere else.")
-    if not submitted:
-        return
-    if new != again:
-        st.error("The two new passwords differ. Type the same one twice.", icon=":material/error:")
-        return
-    with explained():
-        services().accounts.change_password(person, current, new)
-        leave()
-
-
 def _first_administrator(return_to: str) -> None:
     st.caption("Nobody has an account yet. Create the administrator; more people can be added afterwards.")
     with st.form("first-administrator"):
         name = st.text_input("Your name", autocomplete="name")
         email = st.text_input("Email", autocomplete="username")
-        password = st.text_input(
-            "Password", type="password", autocomplete="new-password", help="At least 10 characters"
-        )
+        password = st.text_input("Password", type="password", autocomplete="new-password", help=gate_forms.HINT)
         again = st.text_input("Password again", type="password", autocomplete="new-password")
         submitted = st.form_submit_button("Create administrator", type="primary", width="stretch")
     if not submitted:
@@ -78,18 +70,16 @@ def _sign_in(return_to: str) -> None:
     # The form is the library's, the accounts and the session are ours: it gets no credentials and sets no cookie.
     form = stauth.Authenticate({"usernames": {}}, cookie_key="", cookie_expiry_days=0, login_sleep_time=0)
 
-    def login(email: str | None, password: str | None, *_: object) -> bool:
+    def login(email: str | None = None, password: str | None = None, *_: object, **__: object) -> bool:
+        if email is None:
+            return False  # the library's own cookie, which we never set
         with explained():
-            services().limits.hit(Limited.SIGN_IN, st.context.ip_address)
-            account = services().accounts.verify(email or "", password or "")
-            if account is not None:
-                _enter(account.id, return_to)
-                return True
-            services().sessions.refused(email or "", st.context.ip_address or "")
-            st.error("This email and password do not belong together. Try again.", icon=":material/error:")
-        return False
+            account = services().sessions.prove(email, password or "", st.context.ip_address or "")
+            _enter(account.id, return_to)
+        return False  # the browser is on its way to the address that sets the cookie
 
-    form.authentication_controller.authentication_model.login = login
+    # The controller would cut spaces off the password; it is checked as it was typed.
+    form.authentication_controller.login = login
     form.login(fields={"Form name": "Sign in", "Username": "Email", "Login": "Sign in"}, key="sign-in")
 
 

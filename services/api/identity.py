@@ -71,7 +71,9 @@ def agent_of(request: Request) -> str:
 
 def set_cookie(response: Response, services: Container, token: str) -> None:
     """Give the browser its session: readable by the server only, sent to this site only."""
-    response.set_cookie(services.sessions.cookie, token, max_age=services.settings.session_absolute_hours * 3600, **_flags(services))
+    response.set_cookie(
+        services.sessions.cookie, token, max_age=services.settings.session_absolute_hours * 3600, **_flags(services)
+    )
 
 
 def clear_cookie(response: Response, services: Container) -> None:

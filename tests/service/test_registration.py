@@ -122,7 +122,9 @@ def test_no_more_requests_wait_than_people_can_read(
 
 def test_known_domains_need_no_approval(container: Container, admin: Actor, settings: Settings) -> None:
     """With registration_domains, a confirmed address of a named domain may sign in at once; a longer name may not."""
-    built = build_container(settings.model_copy(update={"registration_domains": "corp.example, Example.org"}), container.clock)
+    built = build_container(
+        settings.model_copy(update={"registration_domains": "corp.example, Example.org"}), container.clock
+    )
     assert built.password_links.redeem(ask(built), NEW, "") is True
     assert built.accounts.verify(BEN, NEW) is not None
     assert built.password_links.redeem(ask(built, "eve@evil-example.org"), NEW, "") is False
@@ -268,4 +270,3 @@ def test_rolled_back_requests_send_nothing(container: Container, admin: Actor) -
         container.registration.request("Ben", "ben@example.org\r\nBcc: eve@example.org", "")
     with container.session() as session:
         assert session.scalar(select(func.count()).select_from(Mail)) == 0
-
