@@ -217,6 +217,9 @@ class Settings(BaseSettings):
     job_heartbeat_seconds: Count = 5
     """Time between two heartbeats of a running job; well below the lease."""
 
+    job_drain_seconds: Annotated[int, Field(ge=0)] = 8
+    """Time that running jobs have to end after SIGTERM; after it they are given to another worker."""
+
     job_max_attempts: Count = 3
     """Attempts after which a job whose worker keeps dying is marked failed."""
 

@@ -13,7 +13,7 @@ import structlog
 _log = structlog.get_logger(__name__)
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _LONGEST_PAUSE_SECONDS = 30.0
-_STOP_SECONDS = 15.0
+_STOP_SECONDS = 15.0  # beyond the time that running jobs are given
 
 
 class EmbeddedWorker:
@@ -22,9 +22,10 @@ class EmbeddedWorker:
     The worker stops by itself when this process is killed, so a restarted app never finds a second one.
     """
 
-    def __init__(self, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, environment: dict[str, str] | None = None, drain_seconds: float = 0) -> None:
         # The working folder stays the same: a relative data folder must mean the same to the worker.
         self._environment = {**os.environ, "PYTHONPATH": str(_REPOSITORY), **(environment or {})}
+        self._stop_seconds = drain_seconds + _STOP_SECONDS
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         # The kernel ties a child to the thread that started it, so this thread lives as long as the worker may.
@@ -41,7 +42,7 @@ class EmbeddedWorker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the worker; its jobs are given back before this returns."""
+        """Stop the worker; its jobs have ended or been given back before this returns."""
         self._stopping.set()
         self._thread.join()
 
@@ -63,7 +64,7 @@ class EmbeddedWorker:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(_STOP_SECONDS)
+                self._process.wait(self._stop_seconds)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

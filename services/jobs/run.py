@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +13,7 @@ import structlog
 
 from recon_engine.plan import Plan
 from services.database.models import Job, StoredFile
+from services.errors import ServiceError
 from services.files import link_object
 from services.jobs.child import Child, Ended, Limits
 from services.jobs.leases import Leases, Outcome
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 Interruption = Literal["cancel", "lost", "stop"]
 _log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 0.2
+_NEWS_SECONDS = 1.0  # between two notes of the same step's progress; another step is noted at once
 _PARTITIONS = 16  # measured: carries twice the rows that fit whole
 _MEMORY_FACTOR = 4  # measured: address space for a byte of CSV when a run is not partitioned, with a margin
 _INTERNAL = "The run failed inside the product; please give an administrator the run's number."
@@ -41,8 +44,9 @@ class Run:
         self._limits = Limits(container.settings.job_memory_mb, container.settings.job_cpu_seconds)
         self._prefix = f"results/{lease.id}/{lease.attempt}"
         self._progress = Progress()
+        self._noted: tuple[Any, ...] = ()
+        self._noted_at = 0.0
         self._lock = threading.Lock()
-        self._news: dict[str, Any] | None = None
         self._interruption: Interruption | None = None
 
     def interrupt(self, why: Interruption) -> None:
@@ -51,11 +55,12 @@ class Run:
             if self._interruption is None or why == "lost":
                 self._interruption = why
 
-    def take_news(self) -> dict[str, Any] | None:
-        """The progress since the last call, to be recorded; None when there is none."""
-        with self._lock:
-            news, self._news = self._news, None
-            return news
+    def hear(self, status: str | None) -> None:
+        """Take notice of what the queue says of the job: cancelled, or no longer ours."""
+        if status is None:
+            self.interrupt("lost")
+        elif status == "cancelling":
+            self.interrupt("cancel")
 
     def execute(self) -> None:
         """Run the job to its end, or to an interruption, and say so in the queue."""
@@ -99,19 +104,27 @@ class Run:
         child = Child(command, self._folder, self._limits)
         try:
             while not child.wait(_LOOK_SECONDS):
-                self._listen(child)
+                self._note_progress(child)
                 if self._interruption is not None:
                     break
-            self._listen(child)
         finally:
             child.end()
         ended = child.result()
         return None if self._interruption is not None else ended
 
-    def _listen(self, child: Child) -> None:
-        if self._progress.add(child.new_lines()):
-            with self._lock:
-                self._news = self._progress.as_dict()
+    def _note_progress(self, child: Child) -> None:
+        """Write the progress down: at once when another step began, else at most once a second."""
+        self._progress.add(child.new_lines())
+        told = self._progress.as_dict()
+        now = (told.get("stage"), told.get("rule"), told.get("done"))
+        since = time.monotonic() - self._noted_at
+        if now == self._noted or (now[:2] == self._noted[:2] and since < _NEWS_SECONDS):
+            return
+        try:
+            self.hear(self._leases.beat(self.lease, told))
+        except ServiceError:  # the database is away: the run goes on, the next look tries again
+            return
+        self._noted, self._noted_at = now, time.monotonic()
 
     def _give_up(self) -> None:
         if self._interruption == "cancel":

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import threading
 import time
-import uuid
 from typing import TYPE_CHECKING
 
 import structlog
 
 from services.errors import ServiceError
 from services.jobs.leases import Leases
+from services.jobs.nodes import WorkerNodes
 from services.jobs.run import Run
+from services.leadership import process_name
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -27,20 +26,25 @@ class Worker:
     """`job_slots` threads that each run one job at a time; the thread in `run` keeps all their leases."""
 
     def __init__(self, container: Container, poll_seconds: float = 0.5) -> None:
-        self.owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+        self.owner = process_name()
         self._container = container
         self._leases = Leases(container)
+        self._nodes = WorkerNodes(container)
         self._poll_seconds = poll_seconds
         self._work = container.settings.data_dir.resolve() / "work"
-        self._asked_to_stop = False
+        self._asked_to_stop = self._in_haste = False
+        self._next_beat = 0.0
         self._stopping = threading.Event()
         self._running: dict[int, Run] = {}
 
-    def stop(self) -> None:
-        """Ask the worker to end its children, give its jobs back and return from `run`.
+    def stop(self, *, in_haste: bool = False) -> None:
+        """Ask the worker to take no more jobs and to return from `run`.
 
-        For signal handlers: it takes no lock, as the thread that it interrupts may hold that very lock.
+        Running jobs have `job_drain_seconds` to end (none in haste); then their children are ended and they are given
+        back, to be taken by another worker. For signal handlers: it takes no lock, as the thread that it interrupts
+        may hold that very lock.
         """
+        self._in_haste = self._in_haste or in_haste
         self._asked_to_stop = True
 
     def run(self) -> None:
@@ -55,39 +59,47 @@ class Worker:
         for slot in slots:
             slot.start()
         try:
-            self._keep_until_stopped()
+            while not self._asked_to_stop:
+                self._keep()
+            self._drain(slots)
         finally:  # without a keeper the slots must not go on
             self._stopping.set()
             for run in list(self._running.values()):
                 run.interrupt("stop")
             for slot in slots:
                 slot.join()
+            self._say_goodbye()
             _log.info("worker stopped", owner=self.owner)
 
-    def _keep_until_stopped(self) -> None:
-        next_beat = 0.0
-        while not self._asked_to_stop:
-            time.sleep(self._poll_seconds)
-            due = time.monotonic() >= next_beat
-            if due:
-                next_beat = time.monotonic() + self._container.settings.job_heartbeat_seconds
-            self._keep_leases(due)
+    def _drain(self, slots: list[threading.Thread]) -> None:
+        """Take no more jobs, and keep the leases of those that run while they may end."""
+        self._stopping.set()
+        until = time.monotonic() + self._container.settings.job_drain_seconds
+        _log.info("worker drains", owner=self.owner, running=len(self._running))
+        while any(slot.is_alive() for slot in slots) and time.monotonic() < until and not self._in_haste:
+            self._keep()
 
-    def _keep_leases(self, due: bool) -> None:
-        """Extend leases (when due, or when there is news) and pass on cancellations and losses to the runs."""
+    def _keep(self) -> None:
+        """Wait a moment; then extend the leases, when that is due, and pass on cancellations and losses to the runs."""
+        time.sleep(self._poll_seconds)
+        due = time.monotonic() >= self._next_beat
+        if due:
+            self._next_beat = time.monotonic() + self._container.settings.job_heartbeat_seconds
         try:
             if due:
+                self._nodes.beat(self.owner, self._container.settings.job_slots, len(self._running))
                 self._leases.take_back_expired()
                 self._sweep()
             for run in list(self._running.values()):
-                news = run.take_news()
-                status = self._leases.beat(run.lease, news) if due or news else self._leases.status(run.lease)
-                if status is None:
-                    run.interrupt("lost")
-                elif status == "cancelling":
-                    run.interrupt("cancel")
-        except ServiceError as error:  # the database is away: the runs go on, the next round tries again
-            _log.warning("leases not extended", owner=self.owner, reason=error.message)
+                run.hear(self._leases.beat(run.lease, None) if due else self._leases.status(run.lease))
+        except (ServiceError, OSError) as error:  # the database or the disk is away: the next round tries again
+            _log.warning("leases not extended", owner=self.owner, reason=_told(error))
+
+    def _say_goodbye(self) -> None:
+        try:
+            self._nodes.leave(self.owner)
+        except ServiceError as error:
+            _log.warning("worker not signed off", owner=self.owner, reason=error.message)
 
     def _slot(self, number: int) -> None:
         while not self._stopping.is_set():
@@ -102,8 +114,6 @@ class Worker:
             lease, job = claimed
             run = Run(self._container, self._leases, lease, job, self._work / f"{lease.id}-{lease.attempt}")
             self._running[number] = run
-            if self._stopping.is_set():  # `run` may have looked just before the line above
-                run.interrupt("stop")
             try:
                 run.execute()
             except Exception:  # noqa: BLE001 - whatever it was, the slot must live on
@@ -123,3 +133,7 @@ class Worker:
             job_id, _, attempt = folder.name.partition("-")
             if not attempt.isdecimal() or not self._leases.is_current(job_id, int(attempt)):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _told(error: ServiceError | OSError) -> str:
+    return error.message if isinstance(error, ServiceError) else str(error.strerror)

@@ -21,7 +21,7 @@ from tests.service.conftest import (  # noqa: F401 - fixtures
 @pytest.fixture
 def impatient(settings: Settings) -> Settings:  # noqa: F811 - a fixture
     """Settings with the shortest lease, and attempts enough for every kill."""
-    short = {"job_lease_seconds": 2, "job_heartbeat_seconds": 1, "job_max_attempts": 100}
+    short = {"job_lease_seconds": 2, "job_heartbeat_seconds": 1, "job_max_attempts": 100, "job_drain_seconds": 0}
     return settings.model_copy(update=short)
 
 
