@@ -134,8 +134,7 @@ class Limits:
                 stats.append(self._redis.call(lambda: shared.get_window_stats(item, action, key)))
         full = [window for window in stats if window.remaining <= 0]
         wait = max(window.reset_time for window in full or stats) - self._clock.now().timestamp()
-        # A call at the very moment of the reset is still refused, and Redis rounds its times to 0.1 ms.
-        seconds = max(1, math.floor(wait + 0.001) + 1)
+        seconds = max(1, math.floor(wait) + 1)  # a call at the very moment of the reset is still refused
         remaining = max(0, min(window.remaining for window in stats)) if passed else 0
         return Decision(action, passed, item.amount, item.get_expiry(), remaining, seconds)
 
