@@ -37,6 +37,10 @@ class Database(Protocol):
 
     kind: Engine
 
+    @property
+    def name(self) -> str:
+        """The database's own name: a file's path, or a name on its server."""
+
     def database_id(self) -> str:
         """The identity that a database keeps through backup and restore; empty when it holds nothing or is lost."""
 

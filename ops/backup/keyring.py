@@ -53,8 +53,10 @@ class Keyring:
         try:
             with encrypted.open("rb") as source, os.fdopen(descriptor, "wb") as target:
                 pyrage.decrypt_io(source, target, self._identities)
-        except pyrage.DecryptError as error:
+        except (pyrage.DecryptError, OSError) as error:
             plain.unlink()
+            if isinstance(error, OSError) and error.errno is not None:  # the disk's own; pyrage's have no number
+                raise
             raise Damaged(
                 "The backup cannot be decrypted: it is damaged or cut off, or was made with a key that is not among "
                 "those of backup_encryption_key. Choose another backup, or add the key that made it."

@@ -24,7 +24,7 @@ DEBIAN = Path("/usr/lib/postgresql")
 _MAINTENANCE = "postgres"
 _LONGEST_NAME = 63
 _END_SESSIONS = "UPDATE session SET ended_at = now() WHERE ended_at IS NULL"
-_FIRST_WORKSPACE = "SELECT id FROM workspace ORDER BY created_at, id LIMIT 1"
+_FIRST_ENTRY = "SELECT hash FROM audit ORDER BY id LIMIT 1"  # the audit trail only grows
 _REVISION = "SELECT version_num FROM alembic_version"
 _TABLE_COUNT = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
 
@@ -36,14 +36,14 @@ class PostgresqlDatabase:
 
     def __init__(self, url: URL) -> None:
         self._url = url
-        self._name = str(url.database)
+        self.name = str(url.database)
 
     def database_id(self) -> str:
-        """The oldest workspace's id."""
+        """The hash of the audit trail's first entry."""
         if not self._exists():
             return ""
         with self._connection() as connection:
-            return _scalar(connection, _FIRST_WORKSPACE, table="workspace")
+            return _scalar(connection, _FIRST_ENTRY, table="audit")
 
     def snapshot(self, folder: Path) -> Snapshot:
         """Dump and count what one repeatable-read transaction sees; writers go on meanwhile."""
@@ -57,7 +57,7 @@ class PostgresqlDatabase:
                 tables=postgresql_digests(connection),
                 server_version=version,
                 schema_revision=_scalar(connection, _REVISION, table="alembic_version"),
-                database_id=_scalar(connection, _FIRST_WORKSPACE, table="workspace"),
+                database_id=_scalar(connection, _FIRST_ENTRY, table="audit"),
             )
 
     @contextmanager
@@ -73,21 +73,21 @@ class PostgresqlDatabase:
         there = self._exists()
         empty = not there or self._empty()
         if not empty and not replace:
-            raise Refused(f"The database {self._name} is not empty; --into takes a new or empty database.")
+            raise Refused(f"The database {self.name} is not empty; --into takes a new or empty database.")
         if there:
             self._refuse_when_used()
         self._drop_leftovers("restoring")
         with self._new_database("restoring") as new:
             new.load(file)
-            compare(manifest.tables, new.tables(), f"The restored database {new._name}")  # noqa: SLF001
+            compare(manifest.tables, new.tables(), f"The restored database {new.name}")
             if replace:
-                with new._connection() as connection:  # noqa: SLF001
+                with new._connection() as connection:  # noqa: SLF001 - another of this class
                     connection.execute(text(_END_SESSIONS))
-            previous = _fitting(self._name, f"before_{manifest.backup_id[:8]}_{uuid.uuid4().hex[:4]}") if there else ""
-            self._swap(new._name, previous)  # noqa: SLF001
+            previous = _fitting(self.name, f"before_{manifest.backup_id[:8]}_{uuid.uuid4().hex[:4]}") if there else ""
+            self._swap(new.name, previous)
         if empty and previous:
             self._drop(previous)
-        return Restored(self._name, "" if empty else previous)
+        return Restored(self.name, "" if empty else previous)
 
     def tables(self) -> dict[str, TableDigest]:
         """What the database holds."""
@@ -103,7 +103,7 @@ class PostgresqlDatabase:
     @contextmanager
     def _new_database(self, purpose: str) -> Iterator[PostgresqlDatabase]:
         """A new empty database, dropped at the end unless it was renamed."""
-        name = _fitting(self._name, f"{purpose}_{uuid.uuid4().hex[:8]}")
+        name = _fitting(self.name, f"{purpose}_{uuid.uuid4().hex[:8]}")
         with self._maintenance() as connection:
             try:
                 connection.execute(text(f"CREATE DATABASE {_quoted(name)} TEMPLATE template0"))
@@ -124,8 +124,8 @@ class PostgresqlDatabase:
         with self._maintenance(isolation="READ COMMITTED") as connection:
             try:
                 if previous:
-                    connection.execute(text(f"ALTER DATABASE {_quoted(self._name)} RENAME TO {_quoted(previous)}"))
-                connection.execute(text(f"ALTER DATABASE {_quoted(new)} RENAME TO {_quoted(self._name)}"))
+                    connection.execute(text(f"ALTER DATABASE {_quoted(self.name)} RENAME TO {_quoted(previous)}"))
+                connection.execute(text(f"ALTER DATABASE {_quoted(new)} RENAME TO {_quoted(self.name)}"))
                 connection.commit()
             except DBAPIError as error:
                 if getattr(error.orig, "sqlstate", "") == "55006":
@@ -135,16 +135,16 @@ class PostgresqlDatabase:
     def _refuse_when_used(self) -> None:
         with self._maintenance() as connection:
             query = text("SELECT count(*) FROM pg_stat_activity WHERE datname = :name")
-            used = connection.scalars(query, {"name": self._name}).one()
+            used = connection.scalars(query, {"name": self.name}).one()
         if used:
             raise Refused(
-                f"The database {self._name} has {used} connections; stop the app and its workers, then restore."
+                f"The database {self.name} has {used} connections; stop the app and its workers, then restore."
             )
 
     def _exists(self) -> bool:
         with self._maintenance() as connection:
             query = text("SELECT count(*) FROM pg_database WHERE datname = :name")
-            return bool(connection.scalars(query, {"name": self._name}).one())
+            return bool(connection.scalars(query, {"name": self.name}).one())
 
     def _empty(self) -> bool:
         with self._connection() as connection:
@@ -156,7 +156,7 @@ class PostgresqlDatabase:
 
     def _drop_leftovers(self, purpose: str) -> None:
         """Databases that a killed drill or restore left: nobody is connected to them."""
-        start = _fitting(self._name, f"{purpose}_{'x' * 8}")[:-8]
+        start = _fitting(self.name, f"{purpose}_{'x' * 8}")[:-8]
         with self._maintenance() as connection:
             query = text(
                 "SELECT datname FROM pg_database d WHERE starts_with(datname, :start) AND length(datname) = :length"
@@ -168,14 +168,14 @@ class PostgresqlDatabase:
 
     @contextmanager
     def _connection(self, isolation: str = "AUTOCOMMIT", database: str | None = None) -> Iterator[Connection]:
-        url = self._url.set(database=database or self._name)
+        url = self._url.set(database=database or self.name)
         engine = create_engine(url, poolclass=NullPool, isolation_level=isolation, connect_args={"connect_timeout": 10})
         try:
             with engine.connect() as connection:
                 yield connection
         except (OperationalError, InterfaceError) as error:
             if getattr(error.orig, "sqlstate", None) in {None, "57P03", "08006", "08001"}:
-                raise Unavailable(f"The database server of {self._name} cannot be reached; start it first.") from error
+                raise Unavailable(f"The database server of {self.name} cannot be reached; start it first.") from error
             raise
 
     def _maintenance(self, isolation: str = "AUTOCOMMIT") -> AbstractContextManager[Connection]:
@@ -196,7 +196,7 @@ class PostgresqlDatabase:
             errors = [line for line in ended.stderr.splitlines() if "error:" in line] or ["no reason given"]
             # What the server quotes may come from people's data.
             reason = re.sub(r"\"[^\"]*\"|'[^']*'|\([^)]*\)", "…", errors[0].partition("error: ")[2] or errors[0])
-            raise Refused(f"{program} of the database {self._name} failed: {reason}")
+            raise Refused(f"{program} of the database {self.name} failed: {reason}")
 
 
 def check(file: Path, manifest: Manifest) -> None:

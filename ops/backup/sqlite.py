@@ -15,7 +15,7 @@ from ops.backup.engines import Restored, Snapshot
 from ops.backup.manifest import Engine, Manifest, TableDigest
 from ops.errors import Damaged, Refused
 
-FIRST_WORKSPACE = "SELECT id FROM workspace ORDER BY created_at, id LIMIT 1"
+FIRST_ENTRY = "SELECT hash FROM audit ORDER BY id LIMIT 1"  # the audit trail only grows
 REVISION = "SELECT version_num FROM alembic_version"
 END_SESSIONS = "UPDATE session SET ended_at = CURRENT_TIMESTAMP WHERE ended_at IS NULL"
 _BESIDE = ("-wal", "-shm", "-journal")
@@ -29,13 +29,18 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
 
+    @property
+    def name(self) -> str:
+        """The file's path."""
+        return str(self._path)
+
     def database_id(self) -> str:
-        """The oldest workspace's id."""
+        """The hash of the audit trail's first entry."""
         if not self._path.is_file():
             return ""
         try:
             with closing(sqlite3.connect(self._path)) as live:
-                return _scalar(live, FIRST_WORKSPACE)
+                return _scalar(live, FIRST_ENTRY)
         except sqlite3.DatabaseError:  # damaged: what a restore is for
             return ""
 
@@ -53,7 +58,7 @@ class SqliteDatabase:
                 tables=sqlite_digests(copy),
                 server_version=sqlite3.sqlite_version,
                 schema_revision=_scalar(copy, REVISION),
-                database_id=_scalar(copy, FIRST_WORKSPACE),
+                database_id=_scalar(copy, FIRST_ENTRY),
             )
 
     @contextmanager

@@ -35,7 +35,8 @@ def run(container: Container, arguments: argparse.Namespace) -> int:
     rows = sum(table.rows for table in outcome.manifest.tables.values())
     say(
         f"Restored {header.id} of {header.started_at:%Y-%m-%d %H:%M:%S} UTC into {outcome.database.place}: "
-        f"{rows:,} rows equal to the manifest, {outcome.objects_restored:,} objects, in {time.monotonic() - started:.1f} seconds."
+        f"{rows:,} rows equal to the manifest, {outcome.objects_restored:,} objects, "
+        f"in {time.monotonic() - started:.1f} seconds."
     )
     if outcome.database.previous:
         say(f"What was there before is kept as {outcome.database.previous}; remove it when you are satisfied.")
