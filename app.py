@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,10 +19,11 @@ from services.api.headers import SecurityHeaders
 from services.api.proxies import believe_only
 from services.api.telemetry import Telemetry
 from services.container import Container, get_container
-from services.database.engine import migrate
 from services.errors import ConfigurationError
 from services.jobs.embedded import EmbeddedWorker
 from services.logs import configure_logs
+
+LONGEST_START_SECONDS = 10.0
 
 
 def _configured() -> Container:
@@ -38,20 +41,35 @@ configure_logs(container.settings)
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
-    """Bring the database up to date and keep a worker beside the server for as long as it runs."""
-    await anyio.to_thread.run_sync(migrate, container.engine)
+    """Bring the database up to date, then keep what works beside the server for as long as it runs.
+
+    While the database is away people are told so, by a server that has started: all else waits for it.
+    """
     settings = container.settings
     worker = EmbeddedWorker(drain_seconds=settings.job_drain_seconds) if settings.embedded_worker else None
-    if worker is not None:
-        worker.start()
-    container.mover.start()
+
+    def begin() -> None:
+        container.migrate()
+        if worker is not None:
+            worker.start()
+        container.mover.start()
+        container.audit_anchor.start()
+
+    beginning = threading.Thread(target=begin, name="begin", daemon=True)
+    beginning.start()
+    await anyio.to_thread.run_sync(beginning.join, LONGEST_START_SECONDS)
+    container.health.watch()
     try:
         yield
     finally:
-        if worker is not None:
-            await anyio.to_thread.run_sync(worker.stop)
-        await anyio.to_thread.run_sync(container.mover.stop)
+        if not beginning.is_alive():
+            if worker is not None:
+                await anyio.to_thread.run_sync(worker.stop)
+            await anyio.to_thread.run_sync(container.audit_anchor.stop)
+            await anyio.to_thread.run_sync(container.mover.stop)
         container.close()
+        # The server sends itself the signal once more when all is done: left unheard, the process ends with status 0.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 app = st.App(

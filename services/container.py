@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from services import metrics
 from services.audit import append_pending, forget_pending
 from services.clock import Clock
-from services.database.engine import WRITE, build_engine, connections_in_use
+from services.database.engine import WRITE, build_engine, connections_in_use, migrate
 from services.database.outages import is_outage, is_unavailable
 from services.errors import Unavailable
 from services.resilience import Breakers
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from services.cache import Cache
     from services.files import FileService
     from services.health import HealthService
+    from services.jobs.nodes import WorkerNodes
     from services.jobs.queue import JobQueue
     from services.limits import Limits
     from services.mail.outbox import MailOutbox
-    from services.password_links import PasswordLinks
     from services.observed import Observed
+    from services.password_links import PasswordLinks
     from services.plans import PlanService
     from services.redis_link import RedisLink
     from services.registration import RegistrationService
@@ -57,6 +58,12 @@ class Container:
         self._writers = sessionmaker(self.engine.execution_options(**{WRITE: True}), expire_on_commit=False)
         event.listen(self._writers, "before_commit", append_pending)
         event.listen(self._writers, "after_rollback", forget_pending)
+
+    def migrate(self) -> None:
+        """Bring the schema up to date; waits for the database, however long it is away."""
+        for attempt in self.breakers.waiting_for("database", on=is_outage):
+            with attempt:
+                migrate(self.engine)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -155,6 +162,13 @@ class Container:
         return AuditTrail(self)
 
     @cached_property
+    def audit_anchor(self) -> AuditAnchor:
+        """The trail's end, noted outside the database."""
+        from services.audit_anchor import AuditAnchor
+
+        return AuditAnchor(self)
+
+    @cached_property
     def accounts(self) -> AccountService:
         """People who can sign in."""
         from services.accounts import AccountService
@@ -202,6 +216,13 @@ class Container:
         from services.jobs.queue import JobQueue
 
         return JobQueue(self)
+
+    @cached_property
+    def workers(self) -> WorkerNodes:
+        """The workers that live."""
+        from services.jobs.nodes import WorkerNodes
+
+        return WorkerNodes(self)
 
     @cached_property
     def mail(self) -> MailOutbox:

@@ -6,8 +6,8 @@ The order is retry outside, breaker inside, and the driver's own time limit inne
         with attempt, breakers.of("s3").guard(failures=Lost):
             client.put_object(...)
 
-Nothing is tried again while the breaker is open. The rules are those of resilience4j; libraries for Python let every waiting caller
-through at once when the service may be back, which is how a service that has just recovered is brought down again.
+Nothing is tried again while the breaker is open. The rules are those of resilience4j; libraries for Python let every
+waiting caller through at once when the service may be back, which brings down one that has just recovered.
 """
 
 from __future__ import annotations
@@ -202,12 +202,25 @@ class Breakers:
         after `deadline_seconds`. Only for calls that may be repeated. An open breaker ends it at once.
         """
         started = time.monotonic()
+
+        def goes_on(error: Exception, wait: float) -> bool:
+            late = deadline_seconds is not None and time.monotonic() - started + wait > deadline_seconds
+            known_away = isinstance(error, BreakerOpen) or self.of(service).state == "open"
+            return not late and not known_away and _is(error, on)
+
+        return self._attempts(service, goes_on, attempts or self._settings.retry_attempts)
+
+    def waiting_for(self, service: Service, on: Errors) -> Iterator[stamina.Attempt]:
+        """As `retrying`, without an end: for a process that can do nothing else until the service is there."""
+        return self._attempts(service, lambda error, _wait: _is(error, on), None)
+
+    def _attempts(
+        self, service: Service, goes_on: Callable[[Exception, float], bool], attempts: int | None
+    ) -> Iterator[stamina.Attempt]:
         wait = 0.0
 
         def again(error: Exception) -> bool:
-            late = deadline_seconds is not None and time.monotonic() - started + wait > deadline_seconds
-            known_away = isinstance(error, BreakerOpen) or self.of(service).state == "open"
-            if late or known_away or not _is(error, on):
+            if not goes_on(error, wait):
                 return False
             # the error's own text may hold data
             _log.warning("tried again", service=service, error=type(error).__name__, wait_seconds=wait)
@@ -215,7 +228,7 @@ class Breakers:
 
         for attempt in stamina.retry_context(
             on=again,
-            attempts=attempts or self._settings.retry_attempts,
+            attempts=attempts,
             timeout=None,
             wait_initial=self._settings.retry_first_wait_seconds,
             wait_max=self._settings.retry_longest_wait_seconds,

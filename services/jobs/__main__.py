@@ -8,7 +8,6 @@ import threading
 from types import FrameType
 
 from services.container import get_container
-from services.database.engine import migrate
 from services.jobs.limits import die_with_parent
 from services.jobs.worker import Worker
 from services.logs import configure_logs
@@ -28,11 +27,12 @@ def main() -> None:
         worker.stop(in_haste=signum == signal.SIGINT)
         relay.stop()
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has begun: a signal just ends it
     if parent is not None:
         die_with_parent(parent, signal.SIGINT)  # a new one may be starting already
-    migrate(container.engine)
+    container.migrate()
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     mailing = threading.Thread(target=relay.run, name="mail-relay")
     mailing.start()
     container.mover.start()
