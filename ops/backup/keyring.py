@@ -43,7 +43,10 @@ class Keyring:
 
     def encrypt(self, plain: Any, encrypted: Any) -> None:
         """Read `plain` to its end and write it encrypted; both are binary files."""
-        pyrage.encrypt_io(plain, encrypted, [self._identities[0].to_public()])
+        try:
+            pyrage.encrypt_io(plain, encrypted, [self._identities[0].to_public()])
+        except pyrage.EncryptError as error:  # its text is that of the disk's error
+            raise Refused(f"The backup cannot be written: {error}. Make room, then try again.") from error
 
     def decrypt(self, encrypted: Path, plain: Path) -> None:
         """Decrypt into the new file `plain`, mode 0600. It is there only when every byte, up to the last, was
