@@ -81,14 +81,12 @@ class LocalStorage:
     def list(self, prefix: str) -> Iterator[str]:
         """The keys under the folder `prefix`, sorted."""
         folder = self._path(prefix.rstrip("/"))
-        found = [path.relative_to(self._root).as_posix() for path in folder.rglob("*") if path.is_file()]
-        return iter(sorted(found))
+        return iter(sorted(path.relative_to(self._root).as_posix() for path in files_under(folder)))
 
     def list_all(self) -> Iterator[str]:
-        """Every key, in no order."""
-        for path in self._root.rglob("*"):
-            if path.is_file() and path.relative_to(self._root).parts[0] != _INCOMING:
-                yield path.relative_to(self._root).as_posix()
+        """Every key, sorted."""
+        found = (path.relative_to(self._root) for path in files_under(self._root))
+        return iter(sorted(path.as_posix() for path in found if path.parts[0] != _INCOMING))
 
     def ping(self) -> None:
         """Write and remove a small file."""
@@ -129,3 +127,9 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def files_under(folder: Path) -> Iterator[Path]:
+    """Every file under the folder, while others may add and remove some."""
+    for parent, _, names in os.walk(folder):  # unlike Path.rglob, it does not mind a folder that vanishes
+        yield from (Path(parent, name) for name in names)

@@ -7,10 +7,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from services.storage.base import checked_key
-from services.storage.local import rename_into
+from services.storage.local import files_under, rename_into
 
 IN_USE_SECONDS = 600
 """A copy that was asked for this recently is not removed: somebody may be about to open it."""
@@ -60,12 +61,9 @@ class ReadCache:
     def _evict(self) -> None:
         """Remove the longest unused copies until the rest fits; half-fetched files of killed processes go too."""
         found = []
-        for path in self._folder.rglob("*"):
-            try:
+        for path in files_under(self._folder):
+            with suppress(FileNotFoundError):  # another process was faster
                 state = path.stat()
-            except FileNotFoundError:
-                continue
-            if path.is_file():
                 found.append((state.st_mtime, state.st_size, path))
         total = sum(size for _, size, _ in found)
         idle_since = time.time() - IN_USE_SECONDS

@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,17 +89,20 @@ class Spool:
             with self._container.transaction() as session:
                 gone = session.scalars(mine.returning(SpooledObject.key)).all()
             if gone or sha256 is None:
-                self._files.delete(key)
+                self._drop_file(key)
+
+    def _drop_file(self, key: str) -> None:
+        self._files.delete(key)
 
     def sweep(self) -> None:
         """Remove files without a row: what a killed process had not told anybody of, or had already moved."""
         with self._container.session() as session:
             known = set(session.scalars(select(SpooledObject.key).where(SpooledObject.node == self.node)))
         for key in self._files.list_all():
-            with self._files.local_path(key) as path:
+            with suppress(FileNotFoundError), self._files.local_path(key) as path:
                 old = time.time() - path.stat().st_ctime > _FORGOTTEN_SECONDS
-            if old and key not in known:
-                self._files.delete(key)
+                if old and key not in known:
+                    self._files.delete(key)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
