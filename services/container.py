@@ -23,7 +23,9 @@ from services.settings import Settings
 
 if TYPE_CHECKING:
     from services.accounts import AccountService
+    from services.analytics import AnalyticsService
     from services.audit import AuditTrail
+    from services.audit_anchor import AuditAnchor
     from services.cache import Cache
     from services.files import FileService
     from services.health import HealthService
@@ -118,6 +120,13 @@ class Container:
         from services.secrets import build_secrets
 
         return build_secrets(self.settings, self.breakers)
+
+    @cached_property
+    def analytics(self) -> AnalyticsService:
+        """The dashboard's numbers."""
+        from services.analytics import AnalyticsService
+
+        return AnalyticsService(self)
 
     @cached_property
     def observed(self) -> Observed:

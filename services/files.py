@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from recon_engine.plan import ReaderOptions
 from services import metrics
+from services.crash_points import reach
 from services.database.models import StoredFile, new_id
 from services.errors import Invalid, NotFound, TooLarge, Unavailable, UploadFailed
 from services.jobs import child
@@ -86,9 +87,11 @@ class FileService:
                 digest.update(chunk)
                 incoming.write(chunk)
             incoming.flush()
+            reach("upload received")
             sha256 = digest.hexdigest()
             key = f"uploads/{sha256[:2]}/{sha256}"
             self._container.storage.put_file(key, Path(incoming.name))
+        reach("upload stored")
         file = StoredFile(
             id=new_id(),
             workspace_id=actor.workspace_id,
@@ -107,6 +110,7 @@ class FileService:
             self._container.audit.record(
                 session, actor, Action.FILE_UPLOAD, "file", file.id, name=file.name, size_bytes=size, sha256=sha256
             )
+        reach("upload recorded")
         return file
 
     def _room_bytes(self, actor: Actor) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,16 @@ def start_worker(settings: Settings, log: Path) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=subprocess.STDOUT,
         )
+
+
+def wait_for(container: Container, job_id: str, status: str) -> Job:
+    """The job, once it has that status."""
+    deadline = time.monotonic() + 60
+    while True:
+        with container.session() as session:
+            job = session.get_one(Job, job_id)
+        if job.status == status:
+            return job
+        assert job.finished_at is None, f"the job is {job.status}: {job.error}"
+        assert time.monotonic() < deadline, f"the job is {job.status}: {job.error}"
+        time.sleep(0.02)

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from recon_engine.plan import Plan
+from services.crash_points import reach
 from services.database.models import Job, StoredFile, new_id
 from services.errors import Conflict, Invalid, NotFound
 from services.files import find_file
@@ -75,6 +76,7 @@ class JobQueue:
             self._container.audit.record(
                 session, actor, Action.JOB_LAUNCH, "job", job.id, reconciliation_id=reconciliation_id, files=hashes
             )
+        reach("job accepted")
         return job
 
     def get(self, actor: Actor, job_id: str) -> Job:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import structlog
 
 from recon_engine.plan import Plan
+from services.crash_points import reach
 from services.database.models import Job, StoredFile
 from services.errors import ServiceError
 from services.files import link_object
@@ -65,7 +66,9 @@ class Run:
     def execute(self) -> None:
         """Run the job to its end, or to an interruption, and say so in the queue."""
         try:
+            reach("job claimed")
             input_bytes = self._prepare()
+            reach("job prepared")
             whole = input_bytes * _MEMORY_FACTOR <= self._limits.memory_mb * 1024 * 1024
             ended = self._supervise(partitions=1 if whole else _PARTITIONS)
             if whole and ended is not None and ended.out_of_memory:
@@ -102,6 +105,7 @@ class Run:
             shutil.rmtree(left_over)
         command = ["run", "plan.yaml", "--out", "result", "--progress", "ndjson", "--partitions", str(partitions)]
         child = Child(command, self._folder, self._limits)
+        reach("job started")
         try:
             while not child.wait(_LOOK_SECONDS):
                 self._note_progress(child)
@@ -110,6 +114,7 @@ class Run:
         finally:
             child.end()
         ended = child.result()
+        reach("job computed")
         return None if self._interruption is not None else ended
 
     def _note_progress(self, child: Child) -> None:
@@ -147,10 +152,13 @@ class Run:
         self._remove_results(range(1, self.lease.attempt))
         for path in sorted(p for p in result.iterdir() if p.is_file()):
             self._container.storage.put_file(f"{self._prefix}/{path.name}", path)
+            reach("job half stored")
+        reach("job stored")
         self._end(Outcome("succeeded", ended.code, None, summary, self._prefix))
 
     def _end(self, outcome: Outcome) -> None:
         final = self._leases.finish(self.lease, outcome)
+        reach("job finished")
         if final != "succeeded":
             self._remove_results(range(self.lease.attempt, self.lease.attempt + 1))
         _log.info("run ended", job=self.lease.id, attempt=self.lease.attempt, status=final or "refused")

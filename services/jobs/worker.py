@@ -11,7 +11,6 @@ import structlog
 
 from services.errors import ServiceError
 from services.jobs.leases import Leases
-from services.jobs.nodes import WorkerNodes
 from services.jobs.run import Run
 from services.leadership import process_name
 
@@ -29,7 +28,7 @@ class Worker:
         self.owner = process_name()
         self._container = container
         self._leases = Leases(container)
-        self._nodes = WorkerNodes(container)
+        self._nodes = container.workers
         self._poll_seconds = poll_seconds
         self._work = container.settings.data_dir.resolve() / "work"
         self._asked_to_stop = self._in_haste = False

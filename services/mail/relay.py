@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import ColumnElement, and_, or_
 
 from services import metrics
+from services.crash_points import reach
 from services.database.models import Mail
 from services.errors import ServiceError, Unavailable
 from services.leadership import process_name
@@ -70,6 +71,7 @@ class MailRelay:
         if claimed is None:
             return False
         lease, mail = claimed
+        reach("mail claimed")
         with structlog.contextvars.bound_contextvars(mail=mail.id, request=mail.request_id):
             try:
                 self._transport.send(as_message(mail, self._container.settings.mail_sender))
@@ -86,6 +88,7 @@ class MailRelay:
                 permit.release()
                 raise
             else:
+                reach("mail sent")
                 permit.succeeded()
                 self._note_sent(lease, claimed_at + self._span.total_seconds())
         return True
@@ -104,6 +107,7 @@ class MailRelay:
                         mail.status, mail.sent_at, mail.error = "sent", self._rows.now(session), None
                         mail.owner = mail.lease_until = None
                         mail.body = ""  # it may hold a one-time link
+                reach("mail noted")
                 metrics.emails_sent.inc()
                 _log.info("mail sent", attempt=lease.attempt, noted=mail is not None)
                 return

@@ -50,6 +50,12 @@ class Server:
         self.kill()
         self.start()
 
+    def terminate(self) -> int:
+        """Ask it to end, wait for that, and give its exit status."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(60)
+
     def stop(self) -> None:
         """End it in good order; killed when that takes too long."""
         if self._process is None or self._process.poll() is not None:
