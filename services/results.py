@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,11 +79,17 @@ class ResultService:
         """
         job = self._job(actor, job_id, Action.RESULT_READ)
         page, size = max(1, page), min(max(1, size), MAX_PAGE_SIZE)
-        with self._scan(job, _known(table)) as scan:
-            chosen = _filtered(scan, filters or {})
-            total = int(chosen.select(pl.len()).collect().item())
-            frame = _sorted(chosen, sort).slice((page - 1) * size, size).collect()
-        frame = self._with_records(job, table, frame)
+
+        def read() -> bytes:
+            with self._scan(job, _known(table)) as scan:
+                chosen = _filtered(scan, filters or {})
+                total = int(chosen.select(pl.len()).collect().item())
+                frame = _sorted(chosen, sort).slice((page - 1) * size, size).collect()
+            return _packed(total, self._with_records(job, table, frame))
+
+        # A result never changes: its place and the question say which page this is.
+        key = ("page", job.result_prefix, table, page, size, dict(filters or {}), sort)
+        total, frame = _unpacked(self._container.cache.get(key, self._container.settings.cache_seconds, read))
         return Page(table, frame.to_dicts(), frame.columns, total, page, size)
 
     def record(self, actor: Actor, job_id: str, side: str, row: int, source: str | None = None) -> dict[str, Any]:
@@ -218,6 +225,18 @@ class ResultService:
 def plain(value: Any) -> Any:
     """The value as JSON holds it without loss."""
     return str(value) if isinstance(value, Decimal | date) else value
+
+
+def _packed(total: int, frame: pl.DataFrame) -> bytes:
+    """A page as bytes: the number of rows on all pages, then the frame in Arrow's form."""
+    sink = io.BytesIO()
+    sink.write(total.to_bytes(8))
+    frame.write_ipc(sink)
+    return sink.getvalue()
+
+
+def _unpacked(page: bytes) -> tuple[int, pl.DataFrame]:
+    return int.from_bytes(page[:8]), pl.read_ipc(page[8:])
 
 
 def _known(table: str) -> str:
