@@ -10,6 +10,7 @@ from pages._shared import layout, tables
 from pages._shared.context import actor, services
 from pages._shared.messages import explained
 from services.database.models import AuditEntry
+from services.errors import ServiceError
 from services.permissions import Actor
 
 PAGE_ENTRIES = 50
@@ -41,14 +42,25 @@ def _plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def check_chain() -> None:
+def check_chain(person: Actor) -> None:
     """Walk the whole chain on demand."""
     if st.button(
         "Verify the chain", icon=":material/verified_user:", help="Recomputes every entry's hash, oldest first"
     ):
-        found = services().audit.verify()
+        try:
+            found = services().audit.verify(person)
+        except ServiceError as error:
+            st.error(str(error), icon=":material/error:")
+            return
         if found.whole:
-            st.success(f"All {found.entries:,} entries hold. Newest hash: `{found.head}`", icon=":material/verified:")
+            outside = (
+                f"The trail agrees with its end as noted outside the database, up to entry {found.anchored:,}."
+                if found.anchored
+                else "Its end is not noted outside the database yet."
+            )
+            st.success(
+                f"All {found.entries:,} entries hold. {outside} Newest hash: `{found.head}`", icon=":material/verified:"
+            )
         else:
             st.error(f"The trail is broken: {found.reason}.", icon=":material/gpp_bad:")
 
@@ -72,7 +84,7 @@ def main() -> None:
     """Draw the page."""
     person = actor()
     layout.page_title("Audit", "Every change, in the order it happened. Each entry's hash covers the one before it.")
-    check_chain()
+    check_chain(person)
     with explained():
         trail(person)
 

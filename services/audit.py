@@ -1,15 +1,17 @@
 """The audit trail: who did what, appended in the transaction that did it, each entry chained to the one before.
 
-`python -m services.audit` walks the chain of the configured database and tells whether it is whole.
+`python -m services.audit verify` walks the chain of the configured database, compares it with the notes of its end that
+are kept outside (services/audit_anchor.py), and tells whether it is whole.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from services.database.engine import serialise
 from services.database.models import AuditEntry
+from services.errors import ServiceError
 from services.permissions import Action, Actor, check
 
 if TYPE_CHECKING:
@@ -30,12 +33,13 @@ PENDING = "audit_pending"
 
 @dataclass(frozen=True, slots=True)
 class AuditCheck:
-    """What walking the chain found. `head` is the newest hash: noted elsewhere, it also proves the trail's length."""
+    """What walking the chain found. `head` is the newest hash; `anchored` the newest entry that is noted outside."""
 
     whole: bool
     entries: int
     head: str
     reason: str = ""
+    anchored: int | None = None
 
 
 class AuditTrail:
@@ -86,11 +90,20 @@ class AuditTrail:
         with self._container.session() as session:
             return session.scalars(query.order_by(AuditEntry.id.desc()).limit(min(limit, MAX_ENTRIES))).all()
 
-    def verify(self) -> AuditCheck:
-        """Walk the whole chain, oldest first."""
+    def verify(self, actor: Actor) -> AuditCheck:
+        """Walk the whole chain for someone who may read it."""
+        check(actor, Action.AUDIT_READ)
+        return self.examine()
+
+    def examine(self) -> AuditCheck:
+        """Walk the whole chain, oldest first, and compare it with the notes outside the database."""
+        notes = self._container.audit_anchor.notes()  # read first: the trail only grows meanwhile
         with self._container.session() as session:
             query = select(AuditEntry).order_by(AuditEntry.id).execution_options(yield_per=1000)
-            return verify_chain(session.scalars(query))
+            found = verify_chain(session.scalars(query), {entry: note.hash for entry, note in notes.by_entry.items()})
+        if found.whole and notes.faults:
+            return replace(found, whole=False, reason=notes.faults[0])
+        return found
 
 
 def append_pending(session: Session) -> None:
@@ -133,30 +146,69 @@ def entry_hash(entry: AuditEntry) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def verify_chain(entries: Iterable[AuditEntry]) -> AuditCheck:
-    """Check entries in order: each must name the hash before it and carry its own right hash."""
-    count, previous = 0, FIRST_HASH
+def verify_chain(
+    entries: Iterable[AuditEntry], noted: Mapping[int, str] | None = None, previous: str = FIRST_HASH
+) -> AuditCheck:
+    """Check entries in order: each must name the hash before it and carry its own right hash.
+
+    `noted` holds hashes by entry from outside: those entries must be there, as they were; what comes after the last of
+    them could be cut off unseen. `previous` is the hash before the first entry given.
+    """
+    noted = noted or {}
+    anchored = max(noted, default=None)
+    missing = set(noted)
+    count = 0
     for entry in entries:
         if entry.previous_hash != previous:
             return AuditCheck(False, count, previous, f"entry {entry.id} does not follow the entry before it")
         if entry.hash != entry_hash(entry):
             return AuditCheck(False, count, previous, f"entry {entry.id} was changed after it was written")
+        if noted.get(entry.id, entry.hash) != entry.hash:
+            return AuditCheck(
+                False, count, previous, f"entry {entry.id} is not the one that was noted outside the database"
+            )
+        missing.discard(entry.id)
         count, previous = count + 1, entry.hash
-    return AuditCheck(True, count, previous)
+    if missing:
+        reason = f"entry {max(missing)} was noted outside the database and is gone: the trail was cut"
+        return AuditCheck(False, count, previous, reason)
+    return AuditCheck(True, count, previous, anchored=anchored)
 
 
 def _moment(at: datetime) -> str:
     return at.isoformat(timespec="microseconds")
 
 
-def main() -> int:
-    """Verify the trail of the configured database; exit status 1 when it is broken."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Exit status 1 when the trail is broken, 2 when the check could not be made."""
     from services.container import get_container
 
-    found = get_container().audit.verify()
-    state = "whole" if found.whole else f"BROKEN: {found.reason}"
-    sys.stdout.write(f"audit trail {state}; {found.entries} entries hold, newest hash {found.head}\n")
+    parser = argparse.ArgumentParser("python -m services.audit", description="The audit trail.")
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("verify", help="walk the chain and compare it with the notes outside the database (default)")
+    commands.add_parser("anchor", help="note the trail's end outside the database now")
+    anew = commands.add_parser("begin-anew", help="after a restore: check the trail from now on as it is now")
+    anew.add_argument("reason")
+    given = parser.parse_args(arguments)
+    try:
+        container = get_container()
+        if given.command == "anchor":
+            container.audit_anchor.note()
+        elif given.command == "begin-anew":
+            container.audit_anchor.begin_anew(given.reason)
+        found = container.audit.examine()
+    except ServiceError as error:
+        sys.stderr.write(f"the audit trail could not be checked: {error.message}\n")
+        return 2
+    sys.stdout.write(f"{told(found)}\n")
     return 0 if found.whole else 1
+
+
+def told(found: AuditCheck) -> str:
+    """What was found, in one line."""
+    state = "whole" if found.whole else f"BROKEN: {found.reason}"
+    outside = f"noted outside up to entry {found.anchored}" if found.anchored else "nothing noted outside"
+    return f"audit trail {state}; {found.entries} entries hold, {outside}, newest hash {found.head}"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from services import metrics
 from services.audit import append_pending, forget_pending
 from services.clock import Clock
+from services.database import rotation
 from services.database.engine import WRITE, build_engine, connections_in_use, migrate
 from services.database.outages import is_outage, is_unavailable
 from services.errors import Unavailable
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from services.storage import ObjectStorage
     from services.storage.mover import SpoolMover
     from services.storage.spool import Spool
+    from services.tokens import Tokens
 
 
 class Container:
@@ -54,6 +56,8 @@ class Container:
         self.clock = clock or Clock()
         self.breakers = breakers or Breakers(settings)
         self.engine = build_engine(settings)
+        if settings.is_production:
+            rotation.follow(self.engine, lambda: self.secrets)
         metrics.database_connections_max.set(settings.database_pool_size + settings.database_pool_overflow)
         metrics.database_connections_active.set_function(lambda: connections_in_use(self.engine))
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
@@ -120,6 +124,13 @@ class Container:
         from services.secrets import build_secrets
 
         return build_secrets(self.settings, self.breakers)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Signed random tokens."""
+        from services.tokens import Tokens
+
+        return Tokens(self.secrets)
 
     @cached_property
     def analytics(self) -> AnalyticsService:

@@ -259,7 +259,7 @@ class Settings(BaseSettings):
     sign_in_free_failures: Count = 5
     """Wrong passwords for one account within an hour after which each further attempt is answered slowly."""
 
-    audit_anchor_seconds: Count = 60
+    audit_anchor_seconds: Count = 300
     """Time between two looks at the audit trail's end, which is noted outside the database when it has moved."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -124,4 +124,4 @@ def test_failed_sign_in_says_nothing_more(container: Container, admin: Actor) ->
         sentences.add(caught.value.message)
     assert len(sentences) == 1
     assert [e.target_id for e in container.audit.entries(admin, action="session.refused")] == [admin.account_id]
-    assert container.audit.verify().entries == 4
+    assert container.audit.examine().entries == 4
