@@ -10,9 +10,10 @@ from pages._shared import gate_forms, layout, sign_in, telemetry
 from pages._shared.context import may, signed_in, watch_session
 from pages._shared.messages import explained
 from pages._shared.wording import literal
+from services import logs
 from services.permissions import Action, Actor
 
-st.set_page_config(page_title="Reconciliation", page_icon=":material/balance:", layout="wide")
+st.set_page_config(page_title="Reconciliation", page_icon="⚖️", layout="wide")
 
 WORK = [
     st.Page("home.py", title="Home", icon=":material/home:", default=True),
@@ -36,7 +37,7 @@ _SIGNED_IN = "signed-in-once"
 
 def main() -> None:
     """Run the page that the address names, or the gate when nobody is signed in."""
-    with telemetry.timed() as run:
+    with logs.request(), telemetry.timed() as run:
         _show(run)
 
 

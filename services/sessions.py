@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from services import logs
 from services.database.models import Account, SignInTicket, UserSession
 from services.errors import NotSignedIn
 from services.limits import Limited
@@ -88,7 +87,7 @@ class SessionService:
             found = session.execute(
                 select(UserSession, Account)
                 .join(Account, Account.id == UserSession.account_id)
-                .where(UserSession.token_hash == _hash(token))
+                .where(UserSession.token_hash == self._container.tokens.digest(token))
             ).one_or_none()
         if found is None:
             raise NotSignedIn
@@ -101,6 +100,7 @@ class SessionService:
         if not poll and now - held.last_seen_at >= TOUCH_INTERVAL:
             with self._container.transaction() as session:
                 session.execute(update(UserSession).where(UserSession.id == held.id).values(last_seen_at=now))
+        logs.note(user=account.id, session=held.id)
         return _actor(held, account)
 
     def end(self, token: str | None) -> None:
@@ -111,7 +111,7 @@ class SessionService:
             found = session.execute(
                 select(UserSession, Account)
                 .join(Account, Account.id == UserSession.account_id)
-                .where(UserSession.token_hash == _hash(token), UserSession.ended_at.is_(None))
+                .where(UserSession.token_hash == self._container.tokens.digest(token), UserSession.ended_at.is_(None))
             ).one_or_none()
             if found is None:
                 return
@@ -174,13 +174,16 @@ class SessionService:
         The sign-in form runs over a WebSocket, where no cookie can be set: the browser takes the ticket to
         /api/auth/enter, which sets it.
         """
-        ticket = secrets.token_urlsafe(32)
+        ticket = self._container.tokens.issue()
         now = self._container.clock.now()
         with self._container.transaction() as session:
             session.execute(delete(SignInTicket).where(SignInTicket.expires_at < now))
             session.add(
                 SignInTicket(
-                    token_hash=_hash(ticket), account_id=account_id, created_at=now, expires_at=now + TICKET_LIFETIME
+                    token_hash=self._container.tokens.digest(ticket),
+                    account_id=account_id,
+                    created_at=now,
+                    expires_at=now + TICKET_LIFETIME,
                 )
             )
         return ticket
@@ -193,7 +196,7 @@ class SessionService:
             account_id = session.scalar(
                 update(SignInTicket)
                 .where(
-                    SignInTicket.token_hash == _hash(ticket),
+                    SignInTicket.token_hash == self._container.tokens.digest(ticket),
                     SignInTicket.used_at.is_(None),
                     SignInTicket.expires_at > now,
                 )
@@ -206,10 +209,10 @@ class SessionService:
             return self._start(session, account, address, agent)
 
     def _start(self, session: Session, account: Account, address: str, agent: str) -> str:
-        token = secrets.token_urlsafe(32)
+        token = self._container.tokens.issue()
         now = self._container.clock.now()
         held = UserSession(
-            token_hash=_hash(token),
+            token_hash=self._container.tokens.digest(token),
             account_id=account.id,
             created_at=now,
             last_seen_at=now,
@@ -221,10 +224,6 @@ class SessionService:
         session.flush()
         self._container.audit.record(session, _actor(held, account), "session.start", "session", held.id)
         return token
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _actor(held: UserSession, account: Account) -> Actor:

@@ -17,9 +17,10 @@ SLOW = frozenset({"fault", "browser"})
 # Settings of the product that a developer's shell may hold: a test sets what it needs itself.
 OURS = ("RECON_", "APP_ENV", "DATABASE_URL", "REDIS_URL", "AWS_", "UPLOADS_", "BACKUP_", "SMTP_", "STREAMLIT_")
 NO_SKIPS = "RECON_TESTS_NO_SKIPS"
+FAULT = "RECON_FAULT"  # full: as many faults as are promised, instead of a sample
 
 _no_skips = os.environ.pop(NO_SKIPS, "") == "1"
-for _name in [name for name in os.environ if name.startswith(OURS)]:
+for _name in [name for name in os.environ if name.startswith(OURS) and name != FAULT]:
     del os.environ[_name]
 
 # The same examples on every run: a failure on one machine is a failure on all. No deadline: machines differ.

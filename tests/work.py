@@ -56,7 +56,7 @@ def worker_environment(settings: Settings) -> dict[str, str]:
         **{
             f"RECON_{name.upper()}": str(getattr(settings, name))
             for name in Settings.model_fields
-            if name[:4] == "job_"
+            if name.startswith(("job_", "mail_lease", "mail_first"))
         },
     }
     return {**os.environ, **given}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from http import HTTPMethod
 
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services import metrics
+from services import logs, metrics
 
 METHODS = frozenset(HTTPMethod)
 STREAMLIT = ("/_stcore/upload_file", "/_stcore/health", "/_stcore/host-config", "/_stcore", "/media", "/static")
@@ -32,10 +33,12 @@ class Telemetry:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            with logs.request() as request:
+                await self._app(scope, receive, noting)
         finally:
             method = scope["method"] if scope["method"] in METHODS else "other"
             endpoint = template(scope, path)

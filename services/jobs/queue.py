@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from recon_engine.plan import Plan
+from services import logs
 from services.crash_points import reach
 from services.database.models import Job, StoredFile, new_id
 from services.errors import Conflict, Invalid, NotFound
@@ -20,6 +22,7 @@ from services.plans import PlanLike, find_reconciliation, valid_plan
 if TYPE_CHECKING:
     from services.container import Container
 
+_log = structlog.get_logger(__name__)
 Status = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -61,6 +64,7 @@ class JobQueue:
                 attempts=0,
                 max_attempts=self._container.settings.job_max_attempts,
                 created_by=actor.account_id,
+                request_id=logs.current("request"),
                 created_at=now,
             )
             if reconciliation_id is not None:
@@ -77,6 +81,7 @@ class JobQueue:
                 session, actor, Action.JOB_LAUNCH, "job", job.id, reconciliation_id=reconciliation_id, files=hashes
             )
         reach("job accepted")
+        _log.info("job accepted", job=job.id)
         return job
 
     def get(self, actor: Actor, job_id: str) -> Job:

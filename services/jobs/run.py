@@ -72,7 +72,7 @@ class Run:
             whole = input_bytes * _MEMORY_FACTOR <= self._limits.memory_mb * 1024 * 1024
             ended = self._supervise(partitions=1 if whole else _PARTITIONS)
             if whole and ended is not None and ended.out_of_memory:
-                _log.info("run again in partitions", job=self.lease.id, attempt=self.lease.attempt)
+                _log.info("run again in partitions", attempt=self.lease.attempt)
                 ended = self._supervise(partitions=_PARTITIONS)
             if ended is None:
                 self._give_up()
@@ -136,7 +136,7 @@ class Run:
             self._leases.finish(self.lease, Outcome("failed"))  # a job that is being cancelled ends cancelled
         elif self._interruption == "stop":
             self._leases.release(self.lease)
-        _log.info("run interrupted", job=self.lease.id, attempt=self.lease.attempt, why=self._interruption)
+        _log.info("run interrupted", attempt=self.lease.attempt, why=self._interruption)
 
     def _conclude(self, ended: Ended) -> None:
         if ended.code < 0 and not ended.out_of_time and not ended.out_of_memory:
@@ -145,7 +145,7 @@ class Run:
         result = self._folder / "result"
         if ended.code not in (0, 1) or not result.is_dir():  # Python itself ends with 1 when it cannot even start
             if ended.code != 2:
-                _log.error("engine failed", job=self.lease.id, attempt=self.lease.attempt, code=ended.code)
+                _log.error("engine failed", attempt=self.lease.attempt, code=ended.code)
             self._end(Outcome("failed", ended.code, _failure(ended, self._limits)))
             return
         summary = json.loads((result / "summary.json").read_text(encoding="utf-8"))
@@ -161,7 +161,7 @@ class Run:
         reach("job finished")
         if final != "succeeded":
             self._remove_results(range(self.lease.attempt, self.lease.attempt + 1))
-        _log.info("run ended", job=self.lease.id, attempt=self.lease.attempt, status=final or "refused")
+        _log.info("run ended", attempt=self.lease.attempt, status=final or "refused")
 
     def _remove_results(self, attempts: range) -> None:
         """Remove what these attempts at the job have stored. Never a later attempt's: its result may be the job's."""

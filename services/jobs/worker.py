@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from services import logs
 from services.errors import ServiceError
 from services.jobs.leases import Leases
 from services.jobs.run import Run
@@ -113,12 +114,13 @@ class Worker:
             lease, job = claimed
             run = Run(self._container, self._leases, lease, job, self._work / f"{lease.id}-{lease.attempt}")
             self._running[number] = run
-            try:
-                run.execute()
-            except Exception:  # noqa: BLE001 - whatever it was, the slot must live on
-                _log.exception("run failed", job=lease.id, attempt=lease.attempt)
-            finally:
-                del self._running[number]
+            with logs.unit(request=job.request_id, user=job.created_by, job=job.id):
+                try:
+                    run.execute()
+                except Exception:  # noqa: BLE001 - whatever it was, the slot must live on
+                    _log.exception("run failed", attempt=lease.attempt)
+                finally:
+                    del self._running[number]
 
     def _forget_broken_uploads(self) -> None:
         """Remove what killed uploads left behind; no upload takes a day."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy import ColumnElement, and_, or_
 
-from services import metrics
+from services import logs, metrics
 from services.crash_points import reach
 from services.database.models import Mail
 from services.errors import ServiceError, Unavailable
@@ -72,7 +72,7 @@ class MailRelay:
             return False
         lease, mail = claimed
         reach("mail claimed")
-        with structlog.contextvars.bound_contextvars(mail=mail.id, request=mail.request_id):
+        with logs.unit(mail=mail.id, request=mail.request_id):
             try:
                 self._transport.send(as_message(mail, self._container.settings.mail_sender))
             except ServerAway as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -17,11 +18,16 @@ from tests.service.conftest import (  # noqa: F401 - fixtures
     sqlite_template,
 )
 
+FULL = os.environ.get("RECON_FAULT") == "full"
+"""The numbers that are promised, as `make fault` runs them; otherwise a sample of them."""
+ROUNDS = 10 if FULL else 1
+
 
 @pytest.fixture
 def impatient(settings: Settings) -> Settings:  # noqa: F811 - a fixture
     """Settings with the shortest lease, and attempts enough for every kill."""
-    short = {"job_lease_seconds": 2, "job_heartbeat_seconds": 1, "job_max_attempts": 100, "job_drain_seconds": 0}
+    jobs = {"job_lease_seconds": 2, "job_heartbeat_seconds": 1, "job_max_attempts": 100, "job_drain_seconds": 0}
+    short = {**jobs, "mail_lease_seconds": 2, "mail_first_wait_seconds": 1}
     return settings.model_copy(update=short)
 
 

@@ -82,7 +82,7 @@ def test_a_job_that_cannot_end_in_time_goes_on_elsewhere(
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_the_app_drains(settings: Settings, tmp_path: Path) -> None:
-    """SIGTERM during an upload and a job: the upload is taken whole, the job ends, the session lives, the status is 0."""
+    """SIGTERM during an upload and a job: the upload is taken whole, the job ends, the session lives, status 0."""
     environment = {k: v for k, v in worker_environment(settings).items() if k.startswith("RECON_JOB")}
     server = Server(tmp_path / "data", **{**environment, "RECON_JOB_DRAIN_SECONDS": "30"})
     (tmp_path / "data").mkdir()
