@@ -5,8 +5,6 @@ Only the hash of a link's token is kept. Whoever asks learns nothing about who h
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,7 +95,9 @@ class PasswordLinks:
         now = self._container.clock.now()
         with self._container.transaction() as session:
             used = update(AccountToken).where(
-                AccountToken.token_hash == _hash(token), AccountToken.used_at.is_(None), AccountToken.expires_at > now
+                AccountToken.token_hash == self._container.tokens.digest(token),
+                AccountToken.used_at.is_(None),
+                AccountToken.expires_at > now,
             )
             # One statement: of two who hold the link, one gets a row.
             purpose = session.scalar(used.values(used_at=now).returning(AccountToken.purpose))
@@ -122,20 +122,23 @@ class PasswordLinks:
 
     def issue(self, session: Session, account: Account, purpose: Purpose) -> tuple[str, str]:
         """A fresh link in place of the account's earlier ones: its address, and an id for its mail's key."""
-        token = secrets.token_urlsafe(32)
+        token = self._container.tokens.issue()
+        digest = self._container.tokens.digest(token)
         now = self._container.clock.now()
         earlier = (AccountToken.account_id == account.id, AccountToken.purpose == purpose)
         session.execute(delete(AccountToken).where(*earlier))
         session.add(
             AccountToken(
-                token_hash=_hash(token),
+                token_hash=digest,
                 account_id=account.id,
                 purpose=purpose,
                 created_at=now,
                 expires_at=now + LIFETIMES[purpose],
             )
         )
-        return f"{self._container.settings.public_url.rstrip('/')}/?link={token}", _hash(token)[:32]
+        return f"{self._container.settings.public_url.rstrip('/')}/?link={token}", self._container.tokens.digest(token)[
+            :32
+        ]
 
     def recently_sent(self, session: Session, account: Account, purpose: Purpose) -> bool:
         """Whether a link went out minutes ago: nobody's mailbox is filled by strangers."""
@@ -181,7 +184,7 @@ class PasswordLinks:
             select(AccountToken, Account)
             .join(Account, Account.id == AccountToken.account_id)
             .where(
-                AccountToken.token_hash == _hash(token),
+                AccountToken.token_hash == self._container.tokens.digest(token),
                 AccountToken.used_at.is_(None),
                 AccountToken.expires_at > self._container.clock.now(),
             )
@@ -199,7 +202,3 @@ def evenly() -> Iterator[None]:
         yield
     finally:
         time.sleep(max(0.0, until - time.monotonic()))
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

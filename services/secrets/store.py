@@ -15,7 +15,7 @@ from services.errors import Unavailable
 from services.secrets.catalogue import CATALOGUE, Name
 from services.secrets.sources import NoSecret, Source, Values
 
-REFRESH_SECONDS = 1.0
+REFRESH_SECONDS = 2.0
 """A refresh that is asked for is skipped when the last one is younger than this."""
 
 _log = structlog.get_logger(__name__)

@@ -34,7 +34,7 @@ def mails(container: Container, subject: str = "") -> list[Mail]:
 
 def token_in(mail: Mail) -> str:
     """The token of the link in a mail."""
-    found = re.search(r"http://localhost:2000/\?link=([\w-]{43})\s", mail.body)
+    found = re.search(r"http://localhost:2000/\?link=([\w.-]+)\s", mail.body)
     assert found, mail.body
     return found[1]
 
