@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _LIMITS = Path(__file__).with_name("limits.py")
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
 _STDERR_KEPT = 4000
 _MEMORY_SIGNS = ("not enough memory", "memory allocation of", "memoryerror", "cannot allocate memory", "out of memory")
+_DISK_SIGNS = ("no space left on device", "disk quota exceeded", "read-only file system", "file too large")
 _GRACE_SECONDS = 5.0
 _MAX_THREADS = 8  # each thread's stack and heap count against the memory limit
 
@@ -45,6 +47,12 @@ class Ended:
         text = self.stderr.lower()
         told = any(sign in text for sign in _MEMORY_SIGNS)
         return told or self.code == -signal.SIGABRT
+
+    @property
+    def out_of_disk(self) -> bool:
+        """True when it ended because the disk took no more."""
+        text = self.stderr.lower()
+        return any(sign in text for sign in _DISK_SIGNS)
 
     @property
     def out_of_time(self) -> bool:
@@ -80,7 +88,8 @@ class Child:
 
     def __init__(self, arguments: Sequence[str], folder: Path, limits: Limits) -> None:
         self.limits = limits
-        self._stdout, self._stderr = folder / ".stdout", folder / ".stderr"
+        # Kept in memory: on a full disk it could not even say that the disk is full.
+        self._stdout, self._stderr = _memory_file(), _memory_file()
         self._read = 0
         self._deadline = None if limits.wall_seconds is None else time.monotonic() + limits.wall_seconds
         command = [
@@ -88,16 +97,15 @@ class Child:
             *(str(limits.memory_mb * 1024 * 1024), str(limits.cpu_seconds), str(os.getpid())),
             *(sys.executable, "-P", "-m", "recon_engine", *arguments),
         ]
-        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
-            self._process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=_environment(folder),
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-            )
+        self._process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=_environment(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=self._stdout,
+            stderr=self._stderr,
+            start_new_session=True,
+        )
 
     @property
     def pid(self) -> int:
@@ -106,9 +114,7 @@ class Child:
 
     def new_lines(self) -> list[str]:
         """The whole lines that the child has printed since the last call."""
-        with self._stdout.open("rb") as output:
-            output.seek(self._read)
-            data = output.read()
+        data = _written(self._stdout, self._read)
         whole = data[: data.rfind(b"\n") + 1]
         self._read += len(whole)
         return whole.decode("utf-8", "replace").splitlines()
@@ -138,10 +144,8 @@ class Child:
         """How it ended (it must have), with what it printed. Ends what it may have left running."""
         self._kill_group()
         code = self._process.wait()
-        with self._stderr.open("rb") as errors:
-            errors.seek(max(0, self._stderr.stat().st_size - _STDERR_KEPT))
-            stderr = errors.read().decode("utf-8", "replace")
-        return Ended(code=code, stdout=self._stdout.read_text("utf-8", "replace"), stderr=stderr)
+        stdout, stderr = _written(self._stdout), _written(self._stderr)[-_STDERR_KEPT:]
+        return Ended(code=code, stdout=stdout.decode("utf-8", "replace"), stderr=stderr.decode("utf-8", "replace"))
 
     def _kill_group(self) -> None:
         try:
@@ -165,6 +169,19 @@ def run(
         finally:
             child.end(grace_seconds=0)
         return replace(child.result(), timed_out=overdue)
+
+
+def _memory_file() -> IO[bytes]:
+    """A file without a name, in memory where the system can (Linux)."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("recon"), "w+b", buffering=0)
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def _written(file: IO[bytes], start: int = 0) -> bytes:
+    """What the child has written from `start` on. It shares the file's position: that must not be moved."""
+    size = os.fstat(file.fileno()).st_size
+    return os.pread(file.fileno(), max(0, size - start), start)
 
 
 def _environment(folder: Path) -> dict[str, str]:

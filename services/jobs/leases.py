@@ -85,13 +85,13 @@ class Leases:
                     reconciliation.step, reconciliation.updated_at = "results", now
             return outcome.status
 
-    def release(self, lease: Lease) -> None:
-        """Give the job back unfinished, because the worker is stopping: another takes it at once, at no cost."""
+    def release(self, lease: Lease, wait_seconds: int = 0) -> None:
+        """Give the job back unfinished, at no cost: its worker stops, or what it needs is away for a while."""
         with self._container.transaction() as session:
             job = self._rows.held(session, lease)
             if job is not None:
                 job.max_attempts += 1
-                self._retry(session, job, "the worker was stopped", wait_seconds=0)
+                self._retry(session, job, "the worker was stopped", wait_seconds)
 
     def retry(self, lease: Lease, reason: str) -> bool:
         """Give the job back after a failure that may not repeat; it fails for good at its last attempt.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import threading
@@ -20,6 +21,7 @@ from services.jobs.child import Child, Ended, Limits
 from services.jobs.leases import Leases, Outcome
 from services.jobs.progress import Progress
 from services.leases import Lease
+from services.storage.base import StorageAway
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -30,6 +32,9 @@ _LOOK_SECONDS = 0.2
 _NEWS_SECONDS = 1.0  # between two notes of the same step's progress; another step is noted at once
 _PARTITIONS = 16  # measured: carries twice the rows that fit whole
 _MEMORY_FACTOR = 4  # measured: address space for a byte of CSV when a run is not partitioned, with a margin
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+_DISK_FULL = "the server's disk is full or cannot be written"
+_STORAGE_WAIT_SECONDS = 30
 _INTERNAL = "The run failed inside the product; please give an administrator the run's number."
 
 
@@ -78,8 +83,13 @@ class Run:
                 self._give_up()
             else:
                 self._conclude(ended)
+        except StorageAway:  # the files cannot be had just now: that is no failure of the job
+            _log.warning("run put off", job=self.lease.id, attempt=self.lease.attempt, why="storage")
+            self._leases.release(self.lease, _STORAGE_WAIT_SECONDS)
         except Exception as error:
-            if self._leases.retry(self.lease, f"it could not be carried out ({type(error).__name__})"):
+            no_room = isinstance(error, OSError) and error.errno in _DISK_ERRORS
+            reason = _DISK_FULL if no_room else f"it could not be carried out ({type(error).__name__})"
+            if self._leases.retry(self.lease, reason):
                 raise
             self._interruption = "lost"  # others have taken the job, and its folder with it
             self._give_up()
@@ -142,6 +152,10 @@ class Run:
         if ended.code < 0 and not ended.out_of_time and not ended.out_of_memory:
             self._leases.retry(self.lease, f"its process was ended by signal {-ended.code}")
             return
+        if ended.out_of_disk:
+            _log.error("disk full", attempt=self.lease.attempt)
+            self._leases.retry(self.lease, _DISK_FULL)
+            return
         result = self._folder / "result"
         if ended.code not in (0, 1) or not result.is_dir():  # Python itself ends with 1 when it cannot even start
             if ended.code != 2:
@@ -166,8 +180,11 @@ class Run:
     def _remove_results(self, attempts: range) -> None:
         """Remove what these attempts at the job have stored. Never a later attempt's: its result may be the job's."""
         for attempt in attempts:
-            for key in list(self._container.storage.list(f"results/{self.lease.id}/{attempt}")):
-                self._container.storage.delete(key)
+            try:
+                for key in list(self._container.storage.list(f"results/{self.lease.id}/{attempt}")):
+                    self._container.storage.delete(key)
+            except StorageAway:  # nobody refers to them: they only take room
+                _log.warning("results not removed", job=self.lease.id, attempt=attempt)
 
 
 def _failure(ended: Ended, limits: Limits) -> str:
