@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recon_engine.matching.linkage_blocking import block
+from recon_engine.matching.linkage_chance import Together, chances
 from recon_engine.matching.linkage_compare import (
     MISSING,
     Levels,
@@ -26,14 +27,14 @@ from recon_engine.matching.linkage_compare import (
     compare,
     prepare,
 )
-from recon_engine.matching.linkage_learning import Floats, Model, learn, patterns, share_of_levels
+from recon_engine.matching.linkage_learning import Floats, Model, learn, patterns
 
 __all__ = ["LinkField", "Linked", "link"]
 
 # Pairs less probable than this are not returned.
 FLOOR = 0.01
-# Records of each side that are compared each with each to learn what chance does.
-_SAMPLED = 700
+# How often learning and choosing who may belong together alternate.
+_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,22 @@ def link(
     pairs that are known. Pairs of at least `probability` (and, below it, of at least `FLOOR`) are returned.
     """
     prepared = prepare(left, right, fields)
-    all_pairs = float(max(left.height * right.height, 1))
-    most_matches = float(max(left.height, right.height, 1))
     blocked = block(prepared, block_on, most_pairs)
     l, r = blocked.pairs["l"], blocked.pairs["r"]
     levels = [compare(item, l, r) for item in prepared]
-    model = _start(prepared, left, right, all_pairs, most_matches)
+    u, *own = chances(prepared)
+    model = _start(prepared, u, left.height, right.height)
+    together = Together(prepared, block_on, most_pairs)
     term = [_term_weights(item, l, r, level) for item, level in zip(prepared, levels, strict=True)]
-    may = np.ones(len(l), dtype=np.bool_)
-    for _ in range(3):
-        combinations, count = patterns(levels, may)
-        model = learn(combinations, count, model, all_pairs, most_matches)
+    may, less = np.ones(len(l), dtype=np.bool_), np.zeros(len(l))
+    for _ in range(_ROUNDS):
+        model = learn(*patterns(levels, less, may), model)
         weights = _weights(levels, term, model)
-        total = np.log2(model.prior / (1 - model.prior)) + np.sum(weights, axis=0) if prepared else np.zeros(0)
+        less = together.bits(
+            levels, model.weights(), own, model.prior_weight + np.sum(weights, axis=0), model.prior_weight
+        )
+        weights = _spread(weights, less)
+        total = model.prior_weight + np.sum(weights, axis=0)
         may = _best_of_either(l, r, total)
     odds = np.exp2(-total)
     pairs = blocked.pairs.with_columns(
@@ -88,7 +92,8 @@ def link(
     ).filter(pl.col("probability") >= min(FLOOR, probability))
     parameters = {
         "prior": model.prior,
-        "prior_weight": float(np.log2(model.prior / (1 - model.prior))),
+        "matches": model.matches,
+        "prior_weight": model.prior_weight,
         "iterations": model.iterations,
         "candidates": len(l),
         "blocking": blocked.keys,
@@ -97,55 +102,20 @@ def link(
     return Linked(pairs, parameters, blocked.capped)
 
 
-def _start(
-    prepared: list[Prepared], left: pl.DataFrame, right: pl.DataFrame, all_pairs: float, most_matches: float
-) -> Model:
-    """u from sampled pairs and exact counts; m as a careful guess."""
-    l, r = _sample(prepared, left.height, right.height)
-    m, u = [], []
-    for item in prepared:
-        chance = share_of_levels(compare(item, l, r), item.levels)
-        equal = _equal_by_chance(item, most_matches)
-        chance = chance * (1 - equal) / (1 - chance[item.equal])
-        chance[item.equal] = equal
-        u.append(chance)
+def _start(prepared: list[Prepared], u: list[Floats], n_left: int, n_right: int) -> Model:
+    """m as a careful guess."""
+    m = []
+    for item, chance in zip(prepared, u, strict=True):
         guess = np.linspace(0.2, 1.0, item.levels) * np.sqrt(chance)
         guess[item.equal] = guess.sum()
         m.append(guess / guess.sum())
-    return Model(m, u, 0.3 * min(left.height, right.height) / all_pairs if all_pairs > 1 else 0.5)
-
-
-def _sample(prepared: list[Prepared], n_left: int, n_right: int) -> tuple[pl.Series, pl.Series]:
-    """Pairs of records chosen by their content, each of the left with each of the right; equal records left out."""
-    chosen = []
-    for side, size in (("left", n_left), ("right", n_right)):
-        frame = pl.DataFrame({p.name: getattr(p, side) for p in prepared})
-        hashed = frame.select(h=pl.struct(frame.columns).hash(377)).with_row_index("i")
-        chosen.append(hashed.bottom_k(min(_SAMPLED, size), by=["h", "i"]))
-    crossed = chosen[0].join(chosen[1], how="cross").filter(pl.col("h") != pl.col("h_right"))
-    return crossed["i"], crossed["i_right"]
-
-
-def _counts(item: Prepared) -> pl.DataFrame:
-    """Each value that both sides have (v), and how often (a, b)."""
-    sides = [
-        s.alias("v").to_frame().drop_nulls().group_by("v").agg(pl.len().alias(c))
-        for s, c in ((item.left, "a"), (item.right, "b"))
-    ]
-    return sides[0].join(sides[1], on="v").with_columns(pl.col("a", "b").cast(pl.Float64))
-
-
-def _equal_by_chance(item: Prepared, most_matches: float) -> float:
-    """How often two records have equal values of a field by chance."""
-    known = float((item.left.len() - item.left.null_count())) * (item.right.len() - item.right.null_count())
-    both = _counts(item)
-    agreeing = float((both["a"] * both["b"]).sum() or 0.0)
-    return min(max(agreeing, 0.5) / max(known, 1.0), 0.999)
+    ladders = [p.ladders for p in prepared]
+    return Model(m, u, max(1.0, 0.3 * min(n_left, n_right)), (n_left, n_right), ladders)
 
 
 def _term_weights(item: Prepared, l: pl.Series, r: pl.Series, level: Levels) -> Floats:
     """Bits that an equal value's rarity adds to the field's weight: rare values tell more than common ones."""
-    both = _counts(item)
+    both = item.counts()
     size = float(len(item.left) - item.left.null_count() + len(item.right) - item.right.null_count())
     if both.is_empty() or item.method not in ("name", "code", "exact", "tfidf"):
         return np.zeros(len(level))
@@ -167,10 +137,17 @@ def _weights(levels: list[Levels], term: list[Floats], model: Model) -> list[Flo
     ]
 
 
+def _spread(weights: list[Floats], less: Floats) -> list[Floats]:
+    """The weights less what fields say together by chance, taken from those that speak for a match, in proportion."""
+    positive = np.sum([np.maximum(w, 0) for w in weights], axis=0)
+    keep = 1 - np.minimum(less, positive) / np.maximum(positive, 1e-9)
+    return [np.where(w > 0, w * keep, w) for w in weights]
+
+
 def _best_of_either(l: pl.Series, r: pl.Series, total: Floats) -> NDArray[np.bool_]:
     """Pairs that no other pair of their left or of their right record beats."""
     frame = pl.DataFrame({"l": l, "r": r, "w": total})
-    best = (pl.col("w") >= pl.col("w").max().over("l") - 1e-9) | (pl.col("w") >= pl.col("w").max().over("r") - 1e-9)
+    best = (pl.col("w") >= pl.col("w").max().over("l") - 1e-9) & (pl.col("w") >= pl.col("w").max().over("r") - 1e-9)
     return frame.select(best).to_series().to_numpy()
 
 

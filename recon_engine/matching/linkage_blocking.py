@@ -11,12 +11,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
 import polars as pl
 
-from recon_engine.matching.linkage_compare import Prepared
+from recon_engine.matching.linkage_compare import Prepared, shortened
 
 # Tables whose product is small are compared whole.
 WHOLE = 300_000
+# Records of long text are compared with so many nearest, by as much arithmetic as this allows.
+_NEAREST = 10
+_WORK, _WORK_PER_RECORD = 3e8, 500
 # Pairs that one automatic key may make, per record of the two tables.
 PAIRS_PER_RECORD = 6
 
@@ -43,7 +47,7 @@ def block(prepared: Sequence[Prepared], block_on: Sequence[Sequence[str]] | None
         pairs = left.to_frame().join(right.to_frame(), how="cross", maintain_order="left_right")
         return Blocked(pairs, [{"key": "every pair", "pairs": len(pairs), "dropped": 0}], 0)
     by_name = {p.name: p for p in prepared}
-    budget = most_pairs if block_on is not None else min(most_pairs, PAIRS_PER_RECORD * sum(rows) + 100_000)
+    budget = most_pairs if block_on is not None else min(most_pairs, PAIRS_PER_RECORD * sum(rows) + 20_000)
     keys = _given(by_name, block_on) if block_on is not None else _automatic(prepared)
     found: list[pl.DataFrame] = []
     said: list[dict[str, object]] = []
@@ -55,6 +59,11 @@ def block(prepared: Sequence[Prepared], block_on: Sequence[Sequence[str]] | None
         total += dropped if block_on is not None else 0
         if sum(len(p) for p in found) > 4 * most_pairs:
             found = [pl.concat(found).unique()]
+    for item in prepared if block_on is None else ():
+        if item.vectors is not None:
+            pairs = _nearest(item)
+            found.append(pairs)
+            said.append({"key": f"nearest by {item.name}", "pairs": len(pairs), "dropped": 0})
     pairs = pl.concat(found).unique().sort("l", "r") if found else pl.DataFrame(schema={"l": pl.UInt32, "r": pl.UInt32})
     return Blocked(pairs, said, total)
 
@@ -85,28 +94,43 @@ def _given(
 def _automatic(prepared: Sequence[Prepared]) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame]]:
     for item in prepared:
         yield item.name, _keyed([item.left]), _keyed([item.right])
-        if item.method in ("name", "tfidf"):
+        if item.method == "name":
             yield f"words of {item.name}", *(_words(s) for s in (item.left, item.right))
         if item.codes is not None:
-            yield f"model numbers of {item.name}", *(_listed(s) for s in item.codes)
-        if item.method == "tfidf":
-            yield f"trigrams of {item.name}", *(_trigrams(s) for s in (item.left, item.right))
+            yield (
+                f"model numbers of {item.name}",
+                *(shortened(c).select("i", key=pl.col("code").hash(378)) for c in item.codes),
+            )
     for a, b in combinations(prepared, 2):
         one, two = _values(a, "start"), _values(b, "start")
         yield f"beginnings of {a.name} + {b.name}", _keyed([one[0], two[0]]), _keyed([one[1], two[1]])
 
 
-def _listed(values: pl.Series) -> pl.DataFrame:
-    frame = values.alias("v").to_frame().with_row_index("i").explode("v").drop_nulls()
+def _words(values: pl.Series) -> pl.DataFrame:
+    frame = values.str.split(" ").alias("v").to_frame().with_row_index("i").explode("v").drop_nulls()
     return frame.select("i", key=pl.col("v").hash(378)).unique()
 
 
-def _words(values: pl.Series) -> pl.DataFrame:
-    return _listed(values.str.split(" "))
-
-
-def _trigrams(values: pl.Series) -> pl.DataFrame:
-    return pl.concat([_listed(values.str.slice(k).str.extract_all(r".{3}")) for k in range(3)]).unique()
+def _nearest(item: Prepared) -> pl.DataFrame:
+    """The pairs whose texts are among each other's nearest by cosine; terms too common to afford are left out."""
+    assert item.vectors is not None
+    a, b = item.vectors
+    often = [np.bincount(v.indices, minlength=v.shape[1]).astype(np.float64) for v in (a, b)]
+    work = often[0] * often[1]
+    order = np.argsort(work, kind="stable")
+    afford = np.cumsum(work[order]) <= _WORK + _WORK_PER_RECORD * (a.shape[0] + b.shape[0])
+    limit = work[order][afford].max(initial=0.0)
+    rare = work <= limit
+    a, b = a[:, rare], b[:, rare].T.tocsr()
+    parts = []
+    rows = max(1, int(2e7 / max(1.0, work[rare].sum() / max(1, a.shape[0]))))
+    for start in range(0, a.shape[0], rows):
+        product = (a[start : start + rows] @ b).tocoo()
+        part = pl.DataFrame({"l": product.row + start, "r": product.col, "c": product.data}).filter(pl.col("c") >= 0.05)
+        parts.append(part)
+    pairs = pl.concat(parts).cast({"l": pl.UInt32, "r": pl.UInt32})
+    rank = pl.col("c").rank("max", descending=True)
+    return pairs.filter((rank.over("l") <= _NEAREST) | (rank.over("r") <= _NEAREST)).select("l", "r")
 
 
 def _rarest(left: pl.DataFrame, right: pl.DataFrame, budget: int) -> tuple[pl.DataFrame, int]:

@@ -16,7 +16,8 @@ method says they are equal. `MISSING` where either side has no value. What a lev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -56,8 +57,9 @@ class Prepared:
     right: pl.Series
     labels: tuple[str, ...]
     vectors: tuple[csr_array, csr_array] | None = None
-    codes: tuple[pl.Series, pl.Series] | None = None
+    codes: tuple[pl.DataFrame, pl.DataFrame] | None = None
     other: Prepared | None = field(default=None, repr=False)
+    within: bool = False
 
     @property
     def levels(self) -> int:
@@ -68,6 +70,53 @@ class Prepared:
     def equal(self) -> int:
         """The level of equal values."""
         return self.levels - 1
+
+    @property
+    def ladders(self) -> list[list[int]]:
+        """Runs of levels in which a higher one never says less; equal values top them all."""
+        if self.method == "tfidf":
+            fine = len(_COSINE) + 1
+            bounds = (0, fine, 2 * fine, 2 * fine + 3, self.equal)
+            runs = [list(range(a, b)) for a, b in pairwise(bounds)]
+        elif self.method == "name":
+            runs = [[0, 1, 2, 3], [5]]
+        else:
+            runs = [list(range(self.equal))]
+        return [[*run, self.equal] for run in runs]
+
+    def sided(self, sides: str) -> Prepared:
+        """The same comparison within one table: `ll` or `rr`; `lr` is across."""
+        first, second = (0 if s == "l" else 1 for s in sides)
+        values = (self.left, self.right)
+        return replace(
+            self,
+            left=values[first],
+            right=values[second],
+            vectors=self.vectors and (self.vectors[first], self.vectors[second]),
+            codes=self.codes and (self.codes[first], self.codes[second]),
+            other=None if self.other is None else replace(self.other, other=None).sided(sides),
+            within=sides != "lr",
+        )
+
+    def counts(self) -> pl.DataFrame:
+        """Each value that both sides have (v), and how often (a, b)."""
+        sides = [
+            s.alias("v").to_frame().drop_nulls().group_by("v").agg(pl.len().cast(pl.Float64).alias(c))
+            for s, c in ((self.left, "a"), (self.right, "b"))
+        ]
+        return sides[0].join(sides[1], on="v")
+
+    def pairs_known(self) -> float:
+        """How many pairs of records have both values; within a table, of two records."""
+        sizes = [float(len(s) - s.null_count()) for s in (self.left, self.right)]
+        return max(1.0, sizes[0] * (sizes[0] - 1) / 2 if self.within else sizes[0] * sizes[1])
+
+    def equal_by_chance(self) -> float:
+        """The share of all pairs with equal values; within a table, of the pairs of two records."""
+        equal = float(self.counts().select((pl.col("a") * pl.col("b")).sum()).item() or 0.0)
+        if self.within:
+            equal = (equal - (len(self.left) - self.left.null_count())) / 2
+        return min(max(equal, 0.5) / self.pairs_known(), 0.999)
 
 
 def prepare(left: pl.DataFrame, right: pl.DataFrame, fields: Sequence[LinkField]) -> list[Prepared]:
@@ -83,9 +132,9 @@ def prepare(left: pl.DataFrame, right: pl.DataFrame, fields: Sequence[LinkField]
         item = Prepared(spec.name, method, *sides, labels=_labels(method))
         if method == "tfidf":
             item.vectors = _vectors(*sides)
-            item.codes = tuple(model_codes(frame[spec.name]) for frame in (left, right))
         prepared.append(item)
     _partners(prepared)
+    _codes(left, right, prepared)
     return prepared
 
 
@@ -143,9 +192,10 @@ def _labels(method: str) -> tuple[str, ...]:
     if method == "code":
         return ("differ", "same beginning", "two edits", "one edit", "equal")
     if method == "tfidf":
-        cosines = ("cosine < 0.1", *(f"cosine ≥ {cut:.1f}" for cut in _COSINE))
-        said = ("", ", other model numbers", ", a common model number")
-        return (*(c + s for s in said for c in cosines), "equal")
+        fine = ("cosine < 0.1", *(f"cosine ≥ {cut:.1f}" for cut in _COSINE))
+        coarse = ("cosine < 0.3", "cosine ≥ 0.3", "cosine ≥ 0.6")
+        runs = ((fine, ""), (fine, ", other model numbers"), (coarse, ", a similar model number"))
+        return (*(c + said for run, said in (*runs, (coarse, ", the same model number")) for c in run), "equal")
     if method == "date":
         return ("differ", "same year", "within a month", "within a week", "one digit or day and month swapped", "equal")
     if method == "datetime":
@@ -175,31 +225,41 @@ def _overlap(a: Prepared, b: Prepared) -> float:
     return float(both.item() or 0.0)
 
 
-def model_codes(values: pl.Series) -> pl.Series:
-    """The model numbers in each text: words of four and more characters with a digit, without punctuation."""
-    words = (
-        values.alias("v")
-        .to_frame()
-        .select(
-            pl.col("v")
-            .str.to_lowercase()
-            .str.extract_all(r"[\p{L}\p{N}][\p{L}\p{N}\-./]*")
-            .list.eval(pl.element().str.replace_all(r"[\-./]", ""))
-            .list.eval(pl.element().filter(_is_code(pl.element())))
-            .list.unique()
-            .list.sort()
-        )
-        .to_series()
-    )
-    return words
+def _codes(left: pl.DataFrame, right: pl.DataFrame, prepared: list[Prepared]) -> None:
+    """Give the first long text the model numbers that its records mention anywhere, but those that many mention."""
+    texts = [p for p in prepared if p.method == "tfidf"]
+    if not texts:
+        return
+    sides = []
+    for frame in (left, right):
+        found = pl.concat([_mentioned(frame[p.name]) for p in texts]).unique()
+        often = max(3, frame.height // 300)
+        sides.append(found.filter(pl.len().over("code") <= often))
+    texts[0].codes = (sides[0], sides[1])
 
 
-def _is_code(word: pl.Expr) -> pl.Expr:
+def _mentioned(values: pl.Series) -> pl.DataFrame:
+    """i, code: the words of four and more characters with letters and digits, without punctuation; long numbers too."""
+    frame = values.cast(pl.String).alias("code").to_frame().with_row_index("i").drop_nulls()
+    code = pl.col("code")
     return (
-        word.str.contains(r"\p{N}")
-        & (word.str.len_chars() >= 4)
-        & (word.str.contains(r"\p{L}") | (word.str.len_chars() >= 5))
+        frame.select("i", code.str.to_lowercase().str.extract_all(r"[\p{L}\p{N}][\p{L}\p{N}\-./]*"))
+        .explode("code")
+        .select("i", code.str.replace_all(r"[\-./]", ""))
+        .filter(
+            code.str.contains(r"\p{N}")
+            & (code.str.len_chars() >= pl.when(code.str.contains(r"\p{L}")).then(4).otherwise(5))
+            & ~code.str.contains(r"^\p{N}+\p{L}{1,3}$")
+        )
+        .unique()
     )
+
+
+def shortened(codes: pl.DataFrame) -> pl.DataFrame:
+    """The codes, and each without its last one and two characters: variants of one model differ at the end."""
+    code = pl.col("code")
+    cut = [codes.select("i", code.str.head(-k)).filter(code.str.len_chars() >= 5) for k in (1, 2)]
+    return pl.concat([codes, *cut]).unique()
 
 
 def terms(values: pl.Series) -> pl.DataFrame:
@@ -343,19 +403,45 @@ def _number() -> pl.Expr:
 
 def _tfidf_levels(item: Prepared, pairs: pl.DataFrame, l: NDArray[np.uint32], r: NDArray[np.uint32]) -> Levels:
     assert item.vectors is not None
-    assert item.codes is not None
     a, b = item.vectors
-    chunks = [
-        np.asarray(a[l[s : s + 100_000]].multiply(b[r[s : s + 100_000]]).sum(axis=1)).ravel()
-        for s in range(0, len(l), 100_000)
-    ]
-    cosine = np.concatenate(chunks) if chunks else np.zeros(0)
+    cosine = np.zeros(len(l))
+    for s in range(0, len(l), 100_000):
+        part = slice(s, s + 100_000)
+        cosine[part] = a[l[part]].multiply(b[r[part]]).sum(axis=1)
     step = np.searchsorted(np.array(_COSINE), cosine + 1e-6, side="right")
-    codes = pl.DataFrame({"x": item.codes[0].gather(l), "y": item.codes[1].gather(r)})
-    both = (pl.col("x").list.len() > 0) & (pl.col("y").list.len() > 0)
-    common = pl.col("x").list.set_intersection("y").list.len() > 0
-    said = (
-        codes.select(pl.when(both & common).then(2).when(both).then(1).otherwise(0).fill_null(0)).to_series().to_numpy()
-    )
+    if item.codes is not None:
+        status = _code_status(item.codes, pl.DataFrame({"l": l, "r": r}))
+        fine = len(_COSINE) + 1
+        coarse = np.searchsorted(np.array([3, 6]), step, side="right")
+        step = np.where(status < 2, fine * status + step, 2 * fine + 3 * (status - 2) + coarse)
     equal = pairs.select((_A == _B).fill_null(False)).to_series().to_numpy()
-    return np.where(equal, item.equal, said * (len(_COSINE) + 1) + step).astype(np.uint8)
+    return np.where(equal, item.equal, step).astype(np.uint8)
+
+
+def sharing(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
+    """The pairs (l, r) that have a code in common."""
+    return left.join(right, on="code").select(l="i", r="i_right").unique()
+
+
+def _code_status(codes: tuple[pl.DataFrame, pl.DataFrame], pairs: pl.DataFrame) -> NDArray[np.int64]:
+    """0: a side mentions no model number, 1: others, 2: similar ones, 3: the same."""
+    statuses = []
+    for variants in (codes, tuple(shortened(c) for c in codes)):
+        statuses.append(sharing(*variants).with_columns(hit=pl.lit(1)))
+    has = [c.select("i").unique().with_columns(has=pl.lit(1)) for c in codes]
+    found = (
+        pairs.join(has[0], left_on="l", right_on="i", how="left", maintain_order="left")
+        .join(has[1], left_on="r", right_on="i", how="left", maintain_order="left", suffix="_r")
+        .join(statuses[0], on=["l", "r"], how="left", maintain_order="left")
+        .join(statuses[1], on=["l", "r"], how="left", maintain_order="left", suffix="_like")
+    )
+    status = (
+        pl.when(pl.col("hit") == 1)
+        .then(3)
+        .when(pl.col("hit_like") == 1)
+        .then(2)
+        .when((pl.col("has") == 1) & (pl.col("has_r") == 1))
+        .then(1)
+        .otherwise(0)
+    )
+    return found.select(status.cast(pl.Int64)).to_series().to_numpy()

@@ -8,7 +8,8 @@ may belong together. Combinations are counted first, so that a step costs the sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -20,20 +21,61 @@ Floats = NDArray[np.float64]
 # Iterations stop when no probability of the model moves more than this.
 _STILL = 1e-6
 _MOST_ITERATIONS = 200
+# However many records match, one more is never taken for granted.
+_MOST_MATCHED = 0.98
 
 
 @dataclass
 class Model:
-    """m and u per field and level, the share of all pairs that belong together, and how long learning took."""
+    """m and u per field and level, how many pairs belong together, of how many records, and how long learning took."""
 
     m: list[Floats]
     u: list[Floats]
-    prior: float
+    matches: float
+    rows: tuple[int, int]
+    ladders: list[list[list[int]]]
     iterations: int = 0
 
+    @property
+    def prior(self) -> float:
+        """The probability that a pair belongs together."""
+        return min(self.matches / (float(self.rows[0]) * self.rows[1]), 0.5)
+
+    @property
+    def prior_weight(self) -> float:
+        """log2 odds of the prior."""
+        return float(np.log2(self.prior / (1 - self.prior)))
+
     def weights(self) -> list[Floats]:
-        """log2 m/u per field and level."""
-        return [np.log2(m / u) for m, u in zip(self.m, self.u, strict=True)]
+        """log2 m/u per field and level; on a ladder of levels a higher one never says less."""
+        found = []
+        for m, u, ladders in zip(self.m, self.u, self.ladders, strict=True):
+            weight = np.log2(m / u)
+            for run in ladders:
+                risen = np.log2(_rising(m[run], u[run]))
+                weight[run[:-1]] = risen[:-1]
+                weight[run[-1]] = max(weight[run[-1]], risen[-1])
+            found.append(weight)
+        return found
+
+
+def _rising(m: Floats, u: Floats) -> Floats:
+    """m/u, neighbours that fall pooled until none does."""
+    pools: list[list[float]] = []
+    for a, b in zip(m, u, strict=True):
+        pools.append([float(a), float(b), 1.0])
+        while len(pools) > 1 and pools[-2][0] * pools[-1][1] > pools[-1][0] * pools[-2][1]:
+            last = pools.pop()
+            pools[-1] = [x + y for x, y in zip(pools[-1], last, strict=True)]
+    return np.concatenate([np.full(int(n), a / b) for a, b, n in pools])
+
+
+def pair_weights(levels: Sequence[Levels], weights: Sequence[Floats]) -> Floats:
+    """The sum of the fields' weights of every pair; missing counts nothing."""
+    total = np.zeros(len(levels[0]) if levels else 0)
+    for level, weight in zip(levels, weights, strict=True):
+        total += np.append(weight, np.zeros(MISSING + 1 - len(weight)))[level]
+    return total
 
 
 def share_of_levels(levels: Levels, size: int, weight: Floats | None = None, *, smooth: float = 0.5) -> Floats:
@@ -44,36 +86,27 @@ def share_of_levels(levels: Levels, size: int, weight: Floats | None = None, *, 
     return np.asarray(counts / counts.sum())
 
 
-def patterns(levels: list[Levels], fixed: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.uint8], Floats]:
-    """Distinct combinations of levels and how often each occurs."""
-    frame = pl.DataFrame({str(f): v for f, v in enumerate(levels)})
-    if fixed is not None:
-        frame = frame.filter(pl.Series(fixed))
+def patterns(levels: list[Levels], less: Floats, may: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], Floats, Floats]:
+    """Distinct combinations of levels among the pairs that may match, what to take from their weight (in half bits),
+    and how often each occurs.
+    """
+    frame = pl.DataFrame({"less": np.round(less * 2) / 2, **{str(f): v for f, v in enumerate(levels)}})
+    frame = frame.filter(pl.Series(may))
     counted = frame.group_by(frame.columns).len().sort(frame.columns)
-    return counted.drop("len").to_numpy(), counted["len"].to_numpy().astype(np.float64)
+    combinations = counted.drop("len", "less").to_numpy()
+    return combinations, counted["less"].to_numpy(), counted["len"].to_numpy().astype(np.float64)
 
 
-def learn(combinations: NDArray[np.uint8], count: Floats, model: Model, all_pairs: float, most_matches: float) -> Model:
-    """Expectation maximisation of m and of the prior; u stays."""
-    m, prior = [x.copy() for x in model.m], model.prior
-    sizes = [len(x) for x in m]
-    iteration = 0
-    for iteration in range(1, _MOST_ITERATIONS + 1):
-        weight = total_weight(combinations, [np.log2(a / b) for a, b in zip(m, model.u, strict=True)], prior)
+def learn(combinations: NDArray[np.uint8], less: Floats, count: Floats, model: Model) -> Model:
+    """Expectation maximisation of m and of how many pairs match; u stays."""
+    model = replace(model, m=list(model.m))
+    for _ in range(_MOST_ITERATIONS):
+        weight = model.prior_weight + pair_weights(list(combinations.T), model.weights()) - less
         expected = count / (1 + np.exp2(-weight))
-        found = expected.sum()
-        new_prior = min(max(found, 1.0), most_matches) / all_pairs
-        new_m = [share_of_levels(combinations[:, f], size, expected, smooth=0.5) for f, size in enumerate(sizes)]
-        moved = max(np.abs(a - b).max() for a, b in zip(m, new_m, strict=True)) + abs(np.log(new_prior / prior))
-        m, prior = new_m, new_prior
+        m = [share_of_levels(combinations[:, f], len(old), expected) for f, old in enumerate(model.m)]
+        matches = min(max(float(expected.sum()), 1.0), float(max(model.rows)))
+        moved = max(np.abs(a - b).max() for a, b in zip(m, model.m, strict=True)) + abs(np.log(matches / model.matches))
+        model = replace(model, m=m, matches=matches, iterations=model.iterations + 1)
         if moved < _STILL:
             break
-    return Model(m, model.u, prior, model.iterations + iteration)
-
-
-def total_weight(levels: NDArray[np.uint8], weights: list[Floats], prior: float) -> Floats:
-    """log2 odds of each combination of levels."""
-    total = np.full(len(levels), np.log2(prior / (1 - prior)))
-    for f, weight in enumerate(weights):
-        total += np.append(weight, np.zeros(MISSING + 1 - len(weight)))[levels[:, f]]
-    return total
+    return model

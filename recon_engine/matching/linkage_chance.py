@@ -1,0 +1,179 @@
+"""What chance does: how often records that do not belong together agree, field by field and in several fields at once.
+
+A table that holds each thing once has no pair that belongs together, so its own pairs show what chance does; pairs
+across the two tables show the same with the matches mixed in. Where the three disagree, the kind that agrees least
+is believed: a table with duplicates, or one made of one kind of thing, then does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from recon_engine.matching.linkage_blocking import block
+from recon_engine.matching.linkage_compare import MISSING, Levels, Prepared, compare, sharing, shortened
+from recon_engine.matching.linkage_learning import Floats, pair_weights
+
+# Records of each side that are compared each with each to learn what chance does to one field.
+_SAMPLED = 500
+# Records of each side whose candidates within their own table show how fields agree together.
+_DECOYS = 4000
+# So many pairs of chance are imagined that agree as often as if fields were independent.
+_IMAGINED = 0.02
+# A table in which more than this share of records seem to have a double is not asked what chance does.
+_DOUBLES = 0.15
+_DISAGREE, _PARTLY, _AGREE, _UNKNOWN = 0, 1, 2, 3
+_MEANINGS = 4
+
+
+def by_content(prepared: Sequence[Prepared], side: str, most: int) -> pl.DataFrame:
+    """i, h (hash of the content) of up to `most` records, chosen by their content."""
+    frame = pl.DataFrame({p.name: getattr(p, side) for p in prepared})
+    hashed = frame.select(h=pl.struct(frame.columns).hash(377)).with_row_index("i")
+    return hashed.bottom_k(min(most, frame.height), by=["h", "i"]).select("i", "h")
+
+
+def chances(prepared: Sequence[Prepared]) -> list[list[Floats]]:
+    """u: how often each level occurs by chance, per field: by all evidence, within the left, within the right table."""
+    chosen = [by_content(prepared, side, _SAMPLED) for side in ("left", "right")]
+    across = chosen[0].join(chosen[1], how="cross").filter(pl.col("h") != pl.col("h_right"))
+    within = [c.join(c, how="cross").filter(pl.col("i") < pl.col("i_right")) for c in chosen]
+    kinds = ((across, "lr"), (within[0], "ll"), (within[1], "rr"))
+    shares = [[_shares(p.sided(sides), pairs) for pairs, sides in kinds] for p in prepared]
+    matching = 1 / max(1, min(len(prepared[0].left), len(prepared[0].right)))
+    return [[_least(s, matching) for s in shares], *([s[own] for s in shares] for own in (1, 2))]
+
+
+def _shares(item: Prepared, pairs: pl.DataFrame) -> Floats:
+    """How often each level occurs. Equal values and common model numbers are counted in full, the others in a sample;
+    levels that the sample does not have fall evenly from the last that it has towards equal values.
+    """
+    level = compare(item, pairs["i"], pairs["i_right"])
+    counts = np.bincount(level[level != MISSING], minlength=item.levels).astype(np.float64)
+    known = max(counts.sum(), 1.0)
+    share = counts / known
+    least = np.full(item.levels, 0.5 / known)
+    if item.codes is not None:
+        rare = sharing(*(shortened(c) for c in item.codes))
+        rare = rare.filter(pl.col("l") < pl.col("r")) if item.within else rare
+        level = compare(item, rare["l"], rare["r"])
+        common = np.array([f for run in item.ladders[2:] for f in run[:-1]])
+        share[common] = np.bincount(level[level != MISSING], minlength=item.levels)[common] / item.pairs_known()
+        least[common] = 0.5 / item.pairs_known()
+    share[item.equal] = item.equal_by_chance()
+    for run in item.ladders:
+        seen = [k for k in run if share[k] > 0]
+        low = seen[-2] if len(seen) > 1 else run[0]
+        start, end = max(share[low], least[low]), min(share[item.equal], least[run[0]])
+        between = [k for k in run[:-1] if k > low]
+        for step, k in enumerate(between, 1):
+            share[k] = start * (end / start) ** (step / (len(between) + 1))
+    share = np.where(share > 0, share, least)
+    share[0] = max(1.0 - share[1:].sum(), 1e-6)
+    return share / share.sum()
+
+
+def _least(shares: list[Floats], matching: float) -> Floats:
+    """The least of the shares across, within the left and within the right table, per level.
+
+    Never less than what the share across has beyond the most that matches can explain (`matching`): tables that write
+    things differently ("New York", "New York City") agree across as they never do within.
+    """
+    share = np.maximum(np.min(shares, axis=0), shares[0] - matching)
+    share[0] = max(1.0 - share[1:].sum(), share[0])
+    return np.asarray(share / share.sum())
+
+
+class Together:
+    """How much more often fields agree together than if they were independent: postcode and suburb, address and phone."""
+
+    def __init__(self, prepared: Sequence[Prepared], block_on: Sequence[Sequence[str]] | None, most_pairs: int) -> None:
+        self._decoys: list[tuple[list[Levels], float]] = []
+        self._rows: list[float] = []
+        rows = {"l": len(prepared[0].left), "r": len(prepared[0].right)}
+        self._every = float(rows["l"]) * rows["r"]
+        self._missing = _missing_together(prepared)
+        for side, name in (("l", "left"), ("r", "right")):
+            own = [p.sided(side * 2) for p in prepared]
+            chosen = by_content(prepared, name, _DECOYS)["i"]
+            pairs = block(own, block_on, most_pairs).pairs.filter(pl.col("l") != pl.col("r"))
+            share = len(chosen) / max(1, rows[side])
+            if share < 1:
+                pairs = pairs.filter(pl.col("l").is_in(chosen.implode()))
+            else:
+                pairs = pairs.filter(pl.col("l") < pl.col("r"))
+            looked_at = share * rows[side] * (rows[side] - 1) / (2 if share == 1 else 1)
+            levels = [compare(p, pairs["l"], pairs["r"]) for p in own]
+            self._rows.append(float(len(chosen)))
+            self._decoys.append((levels, max(looked_at, 1.0)))
+
+    def bits(
+        self, levels: list[Levels], weights: list[Floats], u: Sequence[list[Floats]], total: Floats, prior: float
+    ) -> Floats:
+        """log2 of how much more often each pair's agreeing fields agree together by chance, at least 0.
+
+        `weights`: log2 m/u per field and level; `u`: within the left and within the right table; `total`: log2 odds
+        of the pairs if fields were independent. Never more than leaves as many matches as there are pairs beyond
+        those of chance.
+        """
+        agree = [np.where(w <= 0, _DISAGREE, np.where(w < 0.6 * w.max(), _PARTLY, _AGREE)) for w in weights]
+        code = _codes(levels, agree)
+        seen, where, count = np.unique(code, return_inverse=True, return_counts=True)
+        sides = []
+        for (decoys, every), own, rows in zip(self._decoys, u, self._rows, strict=True):
+            values, counts = np.unique(_codes(decoys, agree), return_counts=True)
+            at = np.minimum(np.searchsorted(values, seen), max(0, len(values) - 1))
+            found = np.where(values[at] == seen, counts[at], 0.0) if len(values) else np.zeros(len(seen))
+            share = every / self._every
+            doubles = (pair_weights(decoys, weights) + prior > 0).sum() / max(1.0, rows)
+            sides.append((doubles, np.minimum(found, count * share), self._expected(seen, agree, own) * share, share))
+        clean = [s for s in sides if s[0] <= max(_DOUBLES, min(x[0] for x in sides))]
+        found, expected, share = (np.sum([s[part] for s in clean], axis=0) for part in (1, 2, 3))
+        less = np.maximum(np.log2((found + _IMAGINED) / (expected + _IMAGINED)), 0.0)
+        return np.asarray(np.minimum(less, _leaving(count - found / share, where, total))[where])
+
+    def _expected(self, codes: np.ndarray, agree: list[np.ndarray], u: list[Floats]) -> Floats:
+        """How many of all pairs would agree in just these fields if fields were independent."""
+        size = len(agree)
+        digits = codes[:, None] // _MEANINGS ** np.arange(size) % _MEANINGS
+        share = np.ones(len(codes))
+        for f, (chance, meaning) in enumerate(zip(u, agree, strict=True)):
+            share *= np.append(np.bincount(meaning, chance, minlength=_UNKNOWN), 1.0)[digits[:, f]]
+        unknown = (digits == _UNKNOWN) @ (1 << np.arange(size))
+        known = self._missing
+        at = np.minimum(np.searchsorted(known[0], unknown), len(known[0]) - 1)
+        return np.asarray(share * np.where(known[0][at] == unknown, known[1][at], 0.0))
+
+
+def _leaving(spare: Floats, where: np.ndarray, total: Floats) -> Floats:
+    """The bits to take from every pair of a group, so that about `spare` of its pairs still match."""
+    low, high = np.zeros(len(spare)), np.full(len(spare), 60.0)
+    for _ in range(24):
+        middle = (low + high) / 2
+        matching = np.bincount(where, 1 / (1 + np.exp2(np.minimum(middle[where] - total, 1000.0))), len(spare))
+        low, high = np.where(matching > spare, middle, low), np.where(matching > spare, high, middle)
+    return np.where(spare > 0, low, np.inf)
+
+
+def _codes(levels: list[Levels], agree: list[np.ndarray]) -> np.ndarray:
+    """One number per pair: which fields agree, agree partly, disagree, are unknown."""
+    code = np.zeros(len(levels[0]) if levels else 0, dtype=np.int64)
+    for f, (level, speaks) in enumerate(zip(levels, agree, strict=True)):
+        meaning = np.full(MISSING + 1, _UNKNOWN, dtype=np.int64)
+        meaning[: len(speaks)] = speaks
+        code += meaning[level] * _MEANINGS**f
+    return code
+
+
+def _missing_together(prepared: Sequence[Prepared]) -> tuple[np.ndarray, Floats]:
+    """Which fields are missing in a pair (as bits), and how many of all pairs miss just those."""
+    sides = []
+    for side in ("left", "right"):
+        bits = sum(getattr(p, side).is_null().to_numpy().astype(np.int64) << f for f, p in enumerate(prepared))
+        sides.append(np.unique(bits, return_counts=True))
+    mask = (sides[0][0][:, None] | sides[1][0][None, :]).ravel()
+    count = (sides[0][1][:, None].astype(np.float64) * sides[1][1][None, :]).ravel()
+    values, where = np.unique(mask, return_inverse=True)
+    return values, np.bincount(where, count)
