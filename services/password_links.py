@@ -136,9 +136,7 @@ class PasswordLinks:
                 expires_at=now + LIFETIMES[purpose],
             )
         )
-        return f"{self._container.settings.public_url.rstrip('/')}/?link={token}", self._container.tokens.digest(token)[
-            :32
-        ]
+        return f"{self._container.settings.public_url.rstrip('/')}/?link={token}", digest[:32]
 
     def recently_sent(self, session: Session, account: Account, purpose: Purpose) -> bool:
         """Whether a link went out minutes ago: nobody's mailbox is filled by strangers."""

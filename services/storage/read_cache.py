@@ -24,7 +24,6 @@ class ReadCache:
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self._folder, self._limit_bytes = folder.absolute(), limit_bytes
-        (self._folder / _INCOMING).mkdir(parents=True, exist_ok=True)
         self._locks = [threading.Lock() for _ in range(64)]
 
     def path(self, key: str, fetch: Callable[[Path], None]) -> Path:
@@ -51,6 +50,7 @@ class ReadCache:
 
     def _take(self, target: Path, fill: Callable[[Path], None]) -> None:
         incoming = self._folder / _INCOMING / uuid.uuid4().hex
+        incoming.parent.mkdir(parents=True, exist_ok=True)  # an administrator may empty the cache at any time
         try:
             fill(incoming)
             os.utime(incoming)

@@ -13,8 +13,10 @@ from sqlalchemy import select
 from services import metrics
 from services.clock import FakeClock
 from services.container import Container, build_container
-from services.database.models import SpooledObject
+from services.database.models import Job, SpooledObject
 from services.errors import UploadFailed
+from services.jobs.leases import Leases
+from services.jobs.run import Run
 from services.permissions import Actor
 from services.settings import Settings
 from services.storage.base import StorageAway
@@ -22,6 +24,7 @@ from services.storage.s3 import S3Storage
 from services.storage.spool import Spool
 from tests.aws_server import REGION, UPLOADS, AwsServer, aws_server, behind
 from tests.cutting_proxy import CuttingProxy
+from tests.work import launch
 
 CSV = b"ref,amount\nA1,10.00\nA2,20.00\n"
 
@@ -225,6 +228,27 @@ def test_an_administrator_moves_it_now(
     container.mover.stop()
     assert server.objects() == {file.storage_key: CSV}
     assert container.mover.sync_now(admin) == 0
+
+
+def test_a_run_waits_for_its_files(container: Container, admin: Actor, proxy: CuttingProxy) -> None:
+    """A run whose files cannot be had goes back to the queue and loses no attempt; later it ends well, on S3."""
+    job = launch(container, admin)
+    shutil.rmtree(container.settings.data_dir / "cache")  # as on another machine
+    proxy.refuse()
+    leases = Leases(container)
+    for round_ in range(4):  # more than the attempts that a job has
+        with container.transaction() as session:
+            session.get_one(Job, job.id).lease_until = None
+        if round_ == 3:
+            proxy.heal()
+            container.breakers.of("s3")._until = 0.0
+        claimed = leases.claim("somebody")
+        assert claimed is not None
+        Run(container, leases, *claimed, container.settings.data_dir / "work" / str(round_)).execute()
+        expected = "succeeded" if round_ == 3 else "queued"
+        assert container.jobs.get(admin, job.id).status == expected
+    assert container.results.page(admin, job.id, "matches").total == 4
+    assert len(list(container.storage.list(f"results/{job.id}"))) >= 7
 
 
 def database(settings: Settings) -> object:
