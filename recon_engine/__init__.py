@@ -14,8 +14,9 @@ from recon_engine.errors import (
     ReconError,
     UndecidedError,
 )
-from recon_engine.evidence import Check, verify
+from recon_engine.evidence import verify
 from recon_engine.plan import Plan
+from recon_engine.predicates import Check
 from recon_engine.result import Result, reconcile
 
 __all__ = [

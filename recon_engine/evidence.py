@@ -6,9 +6,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
-from functools import reduce
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,22 +14,12 @@ from typing import Any
 import polars as pl
 
 from recon_engine.errors import EvidenceError, ReconError
-from recon_engine.matching.comparables import columns_of, plain_value
-from recon_engine.matching.conditions import condition_holds
 from recon_engine.outcome.conservation import PARTS, currency_of
-from recon_engine.plan import SIDES, Plan, Rule, SideName
+from recon_engine.plan import SIDES, Plan, SideName
+from recon_engine.predicates import Check, predicates
 
 TABLES = ("matches", "differences", "breaks", "rejected", "left", "right")
 _DEPENDENCIES = ("polars", "numpy", "scipy", "pydantic")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing verified: `name`, whether it holds (None: could not be checked here), and a sentence."""
-
-    name: str
-    holds: bool | None
-    detail: str
 
 
 def hash_file(path: Path) -> str:
@@ -86,8 +74,7 @@ def verify(folder: str | Path) -> list[Check]:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         plan = Plan.parse((folder / "plan.yaml").read_text(encoding="utf-8"), where=str(folder / "plan.yaml"))
-        checks = [*_hashes(folder, manifest), *_conservation(folder, plan, summary)]
-        return [*checks, *_predicates(folder, plan)]
+        return [*_hashes(folder, manifest), *_conservation(folder, plan, summary), *predicates(folder, plan)]
     except FileNotFoundError as error:
         raise EvidenceError(
             f"{folder}: {error.filename or error} is missing; this is not a whole result directory"
@@ -164,67 +151,6 @@ def _sums_agree(plan: Plan, side: SideName, joined: pl.LazyFrame, totals: dict[s
                 agree &= Decimal(parts[part]) == (found.pop((currency, part, name), None) or Decimal(0))
     agree &= not any(found.values())
     return Check(f"{side} control totals", bool(agree), "exact sums agree" if agree else "sums differ from the summary")
-
-
-def _predicates(folder: Path, plan: Plan) -> list[Check]:
-    """Per rule: every pair of its matches satisfies every condition, and no record is in two matches."""
-    matches = pl.scan_parquet(folder / "matches.parquet").with_columns(_text("side"), _text("source"), _text("rule"))
-    twice = (
-        matches.group_by("side", "source", "row")
-        .len()
-        .filter(pl.col("len") > 1)
-        .select(pl.len())
-        .collect(engine="streaming")
-    )
-    repeated = int(twice.item())
-    checks = [
-        Check(
-            "one match a record", repeated == 0, f"{repeated} records are in two matches" if repeated else "none in two"
-        )
-    ]
-    known = {rule.name for rule in plan.rules}
-    strange = set(matches.select(pl.col("rule").unique()).collect()["rule"]) - known
-    if strange:
-        checks.append(
-            Check("rules", False, f"matches name rules that the plan has not: {', '.join(sorted(map(str, strange)))}")
-        )
-    return checks + [
-        _rule_holds(folder, plan, rule, matches.filter(pl.col("rule") == rule.name)) for rule in plan.rules
-    ]
-
-
-def _rule_holds(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -> Check:
-    names = list(dict.fromkeys(c.field for c in rule.on))
-    sides = []
-    for prefix, side in zip("lr", SIDES, strict=True):
-        columns = []
-        for name in names:
-            spec = plan.field(name)
-            value = plain_value(pl.col(name), spec, side)
-            if spec.type in ("date", "datetime"):
-                value = value.to_physical().cast(pl.Int64)
-            columns += [value.alias(f"{prefix}.{c}") for c in columns_of(spec)]
-        records = pl.scan_parquet(folder / f"{side}.parquet").select(_text("source"), "row", *columns)
-        mine = matches.filter(pl.col("side") == side).select("match_id", "source", "row")
-        sides.append(
-            mine.join(records, on=["source", "row"], how="left").rename({"row": f"{prefix}.row"}).drop("source")
-        )
-    pairs = sides[0].join(sides[1], on="match_id", how="full", coalesce=True)
-    holds = reduce(lambda a, b: a & b, (condition_holds(plan.field(c.field), c) for c in rule.on)).fill_null(False)
-    # A suggested group holds several records a side: each of them must satisfy the rule with one of the others.
-    judged = pairs.with_columns(ok=holds)
-    failing = [
-        judged.group_by("match_id", row).agg(pl.col("ok").any()).filter(~pl.col("ok")).select(n=pl.len())
-        for row in ("l.row", "r.row")
-    ]
-    total = matches.select(pl.col("match_id").n_unique()).collect(engine="streaming").item()
-    bad = sum(int(f.collect(engine="streaming").item()) for f in failing)
-    told = (
-        f"{total} matches, every condition holds"
-        if not bad
-        else f"{bad} records do not satisfy the rule they are matched by"
-    )
-    return Check(f"rule '{rule.name}'", bad == 0, told)
 
 
 def _text(column: str) -> pl.Expr:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from recon_engine.errors import PlanError
+from recon_engine.rules import Budget, Condition, Link, Model, NetOf, Rule, SideName, short_form
+
+__all__ = ["Budget", "Condition", "Link", "NetOf", "Rule", "SideName"]  # the plan's parts, found where the plan is
 
 FieldType = Literal["text", "decimal", "integer", "date", "datetime", "boolean"]
-SideName = Literal["left", "right"]
 SIDES: tuple[SideName, SideName] = ("left", "right")
 CleanName = Literal[
     "trim",
@@ -31,11 +32,7 @@ NUMERIC_STEPS = frozenset({"negate", "absolute"})
 RESERVED_NAMES = frozenset({"row", "source", "side", "line"})
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class MapStep(_Model):
+class MapStep(Model):
     """A lookup table: a value found among the keys becomes the value beside it; others stay as they are."""
 
     map: dict[str, str]
@@ -44,21 +41,21 @@ class MapStep(_Model):
 CleanStep = CleanName | MapStep
 
 
-class SidedClean(_Model):
+class SidedClean(Model):
     """Clean steps that differ by side."""
 
     left: tuple[CleanStep, ...] = ()
     right: tuple[CleanStep, ...] = ()
 
 
-class SidedFormat(_Model):
+class SidedFormat(Model):
     """strptime formats that differ by side; null means: ISO, or decided from the data."""
 
     left: str | None = None
     right: str | None = None
 
 
-class ReaderOptions(_Model):
+class ReaderOptions(Model):
     """How a file is read. Everything left out is detected and reported; what cannot be decided is asked for."""
 
     format: Literal["csv", "xlsx", "parquet", "json", "jsonl"] | None = None
@@ -79,7 +76,7 @@ class Side(ReaderOptions):
     files: tuple[str, ...] = ()
 
 
-class FieldSpec(_Model):
+class FieldSpec(Model):
     """A canonical column, mapped to a column on each side, with a type."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
@@ -126,102 +123,13 @@ class FieldSpec(_Model):
         return self.left if side == "left" else self.right
 
 
-def _window(value: Any) -> Any:
-    """A single bound v means the symmetric window [-v, v]."""
-    if isinstance(value, list | tuple):
-        return value
-    if isinstance(value, float):
-        value = repr(value)
-    magnitude = abs(Decimal(str(value)))
-    return (-magnitude, magnitude)
-
-
-def _exact(value: Any) -> Any:
-    """YAML reads 0.05 as a float: go through its shortest text, so that the tolerance is what was written."""
-    if isinstance(value, list | tuple):
-        return tuple(repr(v) if isinstance(v, float) else v for v in value)
-    return repr(value) if isinstance(value, float) else value
-
-
-DecimalWindow = tuple[Decimal, Decimal]
-
-
-class Condition(_Model):
-    """One condition of a rule. With only `field`, equality. Windows are right minus left, both ends included."""
-
-    field: str
-    nulls: Literal["equal"] | None = None
-    within: DecimalWindow | None = None
-    percent: DecimalWindow | None = None
-    cap: Decimal | None = None
-    days: tuple[int, int] | None = None
-
-    @field_validator("within", "percent", mode="before")
-    @classmethod
-    def _symmetric(cls, value: Any) -> Any:
-        if value is None:
-            return (Decimal(0), Decimal(0))  # a blank tolerance is zero, never unlimited
-        return _window(_exact(value))
-
-    @field_validator("days", mode="before")
-    @classmethod
-    def _symmetric_days(cls, value: Any) -> Any:
-        if value is None:
-            return (0, 0)
-        return value if isinstance(value, list | tuple) else (-abs(int(value)), abs(int(value)))
-
-    @field_validator("cap", mode="before")
-    @classmethod
-    def _exact_cap(cls, value: Any) -> Any:
-        return _exact(value)
-
-    @model_validator(mode="after")
-    def _coherent(self) -> Self:
-        kinds = [k for k in ("within", "percent", "days") if getattr(self, k) is not None]
-        if len(kinds) > 1:
-            raise ValueError(f"one of {', '.join(kinds)}; give each its own rule or condition")
-        if self.cap is not None and self.percent is None:
-            raise ValueError("cap goes with percent")
-        if self.cap is not None and self.cap < 0:
-            raise ValueError("cap must not be negative")
-        for kind in kinds:
-            low, high = getattr(self, kind)
-            if low > high:
-                raise ValueError(f"{kind}: the low end {low} is above the high end {high}")
-        if self.nulls and kinds:
-            raise ValueError("nulls: equal goes with equality only")
-        return self
-
-    @property
-    def is_equality(self) -> bool:
-        """True when the condition compares for equality."""
-        return self.within is None and self.percent is None and self.days is None
-
-
-class Rule(_Model):
-    """One pass of the cascade."""
-
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    on: Annotated[tuple[Condition, ...], Field(min_length=1)]
-    cardinality: Literal["one_to_one"] = "one_to_one"
-    when_ambiguous: Literal["best", "leave", "suggest"] = "best"
-    outcome: Literal["confirmed", "suggested"] = "confirmed"
-
-    @field_validator("on", mode="before")
-    @classmethod
-    def _bare_names(cls, value: Any) -> Any:
-        if not isinstance(value, list | tuple):
-            return value
-        return [{"field": item} if isinstance(item, str) else item for item in value]
-
-
-class Currency(_Model):
+class Currency(Model):
     """Control totals are kept per value of this field."""
 
     field: str
 
 
-class Plan(_Model):
+class Plan(Model):
     """The saved description of a reconciliation."""
 
     version: Literal[1] = 1
@@ -241,19 +149,33 @@ class Plan(_Model):
         if self.left.label == self.right.label:
             raise ValueError("left and right need different labels")
         for rule in self.rules:
-            for condition in rule.on:
-                where = f"rule '{rule.name}'"
-                _known(condition.field, names, where)
-                kind = self.field(condition.field).type
-                if (condition.within or condition.percent) and kind not in ("decimal", "integer"):
-                    raise ValueError(f"{where}: within and percent are for numbers, '{condition.field}' is {kind}")
-                if condition.days is not None and kind not in ("date", "datetime"):
-                    raise ValueError(f"{where}: days is for dates, '{condition.field}' is {kind}")
+            self._check_rule(rule, names)
         for name in self.compare:
             _known(name, names, "compare")
         if self.currency is not None:
             _known(self.currency.field, names, "currency")
         return self
+
+    def _check_rule(self, rule: Rule, names: list[str]) -> None:
+        where = f"rule '{rule.name}'"
+        for condition in rule.on:
+            _known(condition.field, names, where)
+            kind = self.field(condition.field).type
+            measured = condition.within or condition.percent or condition.total or condition.sign or condition.net_of
+            if measured and kind not in ("decimal", "integer"):
+                raise ValueError(
+                    f"{where}: within, percent, total, sign and net_of are for numbers, '{condition.field}' is {kind}"
+                )
+            if condition.days is not None and kind not in ("date", "datetime"):
+                raise ValueError(f"{where}: days is for dates, '{condition.field}' is {kind}")
+            if condition.is_text:
+                for name in filter(None, (condition.field, condition.found_in)):
+                    _known(name, names, where)
+                    if self.field(name).type != "text":
+                        raise ValueError(f"{where}: texts are compared, '{name}' is {self.field(name).type}")
+        if rule.link is not None:
+            for name in (*rule.link.fields, *rule.link.compare_as, *(n for key in rule.link.block_on for n in key)):
+                _known(name, names, where)
 
     def field(self, name: str) -> FieldSpec:
         """The field called `name`. Raises KeyError when there is none."""
@@ -327,28 +249,13 @@ class Plan(_Model):
             if spec.clean.left == spec.clean.right and "clean" in plain:
                 plain["clean"] = plain["clean"]["left"]
         for rule, plain in zip(self.rules, data["rules"], strict=True):
-            plain["on"] = [_short(c) for c in rule.on]
+            if rule.on:
+                plain["on"] = [short_form(c) for c in rule.on]
         return data
 
     def to_yaml(self) -> str:
         """The plan file's text; `Plan.parse` reads it back to an equal plan."""
         return yaml.safe_dump(self.to_data(), sort_keys=False, allow_unicode=True, width=100)
-
-
-def _short(condition: Condition) -> Any:
-    plain: dict[str, Any] = {"field": condition.field}
-    for kind in ("within", "percent", "days"):
-        window = getattr(condition, kind)
-        if window is None:
-            continue
-        low, high = window
-        as_text = (lambda v: v) if kind == "days" else str
-        plain[kind] = as_text(high) if low == -high else [as_text(low), as_text(high)]
-    if condition.cap is not None:
-        plain["cap"] = str(condition.cap)
-    if condition.nulls:
-        plain["nulls"] = condition.nulls
-    return condition.field if len(plain) == 1 else plain
 
 
 def _unique(what: str, names: list[str]) -> None:

@@ -20,8 +20,10 @@ from recon_engine.errors import PlanError
 from recon_engine.evidence import hash_file, write_manifest
 from recon_engine.execution.staging import PARQUET, StagedSide, opened, stage, with_scales
 from recon_engine.matching.candidates import join_key
-from recon_engine.matching.cascade import MATCHES_SCHEMA, TIES_SCHEMA, Decided, Stage, run_stage, stages
-from recon_engine.matching.comparables import columns_of
+from recon_engine.matching.cascade import Decided, Stage, run_stage, stages
+from recon_engine.matching.comparables import columns_of, text_column
+from recon_engine.matching.conditions import Rarities
+from recon_engine.matching.texts import rarity
 from recon_engine.outcome import breaks, conservation, differences, matches
 from recon_engine.plan import SIDES, Plan
 
@@ -73,6 +75,7 @@ class _Run:
         self.plan, self.work, self.partitions, self.on_progress = plan, work, partitions, on_progress
         self.out = work / "result"
         self.started = time.perf_counter()
+        self.known: Rarities = {}
 
     def tell(self, stage_name: str, done: int, total: int, rule: str | None = None) -> None:
         self.on_progress(Progress(stage_name, done, total, rule, round(time.perf_counter() - self.started, 3)))
@@ -112,6 +115,7 @@ class _Run:
     def _match(self, sides: tuple[StagedSide, StagedSide]) -> tuple[Decided, dict[int, float]]:
         """All stages, each on the records that the earlier ones left open."""
         is_open = [np.ones(side.rows, dtype=np.bool_) for side in sides]
+        self.known = self._rarities(sides)
         found: list[Decided] = []
         seconds: dict[int, float] = dict.fromkeys(range(len(self.plan.rules)), 0.0)
         total = len(self.plan.rules)
@@ -127,17 +131,26 @@ class _Run:
                 self.tell("match", number + 1, total, self.plan.rules[number].name)
 
             for left, right in self._partitions(plan_stage, sides, is_open):
-                part = run_stage(self.plan, plan_stage, left, right, on_rule)
+                part = run_stage(self.plan, plan_stage, left, right, self.known, on_rule)
                 found.append(part)
-                for flags, column in zip(is_open, ("l", "r"), strict=True):
-                    flags[part.matches[column].to_numpy()] = False
+                for side, flags in enumerate(is_open):
+                    flags[part.matches["lr"[side]].to_numpy()] = False
+                    flags[part.sets.filter(pl.col("side") == side)["i"].to_numpy()] = False
                 self._hold_suggested(part, is_open)
         return _combined(found), seconds
 
+    def _rarities(self, sides: tuple[StagedSide, StagedSide]) -> Rarities:
+        """The rarity of words or trigrams over both files, for the fields whose texts are likened."""
+        wanted = {(c.field, c.similarity) for rule in self.plan.rules for c in rule.on if c.similarity}
+        columns = {
+            name: [s.comparables.select(text_column(name)).collect().to_series() for s in sides] for name, _ in wanted
+        }
+        return {(name, method): rarity(columns[name], method) for name, method in sorted(wanted)}
+
     def _hold_suggested(self, part: Decided, is_open: list[np.typing.NDArray[np.bool_]]) -> None:
-        groups = matches.suggested_groups(self.plan, part.ties, 1)
+        held = matches.suggested_ties(self.plan, part.ties)
         for side, flags in enumerate(is_open):
-            flags[groups.filter(pl.col("side") == side)["i"].to_numpy()] = False
+            flags[held.filter(pl.col("side") == side)["i"].to_numpy()] = False
 
     def _partitions(
         self, plan_stage: Stage, sides: tuple[StagedSide, StagedSide], is_open: list[np.typing.NDArray[np.bool_]]
@@ -179,29 +192,33 @@ class _Run:
         self.tell("explain", 0, 3)
         pairs = matches.numbered(decided.matches)
         decided.matches = decided.matches.clear()  # numbered now, and large
-        groups = matches.suggested_groups(plan, decided.ties, pairs.height + 1)
+        groups = matches.numbered_groups(plan, decided.sets, decided.ties, pairs.height + 1)
         state = matches.states((sides[0].rows, sides[1].rows), plan, pairs, groups)
         names = pl.Enum(list(dict.fromkeys(n for s in sides for n in s.sources.categories)))
         places = [s.places(names) for s in sides]
         # Writing the longest table leaves processors free: the breaks are explained beside it.
         with ThreadPoolExecutor(1) as pool:
-            written = pool.submit(self._write_matches, pairs, groups, (places[0], places[1]))
-            broken, different = self._explain(sides, decided, pairs, state, places)
+            written = pool.submit(self._write_matches, decided, pairs, groups, (places[0], places[1]))
+            broken, different = self._explain(sides, decided, (pairs, groups), state, places)
             written.result()
         self.tell("explain", 3, 3)
         return self._summary(sides, decided, pairs, groups, state, broken, different, seconds)
 
     def _write_matches(
-        self, pairs: pl.DataFrame, groups: pl.DataFrame, places: tuple[pl.DataFrame, pl.DataFrame]
+        self, decided: Decided, pairs: pl.DataFrame, groups: pl.DataFrame, places: tuple[pl.DataFrame, pl.DataFrame]
     ) -> None:
         table = matches.matches_table(self.plan, pairs, groups, places)
         table.lazy().sink_parquet(self.out / "matches.parquet", **PARQUET)
+        certified = matches.certificates_table(self.plan, groups, decided.certificates)
+        certified.write_parquet(self.out / "certificates.parquet")
+        weights = matches.weights_table(pairs, groups, decided.links, places)
+        weights.write_parquet(self.out / "weights.parquet")
 
     def _explain(
         self,
         sides: tuple[StagedSide, StagedSide],
         decided: Decided,
-        pairs: pl.DataFrame,
+        found: tuple[pl.DataFrame, pl.DataFrame],
         state: tuple[pl.Series, pl.Series],
         places: list[pl.DataFrame],
     ) -> tuple[pl.DataFrame, int]:
@@ -210,7 +227,9 @@ class _Run:
         comparables = [s.comparables.collect() if self.partitions == 1 else s.comparables for s in sides]
         frames = [c.lazy() for c in comparables]
         records = (sides[0].records(), sides[1].records())
-        different = differences.differences_table(plan, pairs, (frames[0], frames[1]), (places[0], places[1]), records)
+        different = differences.differences_table(
+            plan, matches.side_by_side(*found), (frames[0], frames[1]), (places[0], places[1]), records
+        )
         different.write_parquet(self.out / "differences.parquet")
         self.tell("explain", 1, 3)
         placed = tuple(pl.concat([f, p.lazy()], how="horizontal") for f, p in zip(frames, places, strict=True))
@@ -218,7 +237,7 @@ class _Run:
             ~pl.col("rule").is_in([n for n, r in enumerate(plan.rules) if r.when_ambiguous == "suggest"])
             | pl.col("capped")
         )
-        broken = breaks.breaks_table(plan, placed, state, ties)  # type: ignore[arg-type]
+        broken = breaks.breaks_table(plan, placed, state, ties, self.known)  # type: ignore[arg-type]
         broken.write_parquet(self.out / "breaks.parquet")
         pl.concat([s.rejected for s in sides]).sort("side", "source", "row").write_parquet(
             self.out / "rejected.parquet"
@@ -262,6 +281,7 @@ class _Run:
                     "candidates": decided.candidates.get(n, 0),
                     "ambiguous": tied.get(n, 0),
                     "seconds": round(seconds[n], 3),
+                    **({"link": decided.facts[n]} if n in decided.facts else {}),
                 }
                 for n, rule in enumerate(plan.rules)
             ],
@@ -287,12 +307,12 @@ def _partition(folder: Path, part: int, side: StagedSide) -> pl.DataFrame:
 
 
 def _combined(found: list[Decided]) -> Decided:
-    candidates: dict[int, int] = {}
+    """What all stages and partitions decided, in one."""
+    every = Decided()
+    for table in ("matches", "ties", "sets", "certificates", "links"):
+        setattr(every, table, pl.concat([getattr(every, table), *(getattr(p, table) for p in found)]))
     for part in found:
         for rule, count in part.candidates.items():
-            candidates[rule] = candidates.get(rule, 0) + count
-    return Decided(
-        pl.concat([pl.DataFrame(schema=MATCHES_SCHEMA), *(p.matches for p in found)]),
-        pl.concat([pl.DataFrame(schema=TIES_SCHEMA), *(p.ties for p in found)]),
-        candidates,
-    )
+            every.candidates[rule] = every.candidates.get(rule, 0) + count
+        every.facts |= part.facts
+    return every

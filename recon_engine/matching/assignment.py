@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import product
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,8 +28,29 @@ _LISTED = 3
 # Larger components are solved one by one; beyond this many records the search is capped and the component stays tied.
 LARGEST_COMPONENT = 400
 
-PAIRS_SCHEMA = {"l": pl.UInt32, "r": pl.UInt32, "weight": pl.Int64, "rivals": pl.UInt32, "margin": pl.Float64}
-TIES_SCHEMA = {"component": pl.Int64, "side": pl.UInt8, "i": pl.UInt32, "capped": pl.Boolean}
+PAIRS_SCHEMA: dict[str, Any] = {
+    "l": pl.UInt32,
+    "r": pl.UInt32,
+    "weight": pl.Int64,
+    "rivals": pl.UInt32,
+    "margin": pl.Float64,
+}
+SETS_SCHEMA: dict[str, Any] = {
+    "set": pl.Int64,
+    "side": pl.UInt8,
+    "i": pl.UInt32,
+    "weight": pl.Int64,
+    "rivals": pl.UInt32,
+    "margin": pl.Float64,
+}
+CERTIFICATES_SCHEMA: dict[str, Any] = {
+    "set": pl.Int64,
+    "search": pl.String,
+    "candidates": pl.UInt32,
+    "by_chance": pl.Float64,
+}
+LINKS_SCHEMA: dict[str, Any] = {"l": pl.UInt32, "r": pl.UInt32, "field": pl.String, "bits": pl.Float64}
+TIES_SCHEMA: dict[str, Any] = {"component": pl.Int64, "side": pl.UInt8, "i": pl.UInt32, "capped": pl.Boolean}
 
 
 @dataclass(slots=True)
@@ -37,10 +59,19 @@ class Settled:
 
     `pairs`: one row per settled pair: l, r, weight, rivals (other candidates of either record), margin (weight units).
     `ties`: one row per tied record: component (equal numbers compete), side (0 left, 1 right), i, capped.
+    `sets`: one row per record of a match that is not one to one: set (a number, unique within the rule), side, i.
+    `certificates`: per set of a search for sums: how it was searched, among how many candidates, and how many sets
+    would fit by chance.
+    `links`: per pair of a linkage and field, the weight of the field's evidence in bits: l, r, field, bits.
+    `facts`: what a linkage learnt, as plain data.
     """
 
     pairs: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PAIRS_SCHEMA))
     ties: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TIES_SCHEMA))
+    sets: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SETS_SCHEMA))
+    certificates: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CERTIFICATES_SCHEMA))
+    links: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LINKS_SCHEMA))
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -87,7 +118,7 @@ def settle(left: Ints, right: Ints, weight: Ints, left_id: Ids, right_id: Ids, *
     if lone.all():
         return parts.result()
     left, right, weight, rivals = left[~lone], right[~lone], weight[~lone], rivals[~lone]
-    component = _components(left, right)
+    component = components(left, right)
     if leave:
         parts.tie(component, 0, left)
         parts.tie(component, 1, right)
@@ -156,7 +187,7 @@ def settle_groups(
     return Settled(pairs, pl.concat(ties).cast(TIES_SCHEMA))  # type: ignore[arg-type]
 
 
-def _components(left: Ints, right: Ints) -> Ints:
+def components(left: Ints, right: Ints) -> Ints:
     """The connected component of each pair, numbered by the lowest left position in it."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

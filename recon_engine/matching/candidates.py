@@ -10,7 +10,19 @@ import numpy as np
 import polars as pl
 
 from recon_engine.matching.comparables import MICROSECONDS_PER_DAY, columns_of
-from recon_engine.matching.conditions import equalities, holds, needed_columns, weight, window_units, windows
+from recon_engine.matching.conditions import (
+    Rarities,
+    equalities,
+    expected_value,
+    holds,
+    likenesses,
+    needed_columns,
+    weight,
+    window_units,
+    windows,
+    with_likeness,
+)
+from recon_engine.matching.text_candidates import alike
 from recon_engine.plan import Condition, Plan, Rule
 
 # A group of records that agree on the key makes at most this many pairs; a larger one is not searched but reported as
@@ -64,11 +76,14 @@ def with_values(pairs: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame, co
     )
 
 
-def search(plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """All pairs that satisfy a rule with at least one window: (pairs: l, r, weight; capped: side, i).
+def search(
+    plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame, known: Rarities
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All pairs that satisfy every condition of a rule but its total: (pairs: l, r, weight; capped: side, i).
 
     `left` and `right` have i (position) and the comparable columns. Records of groups that would make more than
-    LARGEST_GROUP pairs are not searched but returned as capped.
+    LARGEST_GROUP pairs are not searched but returned as capped. Raises PlanError when likeness alone would compare too
+    many texts.
     """
     equal = equalities(rule)
     key = join_key(plan, equal, tuple(c.field for c in equal))
@@ -77,21 +92,45 @@ def search(plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame) -> t
         left, right = left.filter(pl.col(name).is_not_null()), right.filter(pl.col(name).is_not_null())
     left = left.with_columns(k=key).filter(pl.col("k").is_not_null())
     right = right.with_columns(k=key).filter(pl.col("k").is_not_null())
+    columns = needed_columns(plan, [rule])
+    found: list[pl.DataFrame] = []
+    capped: list[pl.DataFrame] = []
+    if likenesses(rule) and not equal:
+        for pairs in alike(rule, left, right, known):
+            valued = _valued(pairs, left, right, columns)
+            found.append(_fitting(plan, rule, valued, known))
+        return _distinct(found), _capped(capped)
     if most_pairs(left["k"], right["k"])[0] > LARGEST_GROUP:
         left, right = _bucketed(plan, rule, left, right)
-    columns = needed_columns(plan, [rule])
-    found, capped = [], []
     for a, b, is_capped in _batches(left, right):
         if is_capped:
             capped += [t.select(side=pl.lit(side, dtype=pl.UInt8), i="i") for side, t in ((0, a), (1, b))]
         else:
-            pairs = _probed(a, b, columns).filter(holds(plan, rule))
-            found.append(pairs.select("l", "r", weight=weight(plan, rule)))
+            found.append(_fitting(plan, rule, _probed(a, b, columns), known))
+    return _distinct(found), _capped(capped)
+
+
+def _fitting(plan: Plan, rule: Rule, pairs: pl.DataFrame, known: Rarities) -> pl.DataFrame:
+    # Likeness is dear: it is worked out for the pairs that satisfy everything else.
+    if likenesses(rule):
+        others = rule.model_copy(update={"on": tuple(c for c in rule.on if not c.is_text)})
+        pairs = with_likeness(pairs.filter(holds(plan, others)), rule, known)
+    return pairs.filter(holds(plan, rule)).select("l", "r", weight=weight(plan, rule))
+
+
+def _valued(pairs: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    """Pairs of row numbers (l, r) of the two tables become pairs of positions, with their values."""
+    valued = with_values(pairs, left, right, columns)
+    return valued.with_columns(l=left["i"].gather(pairs["l"]), r=right["i"].gather(pairs["r"]))
+
+
+def _distinct(found: list[pl.DataFrame]) -> pl.DataFrame:
     empty = {"l": pl.UInt32, "r": pl.UInt32, "weight": pl.Int64}
-    return (
-        pl.concat([pl.DataFrame(schema=empty), *found]).unique(["l", "r"]),
-        pl.concat([pl.DataFrame(schema={"side": pl.UInt8, "i": pl.UInt32}), *capped]).unique(),
-    )
+    return pl.concat([pl.DataFrame(schema=empty), *found]).unique(["l", "r"])
+
+
+def _capped(capped: list[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat([pl.DataFrame(schema={"side": pl.UInt8, "i": pl.UInt32}), *capped]).unique()
 
 
 def _bucketed(plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -111,7 +150,8 @@ def _bucketed(plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame) -
         if condition.days is not None and spec.type == "datetime":
             value = value // MICROSECONDS_PER_DAY
         width = max(high - low, 1)
-        first = (value + low) // width
+        expected = value if condition.days is not None else expected_value(value, spec, condition)
+        first = (expected + low) // width
         probes = [left.with_columns(k=_mix(pl.col("k"), first + step)) for step in (0, 1)]
         return pl.concat(probes), right.with_columns(k=_mix(pl.col("k"), value // width))
     return left, right

@@ -5,18 +5,27 @@ partition.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from recon_engine.matching.assignment import Bools, Ids, Settled, settle, settle_groups
-from recon_engine.matching.candidates import LARGEST_GROUP, grouped, join_key, joined, most_pairs, search, with_values
+from recon_engine.matching.assignment import (
+    CERTIFICATES_SCHEMA,
+    LINKS_SCHEMA,
+    SETS_SCHEMA,
+    Bools,
+    Ids,
+    Settled,
+)
+from recon_engine.matching.candidates import LARGEST_GROUP, join_key, joined, most_pairs, with_values
 from recon_engine.matching.comparables import ID
-from recon_engine.matching.conditions import CLOSE, equalities, holds, needed_columns, weight, windows
+from recon_engine.matching.conditions import Rarities, equalities, holds, needed_columns, weight, windows
+from recon_engine.matching.decisions import decide, decide_groups, settle_pairs
 from recon_engine.plan import Condition, Plan, Rule
 
-MATCHES_SCHEMA = {
+MATCHES_SCHEMA: dict[str, Any] = {
     "l": pl.UInt32,
     "r": pl.UInt32,
     "rule": pl.UInt16,
@@ -24,7 +33,14 @@ MATCHES_SCHEMA = {
     "rivals": pl.UInt32,
     "margin": pl.Float64,
 }
-TIES_SCHEMA = {"rule": pl.UInt16, "component": pl.Int64, "side": pl.UInt8, "i": pl.UInt32, "capped": pl.Boolean}
+RULE: dict[str, Any] = {"rule": pl.UInt16}
+TIES_SCHEMA: dict[str, Any] = {
+    "rule": pl.UInt16,
+    "component": pl.Int64,
+    "side": pl.UInt8,
+    "i": pl.UInt32,
+    "capped": pl.Boolean,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +57,32 @@ class Stage:
 class Decided:
     """What a stage decided on one partition, in the records' global positions (`__i`).
 
-    `matches`: one row per pair (MATCHES_SCHEMA). `ties`: one row per tied record and rule (TIES_SCHEMA).
-    `candidates`: candidate pairs per rule number.
+    `matches`: one row per pair (MATCHES_SCHEMA). `ties`: one row per tied record and rule (TIES_SCHEMA). `sets`: one
+    row per record of a match that is not one to one; `certificates` of searches for sums; `links`: the evidence of
+    linked pairs by field; each with its rule. `candidates`: candidate pairs, `facts`: what a linkage learnt, per rule
+    number.
     """
 
-    matches: pl.DataFrame
-    ties: pl.DataFrame
-    candidates: dict[int, int]
+    matches: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MATCHES_SCHEMA))
+    ties: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TIES_SCHEMA))
+    sets: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RULE | SETS_SCHEMA))
+    certificates: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RULE | CERTIFICATES_SCHEMA))
+    links: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RULE | LINKS_SCHEMA))
+    candidates: dict[int, int] = field(default_factory=dict)
+    facts: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 def stages(plan: Plan, distinct: dict[str, int], rows: int) -> list[Stage]:
     """Splits the plan's rules into stages.
 
     A rule joins the stage before it when a field they share for equality tells records apart (at least a tenth as many
-    distinct values, `distinct` by field, as `rows`): then one join of that field serves them all.
+    distinct values, `distinct` by field, as `rows`): then one join of that field serves them all. Rules that are not
+    plain pairs of equalities and windows have a stage of their own.
     """
     found: list[Stage] = []
     for number, rule in enumerate(plan.rules):
         names = tuple(c.field for c in equalities(rule) if not c.nulls)
-        if found:
+        if found and rule.is_plain and all(plan.rules[n].is_plain for n in found[-1].rules):
             common = tuple(n for n in found[-1].shared if n in names)
             if common and max(distinct.get(n, 0) for n in common) * 10 >= rows:
                 found[-1] = Stage((*found[-1].rules, number), common)
@@ -73,50 +96,47 @@ def run_stage(
     stage: Stage,
     left: pl.DataFrame,
     right: pl.DataFrame,
+    known: Rarities,
     on_rule: Callable[[int, int], None],
 ) -> Decided:
     """Runs a stage's rules on the open records of one partition.
 
-    `left` and `right`: `__i` (UInt32 global position, ascending), `__id` and the comparable columns. `on_rule` hears
-    of each
-    finished rule and its matches. The result does not depend on the order of rows beyond the pairing of
-    interchangeable ones.
+    `left` and `right`: `__i` (UInt32 global position, ascending), `__id` and the comparable columns. `known`: the
+    rarity of parts of texts over both whole files. `on_rule` hears of each finished rule and its matches. The result
+    does not depend on the order of rows beyond the pairing of interchangeable ones.
     """
     rules = [(number, plan.rules[number]) for number in stage.rules]
-    open_left, open_right = np.ones(left.height, dtype=np.bool_), np.ones(right.height, dtype=np.bool_)
+    tables = (left, right)
+    is_open = (np.ones(left.height, dtype=np.bool_), np.ones(right.height, dtype=np.bool_))
     ids = (left[ID].to_numpy(), right[ID].to_numpy())
     shared = _shared_pairs(plan, stage, [rule for _, rule in rules], left, right)
-    matches, ties, candidates = [], [], {}
+    found: list[tuple[int, Settled]] = []
+    candidates = {}
     for number, rule in rules:
         if shared is None:
-            settled, count = _decide(plan, rule, left, right, open_left, open_right, ids)
+            settled, candidates[number] = decide(
+                plan, rule, _open(left, is_open[0]), _open(right, is_open[1]), ids, known
+            )
         else:
-            shared = shared.filter(pl.Series(open_left).gather(shared["l"]) & pl.Series(open_right).gather(shared["r"]))
-            settled, count = _decide_listed(plan, rule, stage.shared, shared, left, right, ids)
-        pairs = settled.pairs
-        open_left[pairs["l"].to_numpy()] = False
-        open_right[pairs["r"].to_numpy()] = False
-        candidates[number] = count
-        label = pl.lit(number, dtype=pl.UInt16)
-        matches.append(pairs.with_columns(rule=label).select(*MATCHES_SCHEMA))
-        ties.append(settled.ties.with_columns(rule=label).select(*TIES_SCHEMA))
-        if rule.when_ambiguous == "suggest":
-            # Suggested groups hold their records until a person decides.
-            for side, flags in ((0, open_left), (1, open_right)):
+            still = pl.Series(is_open[0]).gather(shared["l"]) & pl.Series(is_open[1]).gather(shared["r"])
+            shared = shared.filter(still)
+            settled, candidates[number] = _decide_listed(plan, rule, stage.shared, shared, left, right, ids)
+        for side, flags in enumerate(is_open):
+            flags[settled.pairs["lr"[side]].to_numpy()] = False
+            flags[settled.sets.filter(pl.col("side") == side)["i"].to_numpy()] = False
+            if rule.when_ambiguous == "suggest":
+                # Suggested groups hold their records until a person decides.
                 flags[settled.ties.filter(pl.col("side") == side)["i"].to_numpy()] = False
-        on_rule(number, pairs.height)
-    return Decided(
-        _global(pl.concat(matches), left, right),
-        _global_ties(pl.concat(ties), left, right),
-        candidates,
-    )
+        found.append((number, settled))
+        on_rule(number, settled.pairs.height + settled.sets["set"].n_unique())
+    return _global(found, tables, candidates)
 
 
 def _shared_pairs(
     plan: Plan, stage: Stage, rules: list[Rule], left: pl.DataFrame, right: pl.DataFrame
 ) -> pl.DataFrame | None:
     """The pairs that agree on the stage's shared fields, when they are few enough to list once for all its rules."""
-    if not stage.shared:
+    if not stage.shared or not all(rule.is_plain for rule in rules):
         return None
     key = join_key(plan, (), stage.shared)
     total, largest = most_pairs(*(t.select(k=key).to_series().drop_nulls() for t in (left, right)))
@@ -143,7 +163,7 @@ def _decide_listed(
     fit = pairs.lazy().filter(fits).select("l", "r", weight=weight(plan, rule)).collect()
     if not windows(rule):
         return _settle_equal(plan, rule, fit, left, right)
-    return _settle(rule, fit, ids), fit.height
+    return settle_pairs(rule, fit, ids), fit.height
 
 
 def _settle_equal(
@@ -158,7 +178,7 @@ def _settle_equal(
     rivals = fit.filter(contested)
     open_left, open_right = np.zeros(left.height, dtype=np.bool_), np.zeros(right.height, dtype=np.bool_)
     open_left[rivals["l"].to_numpy()], open_right[rivals["r"].to_numpy()] = True, True
-    groups, _ = _decide_groups(plan, rule, left, right, open_left, open_right)
+    groups, _ = decide_groups(plan, rule, _open(left, open_left), _open(right, open_right))
     lone = _all_lone(fit.filter(~contested))
     return Settled(pl.concat([lone.pairs, groups.pairs]), groups.ties), fit.height
 
@@ -169,69 +189,58 @@ def _all_lone(pairs: pl.DataFrame) -> Settled:
     return Settled(pairs.select("l", "r", "weight", rivals=none, margin=pl.col("weight").cast(pl.Float64)))
 
 
-def _decide(
-    plan: Plan,
-    rule: Rule,
-    left: pl.DataFrame,
-    right: pl.DataFrame,
-    open_left: Bools,
-    open_right: Bools,
-    ids: tuple[Ids, Ids],
-) -> tuple[Settled, int]:
-    """Decides a rule on all open records of the partition."""
-    if not windows(rule):
-        return _decide_groups(plan, rule, left, right, open_left, open_right)
-    tables = _open(left, open_left), _open(right, open_right)
-    pairs, capped = search(plan, rule, *tables)
-    if capped.height:
-        # A record of which not every candidate was looked at is not matched: it could be the wrong one.
-        for side, column in ((0, "l"), (1, "r")):
-            barred = capped.filter(pl.col("side") == side)["i"]
-            pairs = pairs.filter(~pl.col(column).is_in(barred.implode()))
-    settled = _settle(rule, pairs, ids)
-    if capped.height:
-        unsearched = capped.select(component=pl.lit(-1, dtype=pl.Int64), side="side", i="i", capped=pl.lit(True))
-        settled.ties = pl.concat([settled.ties, unsearched])
-    return settled, pairs.height
-
-
-def _decide_groups(
-    plan: Plan,
-    rule: Rule,
-    left: pl.DataFrame,
-    right: pl.DataFrame,
-    open_left: Bools,
-    open_right: Bools,
-) -> tuple[Settled, int]:
-    groups, records_left, records_right = grouped(plan, rule, _open(left, open_left), _open(right, open_right))
-    if groups.is_empty():
-        return Settled(), 0
-    count = int(groups.select((pl.col("n_left") * pl.col("n_right")).sum()).item())
-    total = CLOSE * len(rule.on)
-    return settle_groups(groups, records_left, records_right, total, leave=rule.when_ambiguous == "leave"), count
-
-
-def _settle(rule: Rule, pairs: pl.DataFrame, ids: tuple[Ids, Ids]) -> Settled:
-    if pairs.is_empty():
-        return Settled()
-    left, right, weights = (pairs[c].to_numpy().astype(np.int64) for c in ("l", "r", "weight"))
-    return settle(left, right, weights, ids[0], ids[1], leave=rule.when_ambiguous == "leave")
-
-
 def _open(table: pl.DataFrame, is_open: Bools) -> pl.DataFrame:
     return table.with_row_index("i").filter(pl.Series(is_open))
 
 
-def _global(matches: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
-    return matches.with_columns(l=left["__i"].gather(matches["l"]), r=right["__i"].gather(matches["r"]))
+def _global(
+    found: list[tuple[int, Settled]], tables: tuple[pl.DataFrame, pl.DataFrame], candidates: dict[int, int]
+) -> Decided:
+    """What the rules settled, with their numbers, in the records' global positions."""
+    positions = (tables[0]["__i"], tables[1]["__i"])
+
+    def every(part: str, schema: dict[str, Any]) -> pl.DataFrame:
+        frames: list[pl.DataFrame] = [
+            getattr(settled, part).with_columns(rule=pl.lit(number, dtype=pl.UInt16)).select(*schema)
+            for number, settled in found
+        ]
+        return pl.concat([pl.DataFrame(schema=schema), *frames])
+
+    matches, links = every("pairs", MATCHES_SCHEMA), every("links", RULE | LINKS_SCHEMA)
+    sets, named = _global_sets(every("sets", RULE | SETS_SCHEMA), positions)
+    certificates = every("certificates", RULE | CERTIFICATES_SCHEMA).join(named, on=["rule", "set"])
+    return Decided(
+        matches=_placed_pairs(matches, positions),
+        ties=_global_ties(every("ties", TIES_SCHEMA), positions),
+        sets=sets,
+        certificates=certificates.drop("set").rename({"name": "set"}).select(*RULE, *CERTIFICATES_SCHEMA),
+        links=_placed_pairs(links, positions),
+        candidates=candidates,
+        facts={number: settled.facts for number, settled in found if settled.facts},
+    )
 
 
-def _global_ties(ties: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
-    """Positions of tied records become global; components are renamed to their lowest global left position."""
-    parts = []
-    for side, table in ((0, left), (1, right)):
-        part = ties.filter(pl.col("side") == side)
-        parts.append(part.with_columns(i=table["__i"].gather(part["i"])))
-    both = pl.concat(parts)
-    lowest = pl.col("i").filter(pl.col("side") == 0).min().over("rule", "component")
-    return both.with_columns(component=pl.when(pl.col("component") < 0).then(-1).otherwise(lowest).cast(pl.Int64))
+def _placed_pairs(pairs: pl.DataFrame, positions: tuple[pl.Series, pl.Series]) -> pl.DataFrame:
+    return pairs.with_columns(l=positions[0].gather(pairs["l"]), r=positions[1].gather(pairs["r"]))
+
+
+def _placed(records: pl.DataFrame, positions: tuple[pl.Series, pl.Series]) -> pl.DataFrame:
+    """Records (side, i) in global positions."""
+    parts = [records.filter(pl.col("side") == side) for side in (0, 1)]
+    return pl.concat([p.with_columns(i=positions[k].gather(p["i"])) for k, p in enumerate(parts)])
+
+
+def _global_sets(sets: pl.DataFrame, positions: tuple[pl.Series, pl.Series]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Sets in global positions, renamed to the lowest one on their first side; and the new `name` of each set."""
+    placed = _placed(sets, positions)
+    lowest = pl.col("i").filter(pl.col("side") == pl.col("side").min()).min().over("rule", "set").cast(pl.Int64)
+    renamed = placed.with_columns(name=lowest)
+    names = renamed.select("rule", "set", "name").unique()
+    return renamed.drop("set").rename({"name": "set"}).select(*RULE, *SETS_SCHEMA), names
+
+
+def _global_ties(ties: pl.DataFrame, positions: tuple[pl.Series, pl.Series]) -> pl.DataFrame:
+    """Ties in global positions; components are renamed to their lowest position on the left, else on the right."""
+    lowest = pl.col("i").filter(pl.col("side") == pl.col("side").min()).min().over("rule", "component")
+    named = _placed(ties, positions)
+    return named.with_columns(component=pl.when(pl.col("component") < 0).then(-1).otherwise(lowest).cast(pl.Int64))

@@ -2,6 +2,7 @@
 
 | field type | column(s) | meaning |
 |---|---|---|
+| text, where texts are likened | `f|text` String | the cleaned text |
 | text | `f` UInt64, `f|2` UInt64 | 128-bit fingerprint of the cleaned text; `verify` re-checks on the text itself |
 | decimal | `f` Int64 | minor units (10^-scale) |
 | integer | `f` Int64 | the number |
@@ -30,6 +31,11 @@ def columns_of(spec: FieldSpec) -> list[str]:
     return [spec.name, f"{spec.name}|2"] if spec.type == "text" else [spec.name]
 
 
+def text_column(name: str) -> str:
+    """The column that holds a field's cleaned text."""
+    return f"{name}|text"
+
+
 def plain_value(value: pl.Expr, spec: FieldSpec, side: SideName) -> pl.Expr:
     """A typed value after cleaning: text as String, decimals as Int64 minor units, the others as they are."""
     steps = spec.clean.left if side == "left" else spec.clean.right
@@ -43,7 +49,8 @@ def comparable_columns(values: dict[str, pl.Expr], plan: Plan, side: SideName) -
 
     `values` gives the typed value of each field by name. Fields that are only compared need no second fingerprint.
     """
-    ruled = {c.field for rule in plan.rules for c in rule.on}
+    ruled = {name for rule in plan.rules for name in rule.fields}
+    texts = {name for rule in plan.rules for name in rule.text_fields}
     columns: list[pl.Expr] = []
     identity: pl.Expr = pl.lit(0, dtype=pl.UInt64)
     for position, spec in enumerate(plan.fields):
@@ -61,4 +68,6 @@ def comparable_columns(values: dict[str, pl.Expr], plan: Plan, side: SideName) -
         identity = identity + parts[0].hash(position + 1)
         used = len(parts) if spec.name in ruled else 1 if spec.name in plan.compare else 0
         columns += [p.alias(n) for p, n in zip(parts[:used], columns_of(spec)[:used], strict=True)]
+        if spec.type == "text" and spec.name in texts:
+            columns.append(value.alias(text_column(spec.name)))
     return [*columns, identity.alias(ID)]

@@ -38,8 +38,12 @@ class Model:
 
     @property
     def prior(self) -> float:
-        """The probability that a pair belongs together."""
-        return min(self.matches / (float(self.rows[0]) * self.rows[1]), 0.5)
+        """The probability that a pair belongs together, if its records belong to no other.
+
+        A record of the larger table belongs to at most one of the smaller: where most do, little speaks for none.
+        """
+        share = min(self.matches / max(self.rows), _MOST_MATCHED)
+        return share / (share + max(1, min(self.rows)) * (1 - share))
 
     @property
     def prior_weight(self) -> float:

@@ -7,8 +7,10 @@ from typing import Any
 import polars as pl
 
 from recon_engine.matching.comparables import ID
+from recon_engine.matching.conditions import Rarities
 from recon_engine.outcome.matches import MATCHED, OPEN, SIDE, SUGGESTED
-from recon_engine.outcome.nearest import KEYS, TAKEN, Sides, nearest
+from recon_engine.outcome.nearest import Sides, nearest
+from recon_engine.outcome.ranks import KEYS, TAKEN, TOTAL
 from recon_engine.plan import SIDES, Plan
 
 CATEGORY = pl.Enum(["missing_counterpart", "value_mismatch", "ambiguous", "duplicate", "one_sided_total"])
@@ -16,7 +18,11 @@ _LISTED_RIVALS = 5
 
 
 def breaks_table(
-    plan: Plan, sides: tuple[pl.LazyFrame, pl.LazyFrame], states: tuple[pl.Series, pl.Series], ties: pl.DataFrame
+    plan: Plan,
+    sides: tuple[pl.LazyFrame, pl.LazyFrame],
+    states: tuple[pl.Series, pl.Series],
+    ties: pl.DataFrame,
+    known: Rarities,
 ) -> pl.DataFrame:
     """The breaks table of DESIGN.md, one row per open record, in the order of side and position.
 
@@ -30,7 +36,7 @@ def breaks_table(
         if mine.is_empty():
             continue
         label, other_label = plan.side(side).label, plan.side(SIDES[1 - own]).label
-        names = Sides(plan, side, other_label)
+        names = Sides(plan, side, other_label, known)
         explained = mine.select("__i", ID, "source", "row").join(
             nearest(names, mine.lazy(), frames[1 - own], still_open[1 - own].lazy()),
             left_on="__i",
@@ -79,6 +85,8 @@ def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Exp
         .then(pl.lit("duplicate"))
         .when(pl.col("rank") == TAKEN)
         .then(pl.lit("duplicate"))
+        .when(pl.col("rank") == TOTAL)
+        .then(pl.lit("one_sided_total"))
         .when(is_near & (pl.col("rank") < KEYS))
         .then(pl.lit("value_mismatch"))
         .otherwise(pl.lit("missing_counterpart"))

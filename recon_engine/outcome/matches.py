@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
 from recon_engine.matching.conditions import CLOSE
+from recon_engine.matching.decisions import BITS
 from recon_engine.plan import Plan
 
 SIDE = pl.Enum(["left", "right"])
@@ -19,14 +22,82 @@ def numbered(pairs: pl.DataFrame) -> pl.DataFrame:
     return pairs.sort("l").with_row_index("match_id", offset=1).with_columns(pl.col("match_id").cast(pl.Int64))
 
 
-def suggested_groups(plan: Plan, ties: pl.DataFrame, first_id: int) -> pl.DataFrame:
-    """Tied components of rules that suggest: match_id, rule, side, i; one row per record."""
+def suggested_ties(plan: Plan, ties: pl.DataFrame) -> pl.DataFrame:
+    """The tied records that a rule suggests, rather than leaves open."""
     suggesting = [n for n, rule in enumerate(plan.rules) if rule.when_ambiguous == "suggest"]
-    held = ties.filter(pl.col("rule").is_in(suggesting) & ~pl.col("capped"))
-    order = pl.struct("rule", "component").rank("dense")
-    return held.select((order + first_id - 1).cast(pl.Int64).alias("match_id"), "rule", "side", "i").sort(
-        "match_id", "side", "i"
+    return ties.filter(pl.col("rule").is_in(suggesting) & ~pl.col("capped"))
+
+
+def numbered_groups(plan: Plan, sets: pl.DataFrame, ties: pl.DataFrame, first_id: int) -> pl.DataFrame:
+    """Matches that are not one to one, one row per record: match_id, rule, set, side, i, weight, rivals, margin,
+    suggested.
+
+    Settled sets come first, then tied components of rules that suggest; in the order of rule and lowest record.
+    """
+    half = pl.lit(None, dtype=pl.Int64)
+    held = suggested_ties(plan, ties).select(
+        "rule",
+        pl.col("component").alias("set"),
+        "side",
+        "i",
+        weight=half,
+        rivals=(pl.len().over("rule", "component") - 2).cast(pl.UInt32),
+        margin=pl.lit(0.0),
+        suggested=pl.lit(True),
     )
+    every = pl.concat([sets.with_columns(suggested=pl.lit(False)).select(held.columns), held])
+    order = pl.struct("suggested", "rule", "set").rank("dense")
+    numbered = every.with_columns(match_id=(order + first_id - 1).cast(pl.Int64))
+    return numbered.sort("match_id", "side", "i")
+
+
+def side_by_side(pairs: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
+    """Match_id, l, r of every pair, and of every group in which one record of a side stands for several of the
+    other.
+    """
+    settled = groups.filter(~pl.col("suggested"))
+    counted = settled.group_by("match_id").agg(left=(pl.col("side") == 0).sum(), right=(pl.col("side") == 1).sum())
+    single = counted.filter(pl.min_horizontal("left", "right") == 1).select("match_id")
+    sides = [
+        settled.filter(pl.col("side") == side).join(single, on="match_id").select("match_id", pl.col("i").alias(n))
+        for side, n in enumerate("lr")
+    ]
+    return pl.concat(
+        [pairs.select("match_id", "l", "r"), sides[0].join(sides[1], on="match_id").sort("match_id", "l", "r")]
+    )
+
+
+def certificates_table(plan: Plan, groups: pl.DataFrame, certificates: pl.DataFrame) -> pl.DataFrame:
+    """Per match by a total: match_id, rule, search (whole group or exhaustive), candidates, expected_by_chance."""
+    named = groups.filter(~pl.col("suggested")).select("match_id", "rule", "set").unique()
+    names = dict(enumerate(rule.name for rule in plan.rules))
+    return (
+        certificates.join(named, on=["rule", "set"])
+        .select(
+            "match_id",
+            pl.col("rule").replace_strict(names, return_dtype=pl.String),
+            "search",
+            "candidates",
+            expected_by_chance="by_chance",
+        )
+        .sort("match_id")
+    )
+
+
+def weights_table(
+    pairs: pl.DataFrame, groups: pl.DataFrame, links: pl.DataFrame, sides: tuple[pl.DataFrame, pl.DataFrame]
+) -> pl.DataFrame:
+    """Per pair of a linked match and field: match_id, left_row, right_row, field, bits. The bits of a pair add up to
+    its evidence; those of `prior` are what is known before looking at it.
+    """
+    linked = links.join(side_by_side(pairs, groups), on=["l", "r"])
+    return linked.select(
+        "match_id",
+        sides[0]["row"].gather(linked["l"]).cast(pl.Int64).alias("left_row"),
+        sides[1]["row"].gather(linked["r"]).cast(pl.Int64).alias("right_row"),
+        "field",
+        "bits",
+    ).sort("match_id", "left_row", "right_row", "field")
 
 
 def matches_table(
@@ -37,7 +108,6 @@ def matches_table(
     `sides`: per side, `source` (Enum) and `row` (UInt32) by position. Score and margin are shares of a perfect pair.
     """
     rule_names = pl.Enum([rule.name for rule in plan.rules])
-    full = np.array([CLOSE * len(rule.on) for rule in plan.rules], dtype=np.float64)
     n = pairs.height
     rule = pairs["rule"].to_numpy()
     outcomes = np.array([0 if r.outcome == "confirmed" else 1 for r in plan.rules], dtype=np.uint8)
@@ -49,18 +119,25 @@ def matches_table(
             "row": _interleaved(sides[0]["row"].gather(pairs["l"]), sides[1]["row"].gather(pairs["r"])).cast(pl.Int64),
             "rule": pl.Series(np.repeat(rule, 2)).cat.to(rule_names),
             "outcome": pl.Series(np.repeat(outcomes[rule], 2)).cat.to(OUTCOME),
-            "score": np.repeat(pairs["weight"].to_numpy() / full[rule], 2),
+            "score": np.repeat(share(plan, rule, pairs["weight"].to_numpy().astype(np.float64)), 2),
             "rivals": np.repeat(pairs["rivals"].to_numpy(), 2),
-            "margin": np.repeat(pairs["margin"].to_numpy() / full[rule], 2),
+            "margin": np.repeat(share(plan, rule, pairs["margin"].to_numpy()), 2),
         }
     )
     if groups.is_empty():
         return twice
     parts = [twice]
-    size = pl.len().over("match_id").cast(pl.UInt32)
-    sized = groups.with_columns(rivals=size - 2)
+    numbers = groups["rule"].to_numpy()
+    scored = groups.with_columns(
+        score=pl.Series(share(plan, numbers, groups["weight"].fill_null(0).cast(pl.Float64).to_numpy())),
+        margin=pl.Series(share(plan, numbers, groups["margin"].to_numpy())),
+        outcome=pl.when("suggested").then(1).otherwise(pl.Series(outcomes[numbers])).cast(pl.UInt8),
+    ).with_columns(
+        score=pl.when("suggested").then(0.5).otherwise("score"),
+        margin=pl.when("suggested").then(0.0).otherwise("margin"),
+    )
     for side in (0, 1):
-        part = sized.filter(pl.col("side") == side)
+        part = scored.filter(pl.col("side") == side)
         parts.append(
             part.select(
                 "match_id",
@@ -68,13 +145,25 @@ def matches_table(
                 source=sides[side]["source"].gather(part["i"]),
                 row=sides[side]["row"].gather(part["i"]).cast(pl.Int64),
                 rule=pl.col("rule").cat.to(rule_names),
-                outcome=pl.lit(1, dtype=pl.UInt8).cat.to(OUTCOME),
-                score=pl.lit(0.5),
+                outcome=pl.col("outcome").cat.to(OUTCOME),
+                score="score",
                 rivals="rivals",
-                margin=pl.lit(0.0),
+                margin="margin",
             )
         )
     return pl.concat([parts[0], pl.concat(parts[1:]).sort("match_id", "side", "source", "row")])
+
+
+def share(
+    plan: Plan, rule: np.typing.NDArray[Any], weight: np.typing.NDArray[np.float64]
+) -> np.typing.NDArray[np.float64]:
+    """Weights by rule number as shares of a perfect one; for a linkage, the probability that its evidence means."""
+    full = np.array([CLOSE * len(r.on) if r.on else np.inf for r in plan.rules], dtype=np.float64)
+    is_link = np.array([r.link is not None for r in plan.rules], dtype=np.bool_)
+    shares: np.typing.NDArray[np.float64] = weight / full[rule]
+    if not is_link.any():
+        return shares
+    return np.asarray(np.where(is_link[rule], 1 / (1 + np.exp2(-weight / BITS)), shares), dtype=np.float64)
 
 
 def _interleaved(left: pl.Series, right: pl.Series) -> pl.Series:
@@ -95,6 +184,8 @@ def states(rows: tuple[int, int], plan: Plan, pairs: pl.DataFrame, groups: pl.Da
     for side, (column, count) in enumerate(zip(("l", "r"), rows, strict=True)):
         state = np.zeros(count, dtype=np.uint8)
         state[pairs[column].to_numpy()] = outcomes[pairs["rule"].to_numpy()]
-        state[groups.filter(pl.col("side") == side)["i"].to_numpy()] = SUGGESTED
+        mine = groups.filter(pl.col("side") == side)
+        settled = np.where(mine["suggested"].to_numpy(), SUGGESTED, outcomes[mine["rule"].to_numpy()])
+        state[mine["i"].to_numpy()] = settled
         found.append(pl.Series(state))
     return found[0], found[1]

@@ -2,46 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
 import polars as pl
 
 from recon_engine.matching.candidates import join_key
-from recon_engine.matching.comparables import ID, columns_of
-from recon_engine.matching.conditions import condition_holds, difference, window_units
-from recon_engine.outcome.differences import units_text
+from recon_engine.matching.comparables import ID, columns_of, text_column
+from recon_engine.matching.conditions import Rarities, condition_holds, with_likeness
+from recon_engine.outcome.group_totals import unfitting_totals
 from recon_engine.outcome.matches import OPEN
+from recon_engine.outcome.ranks import KEYS, NEAREST_SCHEMA, ORDER, TAKEN, VALUES, VALUES_TAKEN
+from recon_engine.outcome.reasons import distance_of, excess_of, failure_of
 from recon_engine.plan import Condition, Plan, Rule, SideName
 
 # Of a crowd with the same keys, a record is compared with this many and with the closest in each measured field.
 _FEW = 8
 _KEY_TYPES = ("text", "integer", "boolean")
 
-NEAREST_SCHEMA = {
-    "i": pl.UInt32,
-    "other": pl.UInt32,
-    "other_id": pl.UInt64,
-    "rule": pl.UInt16,
-    "rank": pl.UInt8,
-    "failing": pl.UInt8,
-    "excess": pl.Float64,
-    "distance": pl.Float64,
-    "reason": pl.String,
-}
-# The best explanation of a record comes first; ties are decided by the counterpart's content.
-ORDER = ["i", "rank", "failing", "excess", "rule", "other_id", "other"]
-# Ranks, the best explanation first.
-TAKEN, VALUES, VALUES_TAKEN, KEYS = 0, 1, 2, 3
-
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What the search looks at: the plan, whose open records, and how the other side is called."""
+    """What the search looks at: the plan, whose open records, how the other side is called, and the rarity of words."""
 
     plan: Plan
     side: SideName
     other_label: str
+    known: Rarities
 
 
 def nearest(sides: Sides, own: pl.LazyFrame, other: pl.LazyFrame, open_other: pl.LazyFrame) -> pl.DataFrame:
@@ -52,10 +40,15 @@ def nearest(sides: Sides, own: pl.LazyFrame, other: pl.LazyFrame, open_other: pl
     counterpart, never by row order.
     """
     found = [pl.DataFrame(schema=NEAREST_SCHEMA)]
-    for keys in _key_sets(sides.plan):
-        rules = [(n, r) for n, r in enumerate(sides.plan.rules) if _keys(sides.plan, r) == keys]
-        found.append(_by_values(sides, keys, rules, own, other))
+    paired = [(n, r) for n, r in enumerate(sides.plan.rules) if r.link is None and r.total is None]
+    for keys in dict.fromkeys(_keys(sides.plan, rule) for _, rule in paired):
+        if keys:
+            rules = [(n, r) for n, r in paired if _keys(sides.plan, r) == keys]
+            found.append(_by_values(sides, keys, rules, own, other))
     for number, rule in enumerate(sides.plan.rules):
+        if rule.total is not None and rule.net is None:
+            found.append(unfitting_totals(sides.plan, number, rule, sides.side, sides.other_label, own, open_other))
+    for number, rule in paired:
         found += [_by_all_but(sides, number, rule, dropped, own, open_other) for dropped in _keys(sides.plan, rule)]
     ranked = pl.concat(found)
     if ranked.is_empty():
@@ -68,19 +61,20 @@ def _keys(plan: Plan, rule: Rule) -> tuple[str, ...]:
     return tuple(c.field for c in rule.on if c.is_equality and plan.field(c.field).type in _KEY_TYPES)
 
 
-def _key_sets(plan: Plan) -> list[tuple[str, ...]]:
-    return [keys for keys in dict.fromkeys(_keys(plan, rule) for rule in plan.rules) if keys]
-
-
 def _pairs(
-    sides: Sides, names: tuple[str, ...], fields: list[str], own: pl.LazyFrame, other: pl.LazyFrame
+    sides: Sides,
+    names: tuple[str, ...],
+    fields: list[str],
+    own: pl.LazyFrame,
+    other: pl.LazyFrame,
+    texts: Sequence[str] = (),
 ) -> pl.LazyFrame:
     """Pairs of an open record and a counterpart that agree on the fields `names`, left and right in their places.
 
     Of many counterparts, a few (open ones first) and the closest open and matched one in each measured field of
     `fields`.
     """
-    columns = _columns(sides.plan, [*names, *fields])
+    columns = [*_columns(sides.plan, [*names, *fields]), *dict.fromkeys(text_column(t) for t in texts)]
     a, b = ("l", "r") if sides.side == "left" else ("r", "l")
     key = join_key(sides.plan, (), names)
     mine = own.select(
@@ -122,7 +116,11 @@ def _by_values(
 ) -> pl.DataFrame:
     """Counterparts with the same keys: which values differ, and by how much. The best one of each record."""
     plan = sides.plan
-    pairs = _pairs(sides, keys, [c.field for _, r in rules for c in r.on], own, other).collect().with_row_index("pair")
+    fields = [name for _, r in rules for name in r.fields]
+    texts = [name for _, r in rules for name in r.text_fields]
+    pairs = _pairs(sides, keys, fields, own, other, texts).collect().with_row_index("pair")
+    for _, rule in rules:
+        pairs = with_likeness(pairs, rule, sides.known)
     judged = pl.concat(
         [pairs.lazy().select(_judgement(plan, keys, n, r)).drop_nulls("rank").collect() for n, r in rules]
     )
@@ -154,7 +152,7 @@ def _judgement(plan: Plan, keys: tuple[str, ...], number: int, rule: Rule) -> li
         .then(pl.when(~is_open).then(TAKEN))
         .otherwise(pl.when(is_open).then(VALUES).otherwise(VALUES_TAKEN))
     )
-    excess = [pl.when(_fails(plan, c)).then(_excess(plan, c)).otherwise(0.0) for c in values]
+    excess = [pl.when(_fails(plan, c)).then(excess_of(plan, c)).otherwise(0.0) for c in values]
     return [
         pl.col("i", "other", "other_id", "pair"),
         pl.lit(number, dtype=pl.UInt16).alias("rule"),
@@ -167,7 +165,7 @@ def _judgement(plan: Plan, keys: tuple[str, ...], number: int, rule: Rule) -> li
 def _explanation(sides: Sides, keys: tuple[str, ...], rule: Rule) -> list[pl.Expr]:
     """The reason in words, and the distance in the first failing value's own unit."""
     plan, values = sides.plan, _values(keys, rule)
-    texts = [pl.when(_fails(plan, c)).then(_failure(plan, c)) for c in values]
+    texts = [pl.when(_fails(plan, c)).then(failure_of(plan, c)) for c in values]
     because = pl.concat_str(texts, separator="; ", ignore_nulls=True) if texts else pl.lit("")
     fits = f"the {sides.other_label} record that fits rule '{rule.name}' is already matched to another"
     taken = f" (that {sides.other_label} record is already matched)"
@@ -178,7 +176,7 @@ def _explanation(sides: Sides, keys: tuple[str, ...], rule: Rule) -> list[pl.Exp
         .then(because)
         .otherwise(pl.concat_str(because, pl.lit(taken)))
     )
-    distances = [pl.when(_fails(plan, c)).then(_distance(plan, c)) for c in values]
+    distances = [pl.when(_fails(plan, c)).then(distance_of(plan, c)) for c in values]
     return [pl.coalesce(*distances, pl.lit(0.0)).cast(pl.Float64).alias("distance"), reason.alias("reason")]
 
 
@@ -187,7 +185,7 @@ def _by_all_but(
 ) -> pl.DataFrame:
     """Open counterparts that satisfy every condition of the rule but the equality of one key."""
     plan = sides.plan
-    rest = [c for c in rule.on if c.field != dropped or not c.is_equality]
+    rest = [c for c in rule.on if not c.is_text and (c.field != dropped or not c.is_equality)]
     equal = tuple(c.field for c in rest if c.is_equality)
     if not equal:
         return pl.DataFrame(schema=NEAREST_SCHEMA)
@@ -216,89 +214,3 @@ def _by_all_but(
         distance=pl.lit(None, dtype=pl.Float64),
         reason=reason + pl.lit(f", {agreed} {verb}"),
     ).collect()
-
-
-def _size(plan: Plan, condition: Condition) -> pl.Expr:
-    """How far apart the values are, in minor units, days, or microseconds; null where a value is missing."""
-    spec = plan.field(condition.field)
-    if spec.type in ("text", "boolean"):
-        return pl.lit(None, dtype=pl.Int64)
-    if spec.type == "date" or condition.days is not None:
-        condition = Condition(field=condition.field, days=condition.days or (0, 0))
-    return difference(spec, condition)
-
-
-def _distance(plan: Plan, condition: Condition) -> pl.Expr:
-    spec = plan.field(condition.field)
-    scale = 10**spec.digits if spec.type == "decimal" else 86_400_000_000 if _is_instant(plan, condition) else 1
-    return _size(plan, condition).abs() / scale
-
-
-def _is_instant(plan: Plan, condition: Condition) -> bool:
-    return plan.field(condition.field).type == "datetime" and condition.days is None
-
-
-def _excess(plan: Plan, condition: Condition) -> pl.Expr:
-    """How far outside the window, against a natural size (a tenth of the value, or a week): comparable across
-    conditions.
-    """
-    spec = plan.field(condition.field)
-    size = _size(plan, condition)
-    if condition.percent is None and not condition.is_equality:
-        low, high = window_units(spec, condition)
-        size = pl.max_horizontal(size - high, low - size)
-    size = size.abs().cast(pl.Float64)
-    if spec.type in ("decimal", "integer"):
-        natural = (pl.col(f"l.{spec.name}").abs().cast(pl.Float64) / 10).clip(lower_bound=1.0)
-        return (size / natural).fill_null(1e9)
-    natural_size = 7 * 86_400_000_000 if _is_instant(plan, condition) else 7
-    return (size / natural_size).fill_null(1e9)
-
-
-def _failure(plan: Plan, condition: Condition) -> pl.Expr:
-    """One sentence part: what differs, by how much, and what the rule allows."""
-    spec = plan.field(condition.field)
-    name = spec.name
-    left, right = pl.col(f"l.{name}"), pl.col(f"r.{name}")
-    size = _size(plan, condition)
-    if spec.type in ("decimal", "integer"):
-        text = pl.lit(f"{name} differs by ") + units_text(size.abs(), spec.digits) + pl.lit(_allowed(plan, condition))
-    elif _is_instant(plan, condition):
-        seconds = (size.abs() // 1_000_000).cast(pl.String)
-        text = (
-            pl.lit(f"{name} is ")
-            + seconds
-            + pl.when(size > 0).then(pl.lit(" seconds later")).otherwise(pl.lit(" seconds earlier"))
-            + pl.lit(_allowed(plan, condition))
-        )
-    elif spec.type in ("date", "datetime"):
-        unit = pl.when(size.abs() == 1).then(pl.lit(" day ")).otherwise(pl.lit(" days "))
-        later = pl.when(size > 0).then(pl.lit("later")).otherwise(pl.lit("earlier"))
-        text = pl.lit(f"{name} is ") + size.abs().cast(pl.String) + unit + later + pl.lit(_allowed(plan, condition))
-    else:
-        text = pl.lit(f"{name} differs")
-    return pl.when(left.is_null() | right.is_null()).then(pl.lit(f"{name} is empty on one side")).otherwise(text)
-
-
-def _allowed(plan: Plan, condition: Condition) -> str:
-    if condition.is_equality:
-        return ", the rule allows none"
-    if condition.percent is not None:
-        low, high = (f"{v.normalize():f}" for v in condition.percent)
-        cap = f", at most {condition.cap:f}" if condition.cap is not None else ""
-        return (
-            f", the rule allows {high} %{cap}" if low == f"-{high}" else f", the rule allows {low} % to {high} %{cap}"
-        )
-    spec = plan.field(condition.field)
-    digits = 0 if condition.days is not None else spec.digits
-    units = window_units(spec, condition)
-    low, high = (_decimal_text(v, digits) if digits else str(v) for v in units)
-    if units[0] == -units[1]:
-        return f", the rule allows {high}" if units[1] else ", the rule allows none"
-    return f", the rule allows {low} to {high}"
-
-
-def _decimal_text(units: int, digits: int) -> str:
-    sign = "-" if units < 0 else ""
-    whole, part = divmod(abs(units), 10**digits)
-    return f"{sign}{whole}.{part:0{digits}d}"

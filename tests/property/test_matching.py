@@ -57,7 +57,7 @@ def run(plan: Plan, left: list[Record], right: list[Record], *, together: bool =
     tables = [comparables(plan, left, "left"), comparables(plan, right, "right")]
     found: list[tuple[str, int, int]] = []
     for stage in stages(plan, {"ref": 1000 if together else 0, "amount": 0, "day": 0}, 10):
-        decided = run_stage(plan, stage, tables[0], tables[1], lambda *_: None)
+        decided = run_stage(plan, stage, tables[0], tables[1], {}, lambda *_: None)
         found += [(plan.rules[m["rule"]].name, m["l"], m["r"]) for m in decided.matches.iter_rows(named=True)]
         tables[0] = tables[0].filter(~pl.col("__i").is_in(decided.matches["l"].implode()))
         tables[1] = tables[1].filter(~pl.col("__i").is_in(decided.matches["r"].implode()))

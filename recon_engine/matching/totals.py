@@ -1,0 +1,313 @@
+"""Sets of records whose values add up to a counterpart: whole groups first, then an exact search among subsets.
+
+The number of sets that fit is counted, not guessed: one fitting set is a match, two are ambiguous. Sets that differ
+only in interchangeable records (equal identities) count as one. How many records a search may choose from is the
+rule's budget; a record with more candidates is not decided, and says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recon_engine.matching.assignment import CERTIFICATES_SCHEMA, SETS_SCHEMA, TIES_SCHEMA, Ids, Ints, Settled
+from recon_engine.matching.conditions import CLOSE
+from recon_engine.matching.total_window import TotalWindow
+from recon_engine.plan import Plan, Rule
+
+WHOLE, EXHAUSTIVE = "whole group", "exhaustive"
+# Up to this many candidates all subsets are listed at once; beyond, halves are listed and met in the middle.
+_LISTED = 12
+_SUMS_AT_ONCE = 1 << 22
+_ROUNDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Records that seek a sum, each with its candidates: `one[k]` may choose from `many[starts[k]:ends[k]]`."""
+
+    one: Ints
+    starts: Ints
+    ends: Ints
+    many: Ints
+
+    @classmethod
+    def of(cls, one: Ints, many: Ints) -> Blocks:
+        """From candidate pairs, in any order."""
+        order = np.lexsort((many, one))
+        one, many = one[order], many[order]
+        starts = np.flatnonzero(np.r_[True, one[1:] != one[:-1]]) if len(one) else np.zeros(0, dtype=np.int64)
+        ends = np.r_[starts[1:], len(one)][: len(starts)].astype(np.int64)
+        return cls(one[starts], starts, ends, many)
+
+
+@dataclass(slots=True)
+class Found:
+    """Sets that fit, one entry per seeking record: its position, members, how it was searched, and by chance."""
+
+    one: list[int]
+    members: list[Ints]
+    search: list[str]
+    candidates: list[int]
+    by_chance: list[float]
+
+
+def settle_totals(
+    plan: Plan, rule: Rule, pairs: pl.DataFrame, values: tuple[Ints, Ints], ids: tuple[Ids, Ids]
+) -> Settled:
+    """Candidate pairs (l, r, weight), which satisfy the rule's other conditions, become sets that add up.
+
+    `values`: the totalled field by position, in minor units. With `one_to_many` a left record's counterpart is a set of
+    right ones, with `many_to_one` the other way round. Records that others claim too, or for which several sets fit,
+    are tied.
+    """
+    if pairs.is_empty():
+        return Settled()
+    assert rule.total is not None
+    one_side = 0 if rule.cardinality == "one_to_many" else 1
+    one, many = (pairs[c].to_numpy().astype(np.int64) for c in ("lr" if one_side == 0 else "rl"))
+    window = TotalWindow.of(plan.field(rule.total.field), rule.total)
+    lowest, highest = window.intervals(values[one_side], one_side)
+    search = _Search(values[1 - one_side], ids[1 - one_side], lowest, highest, rule.budget.members)
+    settled: list[Found] = []
+    ties: list[pl.DataFrame] = []
+    for number in range(_ROUNDS):
+        blocks = Blocks.of(one, many)
+        found, several, unsearched = search.whole(blocks) if number == 0 else search.subsets(blocks)
+        kept, contested = _uncontested(found)
+        settled.append(kept)
+        # What several records claim, and what can be made up in several ways, may be decided once others are gone.
+        ties = [_ties(several, one_side, False), _ties(contested, one_side, False), _ties(unsearched, one_side, True)]
+        taken = np.concatenate([np.zeros(0, dtype=np.int64), *kept.members])
+        gone = np.isin(one, np.array(kept.one, dtype=np.int64)) | np.isin(many, taken)
+        if not kept.one and number > 0:
+            break
+        one, many = one[~gone], many[~gone]
+    return _as_settled(settled, ties, pairs, one_side, values, window)
+
+
+class _Search:
+    """Looks for sets among candidates; the values and identities are those of the many side, by position."""
+
+    def __init__(self, value: Ints, ids: Ids, lowest: Ints, highest: Ints, most: int) -> None:
+        self.value, self.ids, self.lowest, self.highest, self.most = value, ids, lowest, highest, most
+
+    def whole(self, blocks: Blocks) -> tuple[Found, Found, Found]:
+        """Records for which all their candidates together fit."""
+        if not len(blocks.one):
+            return _nothing(), _nothing(), _nothing()
+        sums = np.add.reduceat(self.value[blocks.many], blocks.starts)
+        fits = (sums >= self.lowest[blocks.one]) & (sums <= self.highest[blocks.one])
+        found = _nothing()
+        for k in np.flatnonzero(fits):
+            members = blocks.many[blocks.starts[k] : blocks.ends[k]]
+            _add(found, int(blocks.one[k]), members, WHOLE, len(members), 0.0)
+        return found, _nothing(), _nothing()
+
+    def subsets(self, blocks: Blocks) -> tuple[Found, Found, Found]:
+        """Records with exactly one fitting subset; with several (their members: all of them); with too many
+        candidates.
+        """
+        found, several, unsearched = _nothing(), _nothing(), _nothing()
+        listed: dict[int, list[tuple[int, Ints]]] = {}
+        for one, begin, end in zip(blocks.one, blocks.starts, blocks.ends, strict=True):
+            candidates = self._possible(int(one), blocks.many[begin:end])
+            n = len(candidates)
+            if n == 0:
+                continue
+            if n > self.most:
+                _add(unsearched, int(one), candidates, EXHAUSTIVE, n, 0.0)
+            elif n > _LISTED:
+                self._meet(int(one), candidates, found, several)
+            else:
+                listed.setdefault(n, []).append((int(one), candidates))
+        for n, group in listed.items():
+            size = max(1, _SUMS_AT_ONCE >> n)
+            for begin in range(0, len(group), size):
+                self._list(n, group[begin : begin + size], found, several)
+        return found, several, unsearched
+
+    def _possible(self, one: int, candidates: Ints) -> Ints:
+        """Without the candidates that are too large to be in any sum, where none is negative."""
+        values = self.value[candidates]
+        return candidates[values <= self.highest[one]] if values.min() >= 0 else candidates
+
+    def _list(self, n: int, group: list[tuple[int, Ints]], found: Found, several: Found) -> None:
+        """All subsets of each record's n candidates at once."""
+        masks = _masks(n)
+        ones = np.array([one for one, _ in group])
+        members = np.stack([candidates for _, candidates in group])
+        sums = self.value[members] @ masks
+        low, high = self.lowest[ones][:, None], self.highest[ones][:, None]
+        fits = (sums >= low) & (sums <= high)
+        fits[:, 0] = False
+        chance = _by_chance(sums, low, high)
+        rows, subsets = np.nonzero(fits)
+        keys = (self.ids[members[rows]] * masks.T[subsets].astype(np.uint64)).sum(axis=1)
+        hits = pl.DataFrame({"row": rows, "subset": subsets, "key": keys})
+        counted = hits.group_by("row").agg(
+            sets=pl.col("key").n_unique(), first=pl.col("subset").min(), subsets=pl.col("subset")
+        )
+        for row, sets, first, all_subsets in counted.sort("row").iter_rows():
+            one = int(ones[row])
+            if sets == 1:
+                chosen = members[row][masks[:, first] == 1]
+                _add(found, one, chosen, EXHAUSTIVE, n, float(chance[row]))
+            else:
+                within = masks[:, all_subsets].any(axis=1)
+                _add(several, one, members[row][within], EXHAUSTIVE, n, float(chance[row]))
+
+    def _meet(self, one: int, candidates: Ints, found: Found, several: Found) -> None:
+        """Sums of both halves, met in the middle; all fitting subsets are counted, two of them are looked at."""
+        n = len(candidates)
+        half = n // 2
+        values = self.value[candidates]
+        first, second = (values[p] @ _masks(m) for p, m in ((slice(0, half), half), (slice(half, n), n - half)))
+        order = np.argsort(second, kind="stable")
+        ranked = second[order]
+        low = np.searchsorted(ranked, self.lowest[one] - first, side="left")
+        high = np.searchsorted(ranked, self.highest[one] - first, side="right")
+        counts = high - low
+        total = int(counts.sum()) - int(self.lowest[one] <= 0 <= self.highest[one])
+        if total == 0:
+            return
+        wide = max(abs(int(self.highest[one])) // 20, 20 * int(self.highest[one] - self.lowest[one] + 1))
+        near = np.searchsorted(ranked, self.highest[one] + wide - first, side="right")
+        near -= np.searchsorted(ranked, self.lowest[one] - wide - first, side="left")
+        span = int(self.highest[one] - self.lowest[one]) + 1
+        chance = float(near.sum()) * span / (span + 2 * wide)
+        if total > _LOOKED_AT:
+            _add(several, one, candidates, EXHAUSTIVE, n, chance)
+            return
+        at = np.repeat(np.arange(len(first)), counts)
+        offset = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
+        other = order[low[at] + offset]
+        bits = np.concatenate([_masks(half)[:, at], _masks(n - half)[:, other]]).astype(bool)
+        bits = bits[:, bits.any(axis=0)]
+        keys = (self.ids[candidates][:, None] * bits).sum(axis=0)
+        if len(np.unique(keys)) == 1:
+            # Of sets that differ in interchangeable records only, the one that comes first in row order.
+            weights = np.lexsort(bits[::-1].astype(np.int8) * -1)
+            _add(found, one, candidates[bits[:, weights[0]]], EXHAUSTIVE, n, chance)
+        else:
+            _add(several, one, candidates[bits.any(axis=1)], EXHAUSTIVE, n, chance)
+
+
+_LOOKED_AT = 4096  # fitting subsets that are told apart by their records; more are ambiguous in any case
+
+
+def _nothing() -> Found:
+    return Found([], [], [], [], [])
+
+
+def _add(found: Found, one: int, members: Ints, search: str, candidates: int, by_chance: float) -> None:
+    found.one.append(one)
+    found.members.append(members)
+    found.search.append(search)
+    found.candidates.append(candidates)
+    found.by_chance.append(by_chance)
+
+
+@lru_cache(maxsize=64)
+def _masks(n: int) -> Ints:
+    """Every subset of n records as a column of zeros and ones, the first record being the lowest bit."""
+    return ((np.arange(1 << n)[None, :] >> np.arange(n)[:, None]) & 1).astype(np.int64)
+
+
+def _by_chance(sums: Ints, low: Ints, high: Ints) -> NDArray[np.float64]:
+    """How many subsets would fit if sums fell evenly around the wanted one: those near it, scaled to the window."""
+    span = (high - low + 1).astype(np.float64)
+    wide = np.maximum(np.abs(high) // 20, 20 * (high - low + 1))
+    near = ((sums >= low - wide) & (sums <= high + wide)).sum(axis=1)
+    return np.asarray(near * (span / (span + 2 * wide)).ravel(), dtype=np.float64)
+
+
+def _uncontested(found: Found) -> tuple[Found, Found]:
+    """Splits what fits into sets that nobody else claims a member of, and the others."""
+    claimed, times = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *found.members]), return_counts=True)
+    contested = claimed[times > 1]
+    kept, rest = _nothing(), _nothing()
+    for k, members in enumerate(found.members):
+        part = rest if len(contested) and np.isin(members, contested).any() else kept
+        _add(part, found.one[k], members, found.search[k], found.candidates[k], found.by_chance[k])
+    return kept, rest
+
+
+def _ties(tied: Found, one_side: int, capped: bool) -> pl.DataFrame:
+    """The records of undecided sets: those that share a member compete."""
+    if not tied.one:
+        return pl.DataFrame(schema=TIES_SCHEMA)
+    sizes = [len(m) for m in tied.members]
+    one = np.repeat(np.array(tied.one, dtype=np.int64), sizes)
+    rows = pl.DataFrame({"component": one, "i": np.concatenate(tied.members)})
+    ones = pl.DataFrame({"component": tied.one, "i": tied.one})
+    parts = [ones.with_columns(side=pl.lit(one_side)), rows.with_columns(side=pl.lit(1 - one_side))]
+    if capped:
+        parts = parts[:1]  # the candidates themselves may be free
+    both = pl.concat([p.select("component", "side", "i", capped=pl.lit(capped)) for p in parts])
+    return both.cast(TIES_SCHEMA).unique(["side", "i"], keep="first")  # type: ignore[arg-type]
+
+
+def _as_settled(
+    settled: list[Found],
+    ties: list[pl.DataFrame],
+    pairs: pl.DataFrame,
+    one_side: int,
+    values: tuple[Ints, Ints],
+    window: TotalWindow,
+) -> Settled:
+    """Sets with their scores: the closeness of the total, and of the least close member in the other conditions."""
+    one = np.array([o for f in settled for o in f.one], dtype=np.int64)
+    members = [m for f in settled for m in f.members]
+    sizes = [len(m) for m in members]
+    every = np.concatenate([np.zeros(0, dtype=np.int64), *members])
+    owner = np.repeat(one, sizes)
+    names = ("l", "r") if one_side == 0 else ("r", "l")
+    member = pl.DataFrame({names[0]: owner, names[1]: every}).cast(pl.UInt32)
+    member = member.join(pairs.select("l", "r", "weight"), on=["l", "r"], how="left", maintain_order="left")
+    sums = np.add.reduceat(values[1 - one_side][every], np.cumsum([0, *sizes[:-1]])) if sizes else every
+    close = _closeness(window, values[one_side][one], sums, one_side)
+    weight = member.select(
+        set=pl.col(names[0]).cast(pl.Int64), i=names[1], weight=pl.col("weight") + np.repeat(close, sizes)
+    ).with_columns(weight=pl.col("weight").min().over("set"))
+    lead = weight.group_by("set").agg(pl.col("weight").first()).with_columns(i=pl.col("set"))
+    shown = pl.concat(
+        [
+            weight.select("set", pl.lit(1 - one_side).alias("side"), "i", "weight"),
+            lead.select("set", pl.lit(one_side).alias("side"), pl.col("i").cast(pl.UInt32), "weight"),
+        ]
+    ).with_columns(rivals=pl.lit(0), margin=pl.col("weight").cast(pl.Float64))
+    certificates = pl.DataFrame(
+        {
+            "set": one,
+            "search": [s for f in settled for s in f.search],
+            "candidates": [c for f in settled for c in f.candidates],
+            "by_chance": [c for f in settled for c in f.by_chance],
+        }
+    )
+    taken = {side: shown.filter(pl.col("side") == side)["i"].implode() for side in (0, 1)}
+    tied = pl.concat([pl.DataFrame(schema=TIES_SCHEMA), *ties]).unique(["side", "i"], keep="first", maintain_order=True)
+    tied = tied.filter(
+        ~((pl.col("side") == 0) & pl.col("i").is_in(taken[0])) & ~((pl.col("side") == 1) & pl.col("i").is_in(taken[1]))
+    )
+    return Settled(
+        ties=tied,
+        sets=shown.select(*SETS_SCHEMA).cast(SETS_SCHEMA),  # type: ignore[arg-type]
+        certificates=certificates.cast(CERTIFICATES_SCHEMA),  # type: ignore[arg-type]
+    )
+
+
+def _closeness(window: TotalWindow, ones: Ints, sums: Ints, one_side: int) -> Ints:
+    """CLOSE for the expected total, down to half of it at the far end of what is allowed."""
+    found = []
+    for value, total in zip(ones.tolist(), sums.tolist(), strict=True):
+        left, right = (value, total) if one_side == 0 else (total, value)
+        low, high = window.allowed(left)
+        ideal = min(max(window.expected(left), low), high)
+        reach = max(high - ideal, ideal - low)
+        found.append(CLOSE - (abs(right - ideal) * (CLOSE // 2) // reach if reach else 0))
+    return np.array(found, dtype=np.int64)

@@ -1,0 +1,155 @@
+"""Re-checks every match of a result against its rule, on the values in the files alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+
+import polars as pl
+
+from recon_engine.matching.comparables import columns_of, plain_value, text_column
+from recon_engine.matching.conditions import Rarities, condition_holds, with_likeness
+from recon_engine.matching.texts import rarity
+from recon_engine.matching.total_window import TotalWindow
+from recon_engine.plan import SIDES, Condition, Plan, Rule, SideName
+
+_LINKED_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing verified: `name`, whether it holds (None: could not be checked here), and a sentence."""
+
+    name: str
+    holds: bool | None
+    detail: str
+
+
+def predicates(folder: Path, plan: Plan) -> list[Check]:
+    """Per rule: every match satisfies every condition, and no record is in two matches."""
+    matches = pl.scan_parquet(folder / "matches.parquet").with_columns(_text("side"), _text("source"), _text("rule"))
+    twice = matches.group_by("side", "source", "row").len().filter(pl.col("len") > 1).select(pl.len())
+    repeated = int(twice.collect(engine="streaming").item())
+    told = f"{repeated} records are in two matches" if repeated else "none in two"
+    checks = [Check("one match a record", repeated == 0, told)]
+    strange = set(matches.select(pl.col("rule").unique()).collect()["rule"]) - {rule.name for rule in plan.rules}
+    if strange:
+        named = ", ".join(sorted(map(str, strange)))
+        checks.append(Check("rules", False, f"matches name rules that the plan has not: {named}"))
+    return checks + [
+        _rule_holds(folder, plan, rule, matches.filter(pl.col("rule") == rule.name)) for rule in plan.rules
+    ]
+
+
+def _rule_holds(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -> Check:
+    total = int(matches.select(pl.col("match_id").n_unique()).collect(engine="streaming").item())
+    if rule.link is not None:
+        bad, what = _unlinked(folder, rule, matches), "pairs do not have the evidence that the rule asks"
+    elif rule.net is not None:
+        bad, what = _unfitting(folder, plan, _turned(rule), matches, (rule.net, rule.net)), _UNMATCHED
+    else:
+        bad, what = _unfitting(folder, plan, rule, matches, SIDES), _UNMATCHED
+        if rule.total is not None and not bad:
+            bad, what = _wrong_totals(folder, plan, rule, matches), "matches do not add up as the rule asks"
+    told = f"{total} matches, every condition holds" if not bad else f"{bad} {what}"
+    return Check(f"rule '{rule.name}'", bad == 0, told)
+
+
+_UNMATCHED = "records do not satisfy the rule they are matched by"
+
+
+def _unfitting(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame, sides: tuple[SideName, SideName]) -> int:
+    """Records that satisfy the rule's conditions, its total apart, with no other record of their match."""
+    conditions = [c for c in rule.on if not c.total]
+    frames = []
+    for prefix, side in zip("lr", sides, strict=True):
+        frame = matches.filter(pl.col("side") == side).select("match_id", "source", "row")
+        valued = frame.join(_values(folder, plan, rule, side, prefix), on=["source", "row"], how="left")
+        if sides[0] == sides[1]:
+            amount = pl.col(f"{prefix}.{next(c.field for c in rule.on if c.sign)}")
+            valued = valued.filter(amount > 0 if prefix == "l" else amount < 0)
+        frames.append(valued.rename({"row": f"{prefix}.row"}).drop("source"))
+    pairs = frames[0].join(frames[1], on="match_id", how="full", coalesce=True)
+    if any(c.is_text for c in conditions):
+        pairs = with_likeness(pairs.collect(engine="streaming"), rule, _rarities(folder, plan, rule)).lazy()
+    holds = reduce(lambda a, b: a & b, (condition_holds(plan.field(c.field), c) for c in conditions), pl.lit(True))
+    # In a match of many, each record must satisfy the rule with one of the others.
+    judged = pairs.with_columns(ok=holds.fill_null(False))
+    failing = [
+        judged.group_by("match_id", row).agg(pl.col("ok").any()).filter(~pl.col("ok")).select(n=pl.len())
+        for row in ("l.row", "r.row")
+    ]
+    return sum(int(f.collect(engine="streaming").item()) for f in failing)
+
+
+def _values(folder: Path, plan: Plan, rule: Rule, side: SideName, prefix: str) -> pl.LazyFrame:
+    """The side's records with the cleaned values that the rule looks at, under their comparable columns' names."""
+    columns = []
+    for name in rule.fields:
+        spec = plan.field(name)
+        value = plain_value(pl.col(name), spec, side)
+        if spec.type in ("date", "datetime"):
+            value = value.to_physical().cast(pl.Int64)
+        columns += [value.alias(f"{prefix}.{c}") for c in columns_of(spec)]
+        if name in rule.text_fields:
+            columns.append(value.alias(f"{prefix}.{text_column(name)}"))
+    return pl.scan_parquet(folder / f"{side}.parquet").select(_text("source"), "row", *columns)
+
+
+def _rarities(folder: Path, plan: Plan, rule: Rule) -> Rarities:
+    known: Rarities = {}
+    for condition in rule.on:
+        if condition.similarity is not None:
+            spec = plan.field(condition.field)
+            texts = [
+                pl.scan_parquet(folder / f"{s}.parquet")
+                .select(plain_value(pl.col(spec.name), spec, s))
+                .collect()
+                .to_series()
+                for s in SIDES
+            ]
+            known[spec.name, condition.similarity] = rarity(texts, condition.similarity)
+    return known
+
+
+def _turned(rule: Rule) -> Rule:
+    """A netting rule as a rule on pairs of the same side: plus against minus."""
+    turn: dict[str, object] = {"total": False, "sign": "opposite"}
+    return rule.model_copy(update={"on": tuple(c.model_copy(update=turn) if c.total else c for c in rule.on)})
+
+
+def _wrong_totals(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -> int:
+    """Matches whose sums do not fit each other."""
+    assert rule.total is not None
+    spec = plan.field(rule.total.field)
+    sums = []
+    for prefix, side in zip("lr", SIDES, strict=True):
+        frame = matches.filter(pl.col("side") == side).select("match_id", "source", "row")
+        one = Rule(name=rule.name, on=(Condition(field=spec.name),))
+        valued = frame.join(_values(folder, plan, one, side, prefix), on=["source", "row"], how="left")
+        sums.append(valued.group_by("match_id").agg(pl.col(f"{prefix}.{spec.name}").sum()))
+    both = sums[0].join(sums[1], on="match_id", how="full", coalesce=True).collect(engine="streaming").fill_null(0)
+    window = TotalWindow.of(spec, rule.total)
+    columns = both[f"l.{spec.name}"].to_list(), both[f"r.{spec.name}"].to_list()
+    return sum(not window.fits(left, right) for left, right in zip(*columns, strict=True))
+
+
+def _unlinked(folder: Path, rule: Rule, matches: pl.LazyFrame) -> int:
+    """Records of linked matches whose pairs' weights do not add up to the probability that the rule asks."""
+    assert rule.link is not None
+    weights = pl.scan_parquet(folder / "weights.parquet")
+    evidence = weights.group_by("match_id", "left_row", "right_row").agg(pl.col("bits").sum())
+    probable = 1 / (1 + (-pl.col("bits") * pl.lit(2.0).log()).exp())
+    enough = evidence.filter(probable >= rule.link.probability - _LINKED_ROUNDING)
+    missing = [
+        matches.filter(pl.col("side") == side).join(
+            enough, left_on=["match_id", "row"], right_on=["match_id", column], how="anti"
+        )
+        for side, column in zip(SIDES, ("left_row", "right_row"), strict=True)
+    ]
+    return sum(int(m.select(pl.len()).collect(engine="streaming").item()) for m in missing)
+
+
+def _text(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.String)

@@ -1,0 +1,216 @@
+"""The rules of a plan: conditions on pairs and sets of records, and what to do with what they find."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+SideName = Literal["left", "right"]
+Similarity = Literal["jaro_winkler", "levenshtein", "token_set", "tfidf"]
+Cardinality = Literal["one_to_one", "one_to_many", "many_to_one", "many_to_many"]
+DecimalWindow = tuple[Decimal, Decimal]
+_WINDOWS = ("within", "percent", "days")
+
+
+class Model(BaseModel):
+    """What all parts of a plan share: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _window(value: Any) -> Any:
+    """A single bound v means the symmetric window [-v, v]."""
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, float):
+        value = repr(value)
+    magnitude = abs(Decimal(str(value)))
+    return (-magnitude, magnitude)
+
+
+def _exact(value: Any) -> Any:
+    """YAML reads 0.05 as a float: go through its shortest text, so that the tolerance is what was written."""
+    if isinstance(value, list | tuple):
+        return tuple(repr(v) if isinstance(v, float) else v for v in value)
+    return repr(value) if isinstance(value, float) else value
+
+
+class NetOf(Model):
+    """A fee that was kept back: the right value is the left one less `percent` of its size and less `fixed`."""
+
+    fixed: Decimal = Decimal(0)
+    percent: Decimal = Decimal(0)
+
+    @field_validator("fixed", "percent", mode="before")
+    @classmethod
+    def _as_written(cls, value: Any) -> Any:
+        return _exact(value)
+
+
+class Condition(Model):
+    """One condition of a rule. With only `field`, equality. Windows are right minus left, both ends included."""
+
+    field: str
+    nulls: Literal["equal"] | None = None
+    within: DecimalWindow | None = None
+    percent: DecimalWindow | None = None
+    cap: Decimal | None = None
+    days: tuple[int, int] | None = None
+    similarity: Similarity | None = None
+    at_least: Annotated[float, Field(gt=0, le=1)] | None = None
+    found_in: str | None = None
+    total: bool = False
+    sign: Literal["opposite"] | None = None
+    net_of: NetOf | None = None
+
+    @field_validator("within", "percent", mode="before")
+    @classmethod
+    def _symmetric(cls, value: Any) -> Any:
+        if value is None:
+            return (Decimal(0), Decimal(0))  # a blank tolerance is zero, never unlimited
+        return _window(_exact(value))
+
+    @field_validator("days", mode="before")
+    @classmethod
+    def _symmetric_days(cls, value: Any) -> Any:
+        if value is None:
+            return (0, 0)
+        return value if isinstance(value, list | tuple) else (-abs(int(value)), abs(int(value)))
+
+    @field_validator("cap", mode="before")
+    @classmethod
+    def _exact_cap(cls, value: Any) -> Any:
+        return _exact(value)
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        kinds = [k for k in ("within", "percent", "days", "similarity", "found_in") if getattr(self, k) is not None]
+        if len(kinds) > 1:
+            raise ValueError(f"one of {', '.join(kinds)}; give each its own rule or condition")
+        if self.cap is not None and self.percent is None:
+            raise ValueError("cap goes with percent")
+        if self.cap is not None and self.cap < 0:
+            raise ValueError("cap must not be negative")
+        for kind in kinds:
+            if kind in _WINDOWS:
+                low, high = getattr(self, kind)
+                if low > high:
+                    raise ValueError(f"{kind}: the low end {low} is above the high end {high}")
+        if self.nulls and not self.is_equality:
+            raise ValueError("nulls: equal goes with equality only")
+        if (self.similarity is None) != (self.at_least is None):
+            raise ValueError("similarity and at_least go together, such as similarity: jaro_winkler, at_least: 0.92")
+        if (self.total or self.sign or self.net_of) and not set(kinds) <= {"within", "percent"}:
+            raise ValueError("total, sign and net_of go with within or percent only")
+        return self
+
+    @property
+    def is_equality(self) -> bool:
+        """True when the condition compares plain values for equality."""
+        return not (self.is_window or self.is_text or self.total)
+
+    @property
+    def is_window(self) -> bool:
+        """True when a difference between two values, possibly after a sign or a fee, must lie in a window."""
+        changed = self.sign is not None or self.net_of is not None
+        return not self.total and (any(getattr(self, k) is not None for k in _WINDOWS) or changed)
+
+    @property
+    def is_text(self) -> bool:
+        """True when texts are compared for likeness."""
+        return self.similarity is not None or self.found_in is not None
+
+
+class Budget(Model):
+    """How far a search for sums goes. Counted in work, not in seconds, so that every machine finds the same."""
+
+    members: Annotated[int, Field(ge=2, le=40)] = 24
+    sums: Annotated[int, Field(ge=1000, le=1_000_000_000)] = 20_000_000
+
+
+class Link(Model):
+    """Probabilistic linkage: which fields speak for a pair being the same, learnt from the files without labels."""
+
+    fields: Annotated[tuple[str, ...], Field(min_length=1)]
+    probability: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    compare_as: dict[str, str] = {}
+    block_on: tuple[tuple[str, ...], ...] = ()
+
+
+class Rule(Model):
+    """One pass of the cascade."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    on: tuple[Condition, ...] = ()
+    link: Link | None = None
+    cardinality: Cardinality = "one_to_one"
+    net: SideName | None = None
+    budget: Budget = Budget()
+    when_ambiguous: Literal["best", "leave", "suggest"] = "best"
+    outcome: Literal["confirmed", "suggested"] = "confirmed"
+    max_false_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @field_validator("on", mode="before")
+    @classmethod
+    def _bare_names(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            return value
+        return [{"field": item} if isinstance(item, str) else item for item in value]
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if bool(self.on) == (self.link is not None):
+            raise ValueError("a rule has either conditions (on) or a link")
+        totals = [c for c in self.on if c.total]
+        if len(totals) > 1:
+            raise ValueError("one field can be totalled in a rule")
+        if totals and self.cardinality == "one_to_one" and self.net is None:
+            raise ValueError("total needs a cardinality: one_to_many, many_to_one or many_to_many")
+        if self.net is not None and (not totals or self.cardinality != "one_to_one"):
+            raise ValueError("net pairs plus and minus inside one side: total: true on the amount, no cardinality")
+        return self
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Every field that the rule looks at."""
+        linked = (*self.link.fields, *(n for key in self.link.block_on for n in key)) if self.link else ()
+        return tuple(dict.fromkeys((*(n for c in self.on for n in (c.field, c.found_in) if n), *linked)))
+
+    @property
+    def text_fields(self) -> tuple[str, ...]:
+        """The fields whose texts are looked at, rather than whether they are equal."""
+        return self.fields if self.link else tuple(n for c in self.on if c.is_text for n in (c.field, c.found_in) if n)
+
+    @property
+    def total(self) -> Condition | None:
+        """The condition whose field is totalled, if any."""
+        return next((c for c in self.on if c.total), None)
+
+    @property
+    def is_plain(self) -> bool:
+        """True for one-to-one rules of equalities and windows."""
+        return self.cardinality == "one_to_one" and not self.link and not any(c.is_text or c.total for c in self.on)
+
+
+def short_form(condition: Condition) -> Any:
+    """A condition as a plan file has it: a bare name for equality."""
+    plain: dict[str, Any] = {"field": condition.field}
+    for kind in ("within", "percent", "days"):
+        window = getattr(condition, kind)
+        if window is None:
+            continue
+        low, high = window
+        as_text = (lambda v: v) if kind == "days" else str
+        plain[kind] = as_text(high) if low == -high else [as_text(low), as_text(high)]
+    if condition.cap is not None:
+        plain["cap"] = str(condition.cap)
+    for key in ("nulls", "similarity", "at_least", "found_in", "sign"):
+        if (value := getattr(condition, key)) is not None:
+            plain[key] = value
+    if condition.total:
+        plain["total"] = True
+    if condition.net_of:
+        plain["net_of"] = condition.net_of.model_dump(mode="json", exclude_defaults=True)
+    return condition.field if len(plain) == 1 else plain
