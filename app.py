@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio.to_thread
 import streamlit as st
@@ -34,6 +35,7 @@ def _configured() -> Container:
         sys.exit(error.message)
 
 
+SCREENS = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
 container = _configured()
 believe_only(container.settings.trusted_proxies)
 configure_logs(container.settings)
@@ -76,6 +78,9 @@ app = st.App(
     "pages/_router.py",
     routes=[Mount("/api", build_api(container))],
     on_script_error=crashed,
-    middleware=[Middleware(Telemetry), Middleware(SecurityHeaders, https_only=container.settings.is_production)],
+    middleware=[
+        Middleware(Telemetry),
+        Middleware(SecurityHeaders, https_only=container.settings.is_production, page=SCREENS),
+    ],
     lifespan=lifespan,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Depends, FastAPI, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 
 from services.api import accounts, auth, files, health, jobs, metrics, results, storage
 from services.api.body import BodyLimit
@@ -23,6 +23,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     metrics.router,
     storage.router,
 )
+
+# The screens end and begin sessions by sending the browser to an address of ours. The page's policy allows no script
+# written into it, so it names this one, which follows the link that stands behind it.
+VISIT = "location.assign(document.currentScript.nextElementSibling.href);"
 
 
 def build_api(container: Container) -> FastAPI:
@@ -47,5 +51,10 @@ def build_api(container: Container) -> FastAPI:
     @api.get("/docs", include_in_schema=False)
     def docs(request: Request) -> HTMLResponse:
         return HTMLResponse(reference_page(api.openapi(), request.scope.get("root_path", "")))
+
+    @api.get("/visit.js", include_in_schema=False)
+    def visit() -> Response:
+        headers = {"Cache-Control": "public, max-age=3600"}
+        return Response(VISIT, media_type="text/javascript", headers=headers)
 
     return api

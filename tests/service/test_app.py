@@ -93,7 +93,7 @@ def test_one_process_serves_screens_and_api(person: httpx.Client) -> None:
         answer = person.get(path)
         assert answer.status_code == 200, path
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert person.get("/api/health").json()["status"] == "ok"
 
 
