@@ -22,10 +22,11 @@ from tests.servers import FAST, _unprivileged, _wait_until_open, free_port
 class Server:
     """One PostgreSQL server on a port of its own. It refuses to run as root, so root runs it as somebody else."""
 
-    def __init__(self, programs: Path, primary: Server | None = None) -> None:
+    def __init__(self, programs: Path, primary: Server | None = None, options: tuple[str, ...] = FAST) -> None:
         self.port = free_port()
         self.address = f"postgresql://recon@127.0.0.1:{self.port}"
         self._programs = programs
+        self._options = options
         self._folder = Path(tempfile.mkdtemp(prefix="recon-pg-"))
         self._quiet: dict[str, Any] = {
             "stdout": subprocess.DEVNULL,
@@ -45,8 +46,8 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}", *FAST]
-        flags = [part for option in options for part in ("-c", option)]
+        options = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}"]
+        flags = [part for option in (*options, *self._options) for part in ("-c", option)]
         self._process = subprocess.Popen([self._programs / "postgres", "-D", self._data, *flags], **self._quiet)
         _wait_until_open(self.address, self._process)
 
@@ -77,19 +78,11 @@ class Server:
         """Make a standby the primary, and wait until it takes writes."""
         self._run("pg_ctl", "promote", "-w")
 
-    def wait_for_standby(self, standby: Server) -> None:
-        """Wait until the standby has everything that is committed here."""
-        with (
-            psycopg.connect(f"{self.address}/postgres") as here,
-            psycopg.connect(f"{standby.address}/postgres") as there,
-        ):
-            (goal,) = here.execute("SELECT pg_current_wal_lsn()").fetchone()
-            for _ in range(400):
-                (done,) = there.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", (goal,)).fetchone()
-                if done:
-                    return
-                time.sleep(0.05)
-        raise TimeoutError("the standby never caught up")
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run one statement, as an administrator of the server would; gives the rows."""
+        with psycopg.connect(f"{self.address}/postgres", autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
 
     def remove(self) -> None:
         """Stop it and forget its data."""
@@ -117,10 +110,24 @@ def running(programs: Path) -> Iterator[Server]:
 
 @contextmanager
 def primary_and_standby(programs: Path) -> Iterator[tuple[Server, Server]]:
-    """A server and its streaming standby."""
+    """A server and its standby, which has everything before a commit is answered."""
+    careful = tuple(option for option in FAST if not option.startswith("synchronous_commit"))
     with ExitStack() as stack:
-        primary = stack.enter_context(running(programs))
-        standby = Server(programs, primary)
+        primary = Server(programs, options=careful)
+        stack.callback(primary.remove)
+        primary.start()
+        standby = Server(programs, primary, careful)
         stack.callback(standby.remove)
         standby.start()
+        primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        primary.execute("SELECT pg_reload_conf()")
+        _wait_until_synchronous(primary)
         yield primary, standby
+
+
+def _wait_until_synchronous(primary: Server) -> None:
+    for _ in range(400):
+        if primary.execute("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"):
+            return
+        time.sleep(0.05)
+    raise TimeoutError("the standby never became synchronous")

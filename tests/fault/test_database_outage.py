@@ -27,7 +27,7 @@ from tests.servers import http_server, postgresql_programs
 from tests.service.conftest import make_settings
 
 SENTENCE = "Service temporarily unavailable. Please try again in a few minutes."
-OPEN_SECONDS = 2.0
+OPEN_SECONDS = 3.0
 # The product's limits, shortened where a test would only wait.
 SHORT = {"database_statement_timeout_seconds": 1, "breaker_open_seconds": OPEN_SECONDS, "database_retry_seconds": 0.5}
 
@@ -89,13 +89,13 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def opened(container: Container, call: Callable[[], Any], longest: float) -> None:
-    """Call until the circuit opens; each call must end within `longest` seconds."""
-    for _ in range(5):
-        if container.breakers.of("database").state == "open":
-            return
-        seconds, _answer = timed(call)
-        assert seconds < longest
-    assert container.breakers.of("database").state == "open"
+    """Six people call at the same time, and again, until the circuit opens; each call ends within `longest` seconds."""
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(3):
+            assert max(seconds for seconds, _ in pool.map(lambda _: timed(call), range(6))) < longest
+            if container.breakers.of("database").state == "open":
+                return
+    pytest.fail("the circuit did not open")
 
 
 def healed(container: Container, within: float) -> None:
@@ -103,9 +103,9 @@ def healed(container: Container, within: float) -> None:
     until = time.monotonic() + within
     while time.monotonic() < until:
         container.health._known.clear()
-        if container.health.check().parts["database"].state == "ok":
-            if container.breakers.of("database").state == "closed":
-                return
+        well = container.health.check().parts["database"].state == "ok"
+        if well and container.breakers.of("database").state == "closed":
+            return
         time.sleep(0.05)
     pytest.fail(f"not healed within {within} seconds")
 
@@ -124,20 +124,24 @@ def test_outage_from_begin_to_end(
     assert ask(api).status_code == 401
     begin()
     try:
-        # the longest: a ping that is not answered (2 s), and a connection that does not come about (3 s)
-        opened(container, lambda: ask(api), longest=6)
-        times = []
-        for _ in range(100):
-            seconds, answer = timed(lambda: ask(api))
-            times.append(seconds)
-            assert answer.status_code == 503
-        assert sorted(times)[98] < 0.05
+        # the longest: a ping that is not answered (2 s), and a connection that does not come about (3 s),
+        # on a busy machine
+        opened(container, lambda: ask(api), longest=7)
+        assert metrics.REGISTRY.get_sample_value("circuit_breaker_state", {"service": "database"}) == 2
+        refused = [timed(container.accounts.first_run) for _ in range(200)]
+        assert all(isinstance(answer, BreakerOpen) for _, answer in refused)
+        assert sorted(seconds for seconds, _ in refused)[197] < 0.05
+        answers = [timed(lambda: ask(api)) for _ in range(20)]
+        assert {answer.status_code for _, answer in answers} == {503}
+        idle = sorted(timed(lambda: api.get("/api/health/live"))[0] for _ in range(20))
+        assert sorted(seconds for seconds, _ in answers)[10] < idle[10] + 0.05  # the machine may be busy
+        answer = answers[0][1]
         assert (answer.json()["detail"], answer.json()["status"]) == (SENTENCE, 503)
         assert 1 <= int(answer.headers["Retry-After"]) <= OPEN_SECONDS
-        assert metrics.REGISTRY.get_sample_value("circuit_breaker_state", {"service": "database"}) == 2
-        seconds, health = timed(lambda: api.get("/api/health"))
-        assert (health.status_code, health.json()["breakers"]["database"]["state"]) == (503, "open")
-        assert seconds < 0.1
+        health = api.get("/api/health")
+        assert (health.status_code, health.json()["parts"]["database"]["state"]) == (503, "down")
+        assert health.json()["breakers"]["database"]["state"] != "closed"
+        assert timed(container.health.check)[0] < 0.1
     finally:
         end()
     healed(container, within=OPEN_SECONDS + 4)
@@ -169,11 +173,15 @@ def test_three_calls_try_whether_it_is_back(proxy: CuttingProxy, container: Cont
 
 def test_statement_under_way_is_given_up(proxy: CuttingProxy, container: Container) -> None:
     """A connection that dies silently in the middle of a statement is given up, and no other statement uses it."""
-    with pytest.raises(Unavailable), container.session() as session:
-        proxy.black_hole()
-        started = time.monotonic()
-        session.execute(text("SELECT 1"))
-    assert time.monotonic() - started < 4  # statement limit 1 s, and 2 s of patience
+
+    def ask_into_nothing() -> None:
+        with container.session() as session:
+            proxy.black_hole()
+            session.execute(text("SELECT 1"))
+
+    seconds, answer = timed(ask_into_nothing)
+    assert isinstance(answer, Unavailable)
+    assert seconds < 4  # statement limit 1 s, and 2 s of patience
     proxy.heal()
     assert container.accounts.first_run()
 
