@@ -131,8 +131,10 @@ class Together:
             sides.append((doubles, np.minimum(found, count * share), self._expected(seen, agree, own) * share, share))
         clean = [s for s in sides if s[0] <= max(_DOUBLES, min(x[0] for x in sides))]
         found, expected, share = (np.sum([s[part] for s in clean], axis=0) for part in (1, 2, 3))
+        # Few pairs of chance tell little: as many as there may well be are granted.
+        spare = count - (found + 2 * np.sqrt(found)) / share
         less = np.maximum(np.log2((found + _IMAGINED) / (expected + _IMAGINED)), 0.0)
-        return np.asarray(np.minimum(less, _leaving(count - found / share, where, total))[where])
+        return np.asarray(np.minimum(less, _leaving(spare, where, total))[where])
 
     def _expected(self, codes: np.ndarray, agree: list[np.ndarray], u: list[Floats]) -> Floats:
         """How many of all pairs would agree in just these fields if fields were independent."""
