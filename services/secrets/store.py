@@ -80,13 +80,20 @@ class Secrets:
                         raise Unavailable from error
         if time.monotonic() - held.asked_at >= self._cache_seconds and not held.renewing:
             held.renewing = True
-            threading.Thread(target=self.refresh, args=(name,), name=f"renew-{name}", daemon=True).start()
+            threading.Thread(target=self._renew_behind, args=(name, held), name=f"renew-{name}", daemon=True).start()
         return held.values
 
     def _fetch(self, name: Name) -> Values:
         values = self._sources[name].fetch()
         self._held[name] = _Held(values, time.monotonic())
         return values
+
+    def _renew_behind(self, name: Name, held: _Held) -> None:
+        try:
+            with self._locks[name]:
+                self._renew(name)
+        finally:
+            held.renewing = False
 
     def _renew(self, name: Name) -> None:
         """Fetch; an empty or unreadable answer changes nothing but the time of asking."""

@@ -75,11 +75,18 @@ def test_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: s
     assert "\n" not in caught.value.message
 
 
-def test_production_refuses_the_embedded_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Production without PostgreSQL does not start, and says which variable is missing."""
-    monkeypatch.setenv("APP_ENV", "production")
-    with pytest.raises(ConfigurationError, match="DATABASE_URL must be a postgresql:// address"):
+def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each wrong variable has a line of its own, also those that are wrong only beside others."""
+    for name, value in {"RECON_JOB_SLOTS": "0", "RECON_UPLOAD_MAX_MB": "many", "RECON_JOB_LEASE_SECONDS": "6"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as caught:
         load()
+    lines = caught.value.message.splitlines()
+    assert [line.split()[1].rstrip(":") for line in lines] == [
+        "RECON_JOB_SLOTS",
+        "RECON_UPLOAD_MAX_MB",
+        "RECON_JOB_HEARTBEAT_SECONDS",
+    ]
 
 
 def test_secrets_stay_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
