@@ -1,5 +1,6 @@
 # make run     set up what is missing and serve http://localhost:2000
 # make test    set up what is missing and run every test
+# make fault   the long runs of faults: kills, pauses and crashes as often as is promised
 # make check   formatting, lint, types, arrows between packages, quick tests (under a minute)
 # make setup   only create .venv with the locked dependencies
 # make settings-reference   write .env.example and docs/reference/settings.md from the settings
@@ -11,7 +12,7 @@ BIN := .venv/bin
 TYPED := recon_engine services ops pages app.py
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev test system-packages check lint types arrows quick scan lock settings-reference bench clean
+.PHONY: run setup setup-dev test fault system-packages check lint types arrows quick scan lock settings-reference bench clean
 
 run: setup
 	@exec $(BIN)/streamlit run app.py --server.port $(PORT) --server.headless true
@@ -32,6 +33,10 @@ setup-dev: .venv/installed-dev
 .venv/installed-dev: requirements.txt requirements-dev.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-dev.txt
 	@touch .venv/installed $@
+
+# The faults as many times as is promised: an hour. `make test` injects a sample of them.
+fault: setup-dev system-packages
+	RECON_FAULT=full $(BIN)/python -m pytest -rP tests/fault $(ARGS)
 
 system-packages:
 	@.ci/system-packages

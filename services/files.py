@@ -73,7 +73,8 @@ class FileService:
         folder = self._container.settings.data_dir / "incoming"
         folder.mkdir(parents=True, exist_ok=True)
         digest, size, room = hashlib.sha256(), 0, self._room_bytes(actor)
-        with tempfile.NamedTemporaryFile(dir=folder) as incoming:
+        # A folder of its own: it goes even when a full disk makes closing the file fail.
+        with tempfile.TemporaryDirectory(dir=folder) as own, (Path(own) / "content").open("wb") as incoming:
             for chunk in _chunks(source):
                 size += len(chunk)
                 if size > self._limit_bytes:

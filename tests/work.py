@@ -74,9 +74,9 @@ def start_worker(settings: Settings, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def wait_for(container: Container, job_id: str, status: str) -> Job:
+def wait_for(container: Container, job_id: str, status: str, seconds: float = 60) -> Job:
     """The job, once it has that status."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + seconds
     while True:
         with container.session() as session:
             job = session.get_one(Job, job_id)

@@ -126,7 +126,7 @@ class Worker:
         """Remove what killed uploads left behind; no upload takes a day."""
         for path in (self._work.parent / "incoming").glob("*"):
             if time.time() - path.stat().st_mtime > _DAY_SECONDS:
-                path.unlink(missing_ok=True)
+                shutil.rmtree(path, ignore_errors=True)
 
     def _sweep(self) -> None:
         """Remove the folders that killed workers on this machine left behind."""
