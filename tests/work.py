@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from services.clock import Clock
 from services.container import Container
 from services.database.models import Job
 from services.permissions import Actor
@@ -33,6 +35,17 @@ PLAN: dict[str, Any] = {
     ],
     "compare": ["amount"],
 }
+
+
+class WrongClock(Clock):
+    """The clock of a machine that is wrong by some hours."""
+
+    def __init__(self, hours: float) -> None:
+        self._off = timedelta(hours=hours)
+
+    def now(self) -> datetime:
+        """The wrong time."""
+        return super().now() + self._off
 
 
 def upload_pair(container: Container, actor: Actor) -> tuple[str, str]:

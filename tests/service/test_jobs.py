@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import func, select
 
+from services import logs
 from services.clock import FakeClock
-from services.container import Container
+from services.container import Container, build_container
 from services.database.models import AuditEntry
 from services.errors import Conflict, Invalid, NotAllowed, NotFound
 from services.jobs.leases import Leases, Outcome
 from services.jobs.worker import Worker
 from services.leases import Lease
 from services.permissions import Actor, Role
-from tests.work import PLAN, launch, upload_pair
+from services.settings import Settings
+from tests.service.conftest import PASSWORD
+from tests.work import PLAN, WrongClock, launch, upload_pair
 
 DONE = Outcome("succeeded", 1, None, {"conserved": True}, "results/x/1")
 
@@ -221,3 +225,53 @@ def test_a_worker_runs_jobs_to_their_end(container: Container, admin: Actor) -> 
     keys = list(container.storage.list(f"results/{job.id}"))
     assert f"{now.result_prefix}/matches.parquet" in keys
     assert list((container.settings.data_dir / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_workers_whose_clocks_do_not_agree(settings: Settings, hours: float) -> None:
+    """A machine whose clock is an hour wrong takes no job from a living worker, and takes those of a dead one in time.
+
+    On SQLite there is one machine: its clock was set. The job is taken back, and the late worker is refused.
+    """
+    short = settings.model_copy(update={"job_lease_seconds": 2, "job_heartbeat_seconds": 1})
+    right, wrong = build_container(short), build_container(short, WrongClock(hours))
+    try:
+        right.accounts.create_first_admin("Ada Admin", "ada@example.org", PASSWORD)
+        token, _ = right.sessions.sign_in("ada@example.org", PASSWORD, "127.0.0.1", "test")
+        launch(right, right.sessions.resolve(token))
+        first, second = Leases(right), Leases(wrong)
+        lease = claimed(first)
+        if settings.database_address.startswith("postgresql"):
+            assert second.take_back_expired() == 0
+            assert first.beat(lease, None) == "running"
+            time.sleep(2.1)
+        assert second.take_back_expired() == 1
+        again = claimed(second, "w2")
+        assert first.finish(lease, DONE) is None
+        assert second.finish(again, DONE) == "succeeded"
+    finally:
+        right.close()
+        wrong.close()
+
+
+def test_workers_show_that_they_live(container: Container, clock: FakeClock) -> None:
+    """A worker that beats is alive, one that is silent for a minute is not, and after an hour it is forgotten."""
+    container.workers.beat("w1", slots=2, busy=1)
+    clock.advance(seconds=50)
+    container.workers.beat("w2", slots=2, busy=0)
+    assert [(w.id, w.busy) for w in container.workers.all()] == [("w2", 0), ("w1", 1)]
+    clock.advance(seconds=15)
+    assert [w.id for w in container.workers.alive()] == ["w2"]
+    clock.advance(minutes=60)
+    container.workers.beat("w2", slots=2, busy=0)
+    assert [w.id for w in container.workers.all()] == ["w2"]
+    container.workers.leave("w2")
+    assert container.workers.all() == []
+
+
+def test_a_job_keeps_the_request_that_caused_it(container: Container, admin: Actor) -> None:
+    """A run launched by a click or a call names it, so that the logs of both can be put together."""
+    with logs.request() as request:
+        job = launch(container, admin)
+    assert container.jobs.get(admin, job.id).request_id == request
+    assert launch(container, admin).request_id is None

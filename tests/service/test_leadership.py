@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import datetime, timedelta
 
 import pytest
 
-from services.clock import Clock, FakeClock
+from services.clock import FakeClock
 from services.container import Container, build_container
 from services.leadership import Leadership
 from services.settings import Settings
-
-
-class WrongClock(Clock):
-    """The clock of a machine that is wrong by some hours."""
-
-    def __init__(self, hours: float) -> None:
-        self._off = timedelta(hours=hours)
-
-    def now(self) -> datetime:
-        """The wrong time."""
-        return super().now() + self._off
+from tests.work import WrongClock
 
 
 def test_one_of_many_is_the_leader(container: Container) -> None:
