@@ -1,25 +1,59 @@
-"""Results on their way out: CSV that no spreadsheet runs as formulas, and zip files written while they are sent."""
+"""Results on their way out: tables that no spreadsheet runs as formulas, and zip files written while they are sent.
+
+Text that begins like a formula gets an apostrophe before it, and so does text that begins with apostrophes or spaces
+and then like a formula: whoever takes one apostrophe off each such text has the original again.
+"""
 
 from __future__ import annotations
 
 import io
+import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, BinaryIO, cast
 
 import polars as pl
+from openpyxl import Workbook
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
 _CHUNK_BYTES = 1024 * 1024
-_FORMULA = "^[=+\\-@\t\r\\x00＝＋－＠]"
+_FORMULA = "^['\\s\\x{feff}\\x{200b}]*[=+\\-@\t\r\n\\x00＝＋－＠]"
 _NUMBER = r"^[+-]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?$"  # -12.50 is an amount, not a formula
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # one fixed time: the same result gives the same zip
 
 
 def csv_chunk(frame: pl.DataFrame, *, header: bool) -> bytes:
     """The frame as CSV. Text that begins like a formula gets an apostrophe before it; numbers stay as they are."""
+    return _harmless_frame(frame).write_csv(include_header=header).encode()
+
+
+def xlsx_file(name: str, frames: Iterable[pl.DataFrame]) -> BinaryIO:
+    """The frames, one below the other, as one sheet of a workbook in a temporary file, at its beginning.
+
+    Numbers and dates are cells of their kind; text is text, made harmless as in CSV.
+    """
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet(name)
+    for number, frame in enumerate(frames):
+        plain = _harmless_frame(frame)
+        if number == 0:
+            sheet.append(plain.columns)
+        for row in plain.iter_rows():
+            sheet.append([_cell(value) for value in row])
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller sends it and closes it
+    book.save(file)
+    file.seek(0)
+    return cast("BinaryIO", file)
+
+
+def _cell(value: Any) -> Any:
+    """What the spreadsheet holds for a value. Characters that no spreadsheet may hold are shown as missing."""
+    return ILLEGAL_CHARACTERS_RE.sub("\N{REPLACEMENT CHARACTER}", value) if isinstance(value, str) else value
+
+
+def _harmless_frame(frame: pl.DataFrame) -> pl.DataFrame:
     plain = frame.with_columns(pl.selectors.by_dtype(pl.Categorical, pl.Enum).cast(pl.String))
-    names = [name for name, kind in plain.schema.items() if kind == pl.String]
-    return plain.with_columns(_harmless(name) for name in names).write_csv(include_header=header).encode()
+    return plain.with_columns(_harmless(name) for name, kind in plain.schema.items() if kind == pl.String)
 
 
 def _harmless(name: str) -> pl.Expr:

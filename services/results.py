@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 import polars as pl
 
 from services.database.models import Job
-from services.errors import Conflict, Invalid, NotFound
+from services.errors import Conflict, Invalid, NotFound, TooLarge
 from services.jobs.queue import find_job
 from services.permissions import Action, Actor, check
-from services.result_exports import csv_chunk, zip_chunks
+from services.result_exports import csv_chunk, xlsx_file, zip_chunks
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -26,6 +26,7 @@ Table = Literal["matches", "breaks", "differences", "rejected"]
 TABLES: tuple[str, ...] = get_args(Table)
 WITH_RECORDS = ("matches", "breaks")  # tables whose rows are records: their values are shown beside
 MAX_PAGE_SIZE = 500
+MAX_SHEET_ROWS = 200_000
 _EXPORT_ROWS = 50_000
 Filters = Mapping[str, str | int | Sequence[str | int] | None]
 
@@ -149,18 +150,31 @@ class ResultService:
         with self._scan(job, _known(table)) as scan:
             _sorted(_filtered(scan, filters or {}), sort).collect_schema()  # refuse what is wrong before the first byte
         self._record_download(actor, job_id, table=table, format="csv")
+        frames = self._frames(job, table, filters, sort)
+        return (csv_chunk(frame, header=number == 0) for number, frame in enumerate(frames))
 
-        def pieces() -> Iterator[bytes]:
-            offset, height = 0, _EXPORT_ROWS
-            while height == _EXPORT_ROWS:
-                with self._scan(job, table) as scan:
-                    chosen = _sorted(_filtered(scan, filters or {}), sort)
-                    frame = chosen.slice(offset, _EXPORT_ROWS).collect()
-                height = frame.height
-                yield csv_chunk(self._with_records(job, table, frame), header=offset == 0)
-                offset += height
+    def export_xlsx(
+        self, actor: Actor, job_id: str, table: str, filters: Filters | None = None, sort: str | None = None
+    ) -> BinaryIO:
+        """A table as a spreadsheet, to be closed by the caller; formulas are made harmless. Raises TooLarge."""
+        job = self._job(actor, job_id, Action.RESULT_DOWNLOAD)
+        with self._scan(job, _known(table)) as scan:
+            rows = int(_filtered(scan, filters or {}).select(pl.len()).collect().item())
+        if rows > MAX_SHEET_ROWS:
+            raise TooLarge(f"A spreadsheet may have {MAX_SHEET_ROWS:,} rows, this has {rows:,}; filter it or take CSV.")
+        self._record_download(actor, job_id, table=table, format="xlsx")
+        return xlsx_file(table, self._frames(job, table, filters, sort))
 
-        return pieces()
+    def _frames(self, job: Job, table: str, filters: Filters | None, sort: str | None) -> Iterator[pl.DataFrame]:
+        """A whole table in pieces with the records' values; at least one piece."""
+        offset, height = 0, _EXPORT_ROWS
+        while height == _EXPORT_ROWS:
+            with self._scan(job, table) as scan:
+                chosen = _sorted(_filtered(scan, filters or {}), sort)
+                frame = chosen.slice(offset, _EXPORT_ROWS).collect()
+            height = frame.height
+            yield self._with_records(job, table, frame)
+            offset += height
 
     def open_parquet(self, actor: Actor, job_id: str, table: str) -> BinaryIO:
         """A whole table as the run wrote it, to be closed by the caller."""

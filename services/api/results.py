@@ -15,6 +15,7 @@ from services.results import MAX_PAGE_SIZE, Filters, Table
 router = APIRouter(prefix="/reconciliation/jobs/{job_id}", tags=["results"])
 
 CHUNK_BYTES = 1 << 20
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 class PageOut(BaseModel):
@@ -53,12 +54,15 @@ def read_table(
     choice: Annotated[Choice, Query()],
     page: Annotated[int, Query(ge=1)] = 1,
     size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
-    format: Literal["json", "csv", "parquet"] = "json",  # noqa: A002  # the parameter's name in the address
+    format: Literal["json", "csv", "xlsx", "parquet"] = "json",  # noqa: A002  # the parameter's name in the address
 ) -> Response:
-    """One page as JSON, or the whole table as CSV (with the same filters) or as the Parquet file of the run."""
+    """One page as JSON, or the whole table as CSV or spreadsheet (same filters) or as the Parquet file of the run."""
     if format == "csv":
         pieces = services.results.export_csv(actor, job_id, table, choice.filters, choice.sort)
         return _attachment(pieces, "text/csv; charset=utf-8", f"{table}.csv")
+    if format == "xlsx":
+        sheet = services.results.export_xlsx(actor, job_id, table, choice.filters, choice.sort)
+        return _attachment(_chunks(sheet), XLSX, f"{table}.xlsx")
     if format == "parquet":
         whole = services.results.open_parquet(actor, job_id, table)
         return _attachment(_chunks(whole), "application/vnd.apache.parquet", f"{table}.parquet")
