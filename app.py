@@ -14,6 +14,8 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
+from ops.desk import Desk
+from ops.scheduler import Scheduler
 from pages._shared.telemetry import crashed
 from services.api import build_api
 from services.api.headers import SecurityHeaders
@@ -48,6 +50,8 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     While the database is away people are told so, by a server that has started: all else waits for it.
     """
     settings = container.settings
+    scheduler, desk = Scheduler(container, automated=settings.automated_backups), Desk(container)
+    container.operations.register(desk)
     worker = EmbeddedWorker(drain_seconds=settings.job_drain_seconds) if settings.embedded_worker else None
 
     def begin() -> None:
@@ -56,6 +60,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
             worker.start()
         container.mover.start()
         container.audit_anchor.start()
+        scheduler.start()
 
     beginning = threading.Thread(target=begin, name="begin", daemon=True)
     beginning.start()
@@ -64,9 +69,11 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        await anyio.to_thread.run_sync(desk.stop)
         if not beginning.is_alive():
             if worker is not None:
                 await anyio.to_thread.run_sync(worker.stop)
+            await anyio.to_thread.run_sync(scheduler.stop)
             await anyio.to_thread.run_sync(container.audit_anchor.stop)
             await anyio.to_thread.run_sync(container.mover.stop)
         container.close()

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from pages._shared import gate_forms, layout, sign_in, telemetry
+from pages._shared import gate_forms, layout, outage, sign_in, telemetry
 from pages._shared.context import may, signed_in, watch_session
 from pages._shared.messages import explained
 from pages._shared.wording import literal
@@ -29,6 +29,7 @@ ACCOUNT = st.Page("account.py", title="Your account", icon=":material/manage_acc
 ADMINISTRATION = {
     Action.HEALTH_READ: st.Page("health.py", title="Health", icon=":material/monitor_heart:"),
     Action.ACCOUNT_MANAGE: st.Page("users.py", title="Users", icon=":material/group:"),
+    Action.BACKUP_READ: st.Page("backups.py", title="Backups", icon=":material/backup:"),
     Action.AUDIT_READ: st.Page("audit.py", title="Audit", icon=":material/history_edu:"),
 }
 
@@ -37,7 +38,7 @@ _SIGNED_IN = "signed-in-once"
 
 def main() -> None:
     """Run the page that the address names, or the gate when nobody is signed in."""
-    with logs.request(), telemetry.timed() as run:
+    with logs.request(), telemetry.timed() as run, outage.waited_out():
         _show(run)
 
 
@@ -58,7 +59,7 @@ def _show(run: telemetry.Run) -> None:
     page = st.navigation({"": everyones, "Administration": allowed} if allowed else everyones)
     _account_corner(person)
     run.page = page.url_path or "home"
-    with explained():  # a page handles what it expects; a limit or an outage may meet any of its calls
+    with explained(), outage.waited_out():  # a limit or an outage may meet any call of a page
         page.run()
 
 

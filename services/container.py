@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from services.mail.outbox import MailOutbox
     from services.observed import Observed
     from services.password_links import PasswordLinks
+    from services.operations import OperationsService
     from services.plans import PlanService
     from services.redis_link import RedisLink
     from services.registration import RegistrationService
@@ -257,6 +258,13 @@ class Container:
         from services.results import ResultService
 
         return ResultService(self)
+
+    @cached_property
+    def operations(self) -> OperationsService:
+        """Backups and drills."""
+        from services.operations import OperationsService
+
+        return OperationsService(self)
 
     @cached_property
     def health(self) -> HealthService:

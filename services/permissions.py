@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import structlog
+
 from services.errors import NotAllowed
+
+log = structlog.get_logger()
 
 
 class Role(StrEnum):
@@ -37,6 +41,8 @@ class Action(StrEnum):
     HEALTH_READ = "health.read"
     MAIL_RETRY = "mail.retry"
     STORAGE_SYNC = "storage.sync"
+    BACKUP_READ = "backup.read"
+    BACKUP_RUN = "backup.run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,8 @@ ROLE_ACTIONS: dict[Action, frozenset[Role]] = {
     Action.HEALTH_READ: OVERSEERS,
     Action.MAIL_RETRY: frozenset({Role.ADMIN}),
     Action.STORAGE_SYNC: frozenset({Role.ADMIN}),
+    Action.BACKUP_READ: OVERSEERS,
+    Action.BACKUP_RUN: frozenset({Role.ADMIN}),
 }
 
 
@@ -85,4 +93,5 @@ def allowed(role: Role, action: Action) -> bool:
 def check(actor: Actor, action: Action) -> None:
     """Raise NotAllowed unless the actor's role allows the action."""
     if not allowed(actor.role, action):
+        log.warning("access.refused", action=action, role=actor.role, account=actor.account_id, address=actor.address)
         raise NotAllowed(f"The role {actor.role} does not allow {action}; ask an administrator.")

@@ -277,6 +277,11 @@ class Settings(BaseSettings):
         return value.get_secret_value() if isinstance(value, SecretStr) else ""
 
     @property
+    def automated_backups(self) -> bool:
+        """Whether backups are made every hour."""
+        return self.is_production if self.enable_automated_backups is None else self.enable_automated_backups
+
+    @property
     def is_production(self) -> bool:
         """True when the strict rules of production hold."""
         return self.app_env == "production"

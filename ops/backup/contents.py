@@ -13,7 +13,7 @@ from ops.backup.manifest import Member
 from ops.backup.site import Site
 from ops.errors import Damaged
 
-PREFIXES = ("uploads", "results")
+PREFIXES = ("uploads", "results", "audit")
 
 
 @dataclass(frozen=True, slots=True)

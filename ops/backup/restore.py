@@ -115,3 +115,5 @@ def _settle(site: Site, header: Header) -> None:
     catalogue.sync(container, site.store.listing())
     with container.transaction() as session:
         container.audit.record(session, None, "backup.restore", "backup", header.id, snapshot=header.started_at)
+    # The trail is shorter than what was noted outside the database: say why.
+    container.audit_anchor.begin_anew(f"restored from backup {header.id} of {header.started_at:%Y-%m-%d %H:%M} UTC")
