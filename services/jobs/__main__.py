@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 import threading
 from types import FrameType
 
 from services.container import get_container
+from services.errors import ConfigurationError
 from services.jobs.limits import die_with_parent
 from services.jobs.worker import Worker
 from services.logs import configure_logs
@@ -19,9 +21,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m services.jobs", description=__doc__)
     parser.add_argument("--parent", type=int, help="stop when the process with this id ends")
     parent = parser.parse_args().parent
-    container = get_container()
-    configure_logs(container.settings)
-    worker, relay = Worker(container), MailRelay(container)
+    try:
+        container = get_container()
+        configure_logs(container.settings)
+        worker, relay = Worker(container), MailRelay(container)
+    except ConfigurationError as error:
+        sys.exit(error.message)
 
     def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of signal handlers
         worker.stop(in_haste=signum == signal.SIGINT)

@@ -16,7 +16,7 @@ from services.errors import ServiceError, Unavailable
 from services.leadership import process_name
 from services.leases import Lease, LeasedRows, over
 from services.mail.message import as_message
-from services.mail.transports import Deferred, Refused, ServerAway, build_transport
+from services.mail.transports import Deferred, PasswordRefused, Refused, ServerAway, Transport, build_transport
 from services.resilience import BreakerOpen
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class MailRelay:
         self._poll_seconds = poll_seconds
         self._span = timedelta(seconds=container.settings.mail_lease_seconds)
         self._rows = LeasedRows(container, Mail, ("sending",), self._span)
-        self._transport = build_transport(container.settings)
+        self._transport()  # a wrong address is told at the start
         self._breaker = container.breakers.of("smtp")
         self._asked_to_stop = False
 
@@ -74,9 +74,11 @@ class MailRelay:
         reach("mail claimed")
         with logs.unit(mail=mail.id, request=mail.request_id):
             try:
-                self._transport.send(as_message(mail, self._container.settings.mail_sender))
+                self._transport().send(as_message(mail, self._container.settings.mail_sender))
             except ServerAway as error:
                 permit.failed()
+                if isinstance(error, PasswordRefused):  # it may have been rotated since we asked
+                    self._container.secrets.refresh("smtp_url")
                 self._put_off(lease, str(error))
             except Deferred as error:
                 permit.succeeded()
@@ -92,6 +94,10 @@ class MailRelay:
                 permit.succeeded()
                 self._note_sent(lease, claimed_at + self._span.total_seconds())
         return True
+
+    def _transport(self) -> Transport:
+        """For one mail: the address and its password may change while we run."""
+        return build_transport(self._container.settings, self._container.secrets.get("smtp_url"))
 
     def _due(self, now: datetime) -> ColumnElement[bool]:
         waiting = and_(Mail.status == "queued", over(Mail.next_at, now, 2 * LONGEST_WAIT))

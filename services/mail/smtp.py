@@ -13,7 +13,7 @@ from email.message import EmailMessage
 from urllib.parse import unquote, urlsplit
 
 from services.errors import ConfigurationError
-from services.mail.transports import Deferred, Refused, ServerAway
+from services.mail.transports import Deferred, PasswordRefused, Refused, ServerAway
 
 ANSWER_SECONDS = 10.0
 _PORTS = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
@@ -51,7 +51,7 @@ class Smtp:
         except smtplib.SMTPRecipientsRefused as error:
             raise _judged(*next(iter(error.recipients.values()))) from error
         except smtplib.SMTPAuthenticationError as error:
-            raise ServerAway(f"the server refuses the password of SMTP_URL ({error.smtp_code})") from error
+            raise PasswordRefused(f"the server refuses the password of SMTP_URL ({error.smtp_code})") from error
         except smtplib.SMTPConnectError as error:
             raise ServerAway(f"the server refuses to talk ({error.smtp_code})") from error
         except smtplib.SMTPResponseException as error:

@@ -8,11 +8,17 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Protocol
 
+from pydantic import SecretStr
+
 from services.settings import Settings
 
 
 class ServerAway(Exception):  # noqa: N818 - the names say what happened
     """The server cannot be used just now, by any mail: it does not answer, or refuses us."""
+
+
+class PasswordRefused(ServerAway):
+    """The server does not take our password: it may have been changed."""
 
 
 class Deferred(Exception):  # noqa: N818
@@ -52,9 +58,9 @@ class Folder:
             raise ServerAway(f"the folder of mails cannot be written: {error.strerror}") from error
 
 
-def build_transport(settings: Settings) -> Transport:
-    """The transport that the settings ask for."""
-    url = settings.smtp_url.get_secret_value()
+def build_transport(settings: Settings, smtp_url: SecretStr) -> Transport:
+    """The transport that the settings ask for. Raises ConfigurationError for an address that is none."""
+    url = smtp_url.get_secret_value()
     if not url:
         return Folder(settings.data_dir / "mail")
     from services.mail.smtp import Smtp

@@ -59,6 +59,6 @@ CATALOGUE: dict[Name, Secret] = {
         Secret("database_url", _address("postgresql", "postgres", "postgresql+psycopg")),
         Secret("redis_url", _address("redis", "rediss")),
         Secret("backup_encryption_key", _key, generated=True),
-        Secret("smtp_url", _address("smtp", "smtps")),
+        Secret("smtp_url", _address("smtp", "smtps", "smtp+plain")),
     )
 }
