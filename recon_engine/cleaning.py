@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from recon_engine.plan import CleanStep, MapStep
+from recon_engine.plan import DATE_STEPS, NUMERIC_STEPS, CleanStep, MapStep, TimesStep
 
 # Latin letters that Unicode decomposition leaves whole.
 _UNDECOMPOSED = {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe"}
@@ -22,6 +22,16 @@ def _unaccent(text: pl.Expr) -> pl.Expr:
     return plain.str.replace_many(list(_UNDECOMPOSED), list(_UNDECOMPOSED.values()))
 
 
+def _swapped(date: pl.Expr) -> pl.Expr:
+    # A day above 12 can be no month: such a date was read the only way it can be, and stays.
+    return pl.when(date.dt.day() <= 12).then(date.dt.replace(month=date.dt.day(), day=date.dt.month())).otherwise(date)
+
+
+def _times(number: pl.Expr, factor: int) -> pl.Expr:
+    # What would not fit 64 bits any more cannot be compared: it counts as missing.
+    return pl.when(number.abs() <= (2**63 - 1) // factor).then(number * factor)
+
+
 _STEPS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
     "trim": lambda e: e.str.strip_chars(),
     "casefold": _casefold,
@@ -33,19 +43,23 @@ _STEPS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
     "strip_leading_zeros": lambda e: e.str.replace(r"^0+(.)", "$1"),
     "negate": lambda e: -e,
     "absolute": lambda e: e.abs(),
+    "swap_day_month": _swapped,
 }
 
 
 def cleaned(value: pl.Expr, steps: tuple[CleanStep, ...]) -> pl.Expr:
     """`value` after the clean steps, in their order.
 
-    Text steps take and give String; `negate` and `absolute` take and give integers (minor units for decimals).
+    Text steps take and give String; `negate`, `absolute` and `times` take and give integers (minor units for decimals),
+    `swap_day_month` dates.
     Null stays null; text that is cleaned to nothing becomes null, so that two emptied values never match.
     """
     is_text = False
     for step in steps:
         if isinstance(step, MapStep):
             value, is_text = value.replace(step.map), True
+        elif isinstance(step, TimesStep):
+            value = _times(value, step.times)
         else:
-            value, is_text = _STEPS[step](value), step not in ("negate", "absolute")
+            value, is_text = _STEPS[step](value), step not in NUMERIC_STEPS | DATE_STEPS
     return pl.when(value != "").then(value) if is_text else value

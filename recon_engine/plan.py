@@ -27,8 +27,10 @@ CleanName = Literal[
     "strip_leading_zeros",
     "negate",
     "absolute",
+    "swap_day_month",
 ]
 NUMERIC_STEPS = frozenset({"negate", "absolute"})
+DATE_STEPS = frozenset({"swap_day_month"})
 RESERVED_NAMES = frozenset({"row", "source", "side", "line"})
 
 
@@ -38,7 +40,13 @@ class MapStep(Model):
     map: dict[str, str]
 
 
-CleanStep = CleanName | MapStep
+class TimesStep(Model):
+    """A factor: the number is compared as so many times itself, such as 100 for amounts written in whole units."""
+
+    times: Annotated[int, Field(ge=2, le=1_000_000)]
+
+
+CleanStep = CleanName | MapStep | TimesStep
 
 
 class SidedClean(Model):
@@ -103,14 +111,10 @@ class FieldSpec(Model):
             raise ValueError(f"'{self.name}' is a reserved name; call the field something else")
         if self.scale is not None and self.type != "decimal":
             raise ValueError("scale is only for type decimal")
-        numeric = self.type in ("decimal", "integer")
         for step in (*self.clean.left, *self.clean.right):
-            is_numeric_step = isinstance(step, str) and step in NUMERIC_STEPS
-            if is_numeric_step and not numeric:
-                raise ValueError(f"clean step '{step}' is for decimal and integer fields, this one is {self.type}")
-            if not is_numeric_step and self.type != "text":
-                name = step if isinstance(step, str) else "map"
-                raise ValueError(f"clean step '{name}' is for text fields, this one is {self.type}")
+            name, types = _step(step)
+            if self.type not in types:
+                raise ValueError(f"clean step '{name}' is for {' and '.join(types)} fields, this one is {self.type}")
         return self
 
     @property
@@ -258,6 +262,15 @@ class Plan(Model):
         return yaml.safe_dump(self.to_data(), sort_keys=False, allow_unicode=True, width=100)
 
 
+def _step(step: CleanStep) -> tuple[str, tuple[FieldType, ...]]:
+    """A clean step's name, and the types it is for."""
+    if isinstance(step, TimesStep) or step in NUMERIC_STEPS:
+        return ("times" if isinstance(step, TimesStep) else str(step)), ("decimal", "integer")
+    if step in DATE_STEPS:
+        return str(step), ("date", "datetime")
+    return ("map" if isinstance(step, MapStep) else str(step)), ("text",)
+
+
 def _unique(what: str, names: list[str]) -> None:
     repeated = sorted({n for n in names if names.count(n) > 1})
     if repeated:
@@ -270,7 +283,7 @@ def _known(name: str, names: list[str], where: str) -> None:
 
 
 def _place(loc: tuple[Any, ...]) -> str:
-    parts = [str(p) for p in loc if not re.fullmatch(r"(tuple|function|literal|MapStep|SidedClean).*", str(p))]
+    parts = [str(p) for p in loc if not re.fullmatch(r"(tuple|function|literal|MapStep|TimesStep|SidedClean).*", str(p))]
     return ".".join(parts) or "plan"
 
 
