@@ -8,6 +8,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import streamlit as st
 
+from pages._shared.outage import waited_out
 from services.container import Container, get_container
 from services.errors import NotAllowed, NotSignedIn, Unavailable
 from services.permissions import Action, Actor, check
@@ -73,7 +74,8 @@ def _asked_again(
 ) -> Callable[Concatenate[Actor, P], None]:
     @wraps(function)
     def asked(_then: Actor, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        function(actor(poll=poll), *args, **kwargs)
+        with waited_out("fragment"):
+            function(actor(poll=poll), *args, **kwargs)
 
     return asked
 
