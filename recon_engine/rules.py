@@ -124,10 +124,9 @@ class Condition(Model):
 
 
 class Budget(Model):
-    """How far a search for sums goes. Counted in work, not in seconds, so that every machine finds the same."""
+    """How far a search for sums goes: counted in candidates, not in seconds, so that every machine finds the same."""
 
     members: Annotated[int, Field(ge=2, le=40)] = 24
-    sums: Annotated[int, Field(ge=1000, le=1_000_000_000)] = 20_000_000
 
 
 class Link(Model):

@@ -18,6 +18,7 @@ import polars as pl
 
 from recon_engine.errors import PlanError
 from recon_engine.evidence import hash_file, write_manifest
+from recon_engine.execution.certainty import estimates, gated
 from recon_engine.execution.staging import PARQUET, StagedSide, opened, stage, with_scales
 from recon_engine.matching.candidates import join_key
 from recon_engine.matching.cascade import Decided, Stage, run_stage, stages
@@ -188,8 +189,9 @@ class _Run:
         self, sides: tuple[StagedSide, StagedSide], decided: Decided, seconds: dict[int, float]
     ) -> dict[str, Any]:
         """Matches, differences, breaks and rejected rows; returns the summary."""
-        plan = self.plan
         self.tell("explain", 0, 3)
+        chances = estimates(self.plan, sides, decided, self.known)
+        plan = gated(self.plan, chances)
         pairs = matches.numbered(decided.matches)
         decided.matches = decided.matches.clear()  # numbered now, and large
         groups = matches.numbered_groups(plan, decided.sets, decided.ties, pairs.height + 1)
@@ -198,18 +200,26 @@ class _Run:
         places = [s.places(names) for s in sides]
         # Writing the longest table leaves processors free: the breaks are explained beside it.
         with ThreadPoolExecutor(1) as pool:
-            written = pool.submit(self._write_matches, decided, pairs, groups, (places[0], places[1]))
+            written = pool.submit(self._write_matches, plan, decided, pairs, groups, (places[0], places[1]))
             broken, different = self._explain(sides, decided, (pairs, groups), state, places)
             written.result()
         self.tell("explain", 3, 3)
-        return self._summary(sides, decided, pairs, groups, state, broken, different, seconds)
+        summary = self._summary(sides, decided, pairs, groups, state, broken, different, seconds)
+        for rule, effective, chance in zip(summary["rules"], plan.rules, chances, strict=True):
+            rule |= {"outcome": effective.outcome, "chance": chance}
+        return summary
 
     def _write_matches(
-        self, decided: Decided, pairs: pl.DataFrame, groups: pl.DataFrame, places: tuple[pl.DataFrame, pl.DataFrame]
+        self,
+        plan: Plan,
+        decided: Decided,
+        pairs: pl.DataFrame,
+        groups: pl.DataFrame,
+        places: tuple[pl.DataFrame, pl.DataFrame],
     ) -> None:
-        table = matches.matches_table(self.plan, pairs, groups, places)
+        table = matches.matches_table(plan, pairs, groups, places)
         table.lazy().sink_parquet(self.out / "matches.parquet", **PARQUET)
-        certified = matches.certificates_table(self.plan, groups, decided.certificates)
+        certified = matches.certificates_table(plan, groups, decided.certificates)
         certified.write_parquet(self.out / "certificates.parquet")
         weights = matches.weights_table(pairs, groups, decided.links, places)
         weights.write_parquet(self.out / "weights.parquet")

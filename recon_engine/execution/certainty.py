@@ -1,0 +1,64 @@
+"""How sure each rule is: the estimated share of accidents among its matches, and the gate that it can close."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from recon_engine.execution.staging import StagedSide
+from recon_engine.matching.cascade import Decided
+from recon_engine.matching.conditions import Rarities
+from recon_engine.matching.decisions import BITS
+from recon_engine.matching.decoys import chance_of, link_chance
+from recon_engine.plan import Plan
+
+
+def estimates(
+    plan: Plan, sides: tuple[StagedSide, StagedSide], decided: Decided, known: Rarities
+) -> list[dict[str, Any] | None]:
+    """Per rule {method, false_rate, low, high}: the estimate and its interval; None where nothing can be said.
+
+    Methods: `decoys`; for linkage `probabilities` of its matches; for totals `sums`, from the sets that would fit by
+    chance.
+    """
+    found: list[dict[str, Any] | None] = []
+    is_open = [np.ones(side.rows, dtype=np.bool_) for side in sides]
+    tables = [side.comparables.collect() for side in sides]
+    for number, rule in enumerate(plan.rules):
+        pairs = decided.matches.filter(pl.col("rule") == number)
+        sets = decided.sets.filter(pl.col("rule") == number)
+        gone = [
+            np.concatenate([pairs["lr"[k]].to_numpy(), sets.filter(pl.col("side") == k)["i"].to_numpy()])
+            for k in range(len(sides))
+        ]
+        rate = None
+        if rule.link is not None:
+            bits = pl.concat([pairs["weight"], sets.filter(pl.col("side") == 1)["weight"]]).cast(pl.Float64) / BITS
+            rate, method = link_chance(1 / (1 + (-bits * 0.6931471805599453).exp())), "probabilities"
+        elif rule.total is not None:
+            expected = decided.certificates.filter(pl.col("rule") == number)["by_chance"].clip(0, 1)
+            rate, method = link_chance(1 - expected), "sums"
+        else:
+            matched = np.zeros(sides[1].rows, dtype=np.bool_)
+            matched[gone[1]] = True
+            is_tied = (pl.col("rule") == number) & (pl.col("side") == 1)
+            tied = decided.ties.filter(is_tied)["i"].n_unique()
+            own, other = (t.filter(pl.Series(o)) for t, o in zip(tables, is_open, strict=True))
+            chance = chance_of(plan, rule, own, other, matched[is_open[1]], tied, known)
+            rate, method = (chance.false_rate(len(gone[0])) if chance else None), "decoys"
+        found.append(dict(zip(("method", "false_rate", "low", "high"), (method, *rate), strict=True)) if rate else None)
+        for flags, places in zip(is_open, gone, strict=True):
+            flags[places] = False
+    return found
+
+
+def gated(plan: Plan, chances: list[dict[str, Any] | None]) -> Plan:
+    """The plan with the outcomes that hold: a rule with more accidents than it may have only suggests."""
+    rules = []
+    for rule, chance in zip(plan.rules, chances, strict=True):
+        limit = rule.max_false_rate
+        too_many = limit is not None and (chance is None or chance["false_rate"] > limit)
+        rules.append(rule.model_copy(update={"outcome": "suggested"}) if too_many else rule)
+    return plan.model_copy(update={"rules": tuple(rules)})

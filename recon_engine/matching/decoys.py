@@ -1,0 +1,132 @@
+"""How many of a rule's matches are accidents: the rule is run against decoys, and real hits are set against decoy hits.
+
+The right records that the rule left unmatched are replaced by decoys: each takes the value of one of the rule's fields
+from another of them. Every field keeps its distribution, and the matched records stay and compete as they did; what
+matches a decoy is an accident. The estimate needs no labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import polars as pl
+
+from recon_engine.matching.assignment import Bools
+from recon_engine.matching.candidates import join_key
+from recon_engine.matching.comparables import ID, columns_of, text_column
+from recon_engine.matching.conditions import Rarities, equalities
+from recon_engine.matching.decisions import decide
+from recon_engine.plan import FieldSpec, Plan, Rule
+
+SAMPLED = 50_000
+"""About this many left records are tried; which ones is decided by their content."""
+ROUNDS = 5
+_Z = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Left records that matched decoys, in all rounds; `scale` makes up for those that were not tried; `free`: right
+    records that the rule left unmatched; `tied`: how many of them because they have several candidates.
+    """
+
+    hits: int
+    scale: float
+    free: int
+    tied: int
+
+    def false_rate(self, matches: int) -> tuple[float, float, float]:
+        """The share of accidents among `matches`: estimate and interval (three standard deviations).
+
+        Accidents and decoy hits are both counts of rare events: their square roots vary by one half. At the low end,
+        tied records are taken not to be free: their counterparts may exist.
+        """
+        accidents = self.hits * self.scale / ROUNDS
+        reach = _Z / 2 * sqrt(1 + self.scale / ROUNDS)
+        low = max(0.0, sqrt(accidents) - reach) ** 2 * (1 - self.tied / max(self.free, 1))
+        high = (sqrt(accidents + self.scale / ROUNDS) + reach) ** 2
+        return self._rate(accidents, matches), self._rate(low, matches), self._rate(high, matches)
+
+    def _rate(self, accidents: float, matches: int) -> float:
+        if self.free:
+            # The records that matched by accident were free too.
+            accidents *= (self.free + accidents) / self.free
+        return round(min(1.0, accidents / matches), 6) if matches else 0.0
+
+
+def chance_of(
+    plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame, matched: Bools, tied: int, known: Rarities
+) -> Chance | None:
+    """The decoys' hits under a rule; None where decoys say nothing: a single condition, a link, a total.
+
+    `left` and `right`: `__id` and the comparable columns of the records that were open; `matched`: which right ones the
+    rule matched, `tied`: how many it left tied.
+    """
+    if rule.link is not None or rule.total is not None or len({c.field for c in rule.on}) < 2:
+        return None
+    free = right.filter(pl.Series(~matched))
+    permuted, strata = _permuted(plan, rule, right)
+    equal = equalities(rule)
+    keys = join_key(plan, equal, tuple(c.field for c in equal)) if equal else pl.col(ID)
+    every = max(1, -(-left.height // SAMPLED))
+    chosen = (keys.hash(23) % every) == 0
+    own = left.filter(chosen) if every > 1 else left
+    hits = 0
+    for shift in range(1, ROUNDS + 1):
+        decoys = _decoys(free, permuted, join_key(plan, equal, strata) if strata else None, shift)
+        table = pl.concat([right.filter(pl.Series(matched)), decoys])
+        if every > 1 and equal:
+            table = table.filter(chosen)
+        if own.is_empty() or table.is_empty():
+            continue
+        is_decoy = np.arange(table.height) >= table.height - decoys.height
+        if every > 1 and equal:
+            is_decoy = np.arange(table.height) >= table.height - decoys.filter(chosen).height
+        ids = (own[ID].to_numpy(), table[ID].to_numpy())
+        settled, _ = decide(plan, rule, own.with_row_index("i"), table.with_row_index("i"), ids, known)
+        hits += int(is_decoy[settled.pairs["r"].to_numpy()].sum())
+        hits += int(is_decoy[settled.sets.filter(pl.col("side") == 1)["i"].to_numpy()].sum())
+    return Chance(hits, float(every), free.height, min(tied, free.height))
+
+
+def _permuted(plan: Plan, rule: Rule, right: pl.DataFrame) -> tuple[FieldSpec, tuple[str, ...]]:
+    """The field that decoys exchange, the one with the most distinct values; and within which equal values they do.
+
+    The runner-up is not among those: exchanging what goes with nothing else would change nothing.
+    """
+    names = list(dict.fromkeys(c.field for c in rule.on))
+    counts = right.select(pl.col(columns_of(plan.field(n))[0]).approx_n_unique().alias(n) for n in names)
+    row = counts.row(0, named=True)
+    ranked = sorted(names, key=lambda n: (-row[n], n))
+    measured = {c.field for c in rule.on if not c.is_equality}
+    # A tolerance goes with the permuted field already: then every equality can stay.
+    apart = ranked[:1] if measured - {ranked[0]} else ranked[:2]
+    return plan.field(ranked[0]), tuple(c.field for c in equalities(rule) if c.field not in apart)
+
+
+def _decoys(free: pl.DataFrame, permuted: FieldSpec, stratum: pl.Expr | None, shift: int) -> pl.DataFrame:
+    """The free records, each with the permuted field of another one of its stratum; the order is decided by content.
+    One that has nobody to exchange with stays as it is: such accidents are real.
+    """
+    columns = [c for c in (*columns_of(permuted), text_column(permuted.name)) if c in free.columns]
+    keyed = free.with_columns(__stratum=stratum if stratum is not None else pl.lit(0, dtype=pl.UInt64))
+    ordered = keyed.sort("__stratum", pl.col(ID).hash(29), ID)
+    size, place = pl.len().over("__stratum"), pl.int_range(pl.len()).over("__stratum")
+    other = ordered.select(pl.int_range(pl.len()) - place + (place + shift) % size).to_series()
+    moved = ordered.with_columns(ordered[c].gather(other) for c in columns)
+    # Decoys are nobody's equals.
+    return moved.with_columns(pl.col(ID).hash(31 + shift)).select(free.columns)
+
+
+def link_chance(probabilities: pl.Series) -> tuple[float, float, float]:
+    """The share of accidents among linked matches: the mean of what their probabilities leave open, and its interval.
+
+    The interval is that of a sum of independent trials.
+    """
+    if probabilities.is_empty():
+        return 0.0, 0.0, 0.0
+    p = 1 - probabilities.to_numpy().astype(np.float64)
+    rate, error = float(p.mean()), _Z * float(np.sqrt((p * (1 - p)).sum())) / len(p)
+    return round(rate, 6), round(max(0.0, rate - error), 6), round(min(1.0, rate + error), 6)

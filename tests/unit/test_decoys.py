@@ -1,0 +1,84 @@
+"""The estimate of accidental matches, on data whose true share of accidents is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recon_engine import Plan, Result, reconcile
+
+
+def records(generator: np.random.Generator, count: int, amounts: int, days: int) -> pl.DataFrame:
+    """Payments with random amounts and days in ten accounts."""
+    start = np.datetime64("2025-01-01")
+    return pl.DataFrame(
+        {
+            "account": [f"A{k}" for k in generator.integers(0, 10, count)],
+            "amount": [f"{k}.00" for k in generator.integers(1, amounts, count)],
+            "day": [str(start + int(k)) for k in generator.integers(0, days, count)],
+        }
+    )
+
+
+def reconciled(rule: dict[str, Any], amounts: int, days: int, seed: int) -> tuple[Result, float]:
+    """7 of 10 of 4,000 records have their counterpart on the other side; gives the true share of accidents too."""
+    generator = np.random.default_rng(seed)
+    both = records(generator, 2800, amounts, days).with_columns(truth=pl.int_range(2800).cast(pl.String))
+    sides = [
+        pl.concat([both, records(generator, 1200, amounts, days).with_columns(truth=pl.lit(name))])
+        for name in ("left", "right")
+    ]
+    sides = [side[generator.permutation(side.height)] for side in sides]
+    fields = [
+        {"name": "account", "left": "account", "right": "account"},
+        {"name": "amount", "left": "amount", "right": "amount", "type": "decimal"},
+        {"name": "day", "left": "day", "right": "day", "type": "date"},
+        {"name": "truth", "left": "truth", "right": "truth"},
+    ]
+    plan = {"name": "t", "left": {"label": "L"}, "right": {"label": "R"}, "fields": fields, "rules": [rule]}
+    result = reconcile(Plan.build(plan), left=sides[0], right=sides[1])
+    rows = [
+        result.matches().filter(pl.col("side") == s).sort("match_id").collect()["row"] - 1 for s in ("left", "right")
+    ]
+    same = sides[0]["truth"].gather(rows[0]) == sides[1]["truth"].gather(rows[1])
+    return result, 1 - int(same.sum()) / len(same)
+
+
+@pytest.mark.parametrize(
+    ("on", "amounts", "days"),
+    [
+        (["amount", "day"], 800, 60),
+        (["amount", {"field": "day", "days": 2}], 3000, 60),
+        (["account", "amount", "day"], 100, 90),
+        (["account", "amount", {"field": "day", "days": 3}], 400, 90),
+    ],
+)
+def test_the_true_share_of_accidents_lies_in_the_interval(on: list[Any], amounts: int, days: int) -> None:
+    """No labels are used, and the stated interval holds the truth."""
+    for seed in (1, 2):
+        result, truth = reconciled({"name": "r", "on": on}, amounts, days, seed)
+        chance = result.summary["rules"][0]["chance"]
+        assert chance["method"] == "decoys"
+        assert chance["low"] <= truth <= chance["high"], (seed, truth, chance)
+        assert truth > 0
+
+
+def test_a_rule_with_too_many_accidents_only_suggests() -> None:
+    """`max_false_rate` turns what the rule finds into suggestions, and says so; a loose gate does not."""
+    rule = {"name": "r", "on": ["amount", {"field": "day", "days": 2}]}
+    for limit, outcome in ((0.001, "suggested"), (0.9, "confirmed")):
+        result, _ = reconciled({**rule, "max_false_rate": limit}, 3000, 60, 1)
+        assert result.summary["rules"][0]["outcome"] == outcome
+        assert result.matches().select(pl.col("outcome").unique()).collect().item() == outcome
+        counted = result.summary["rows"]["left"]
+        assert (counted["suggested"] > 0) == (outcome == "suggested")
+
+
+def test_a_single_condition_has_no_estimate() -> None:
+    """Exchanging the only value changes nothing: the run says that it cannot tell, and a gate stays shut."""
+    result, _ = reconciled({"name": "r", "on": ["truth"], "max_false_rate": 0.5}, 100, 60, 1)
+    assert result.summary["rules"][0]["chance"] is None
+    assert result.summary["rules"][0]["outcome"] == "suggested"
