@@ -57,7 +57,8 @@ def line(session: UserSession, here: bool) -> None:
 def main() -> None:
     """Draw the page."""
     person = actor()
-    layout.page_title("Your account", f"{person.name}, {person.email}, {person.role}")
+    layout.page_title("Your account", f"{wording.literal(person.name)}, {person.role}")
+    st.text(person.email)
     st.subheader("Password", anchor=False)
     if st.button("Change password", icon=":material/key:"):
         change_password(person)

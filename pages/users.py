@@ -119,7 +119,7 @@ def request(person: Actor, account: Account) -> None:
                 services().registration.refuse(person, account.id)
                 notice(f"The request of {account.name} is refused.")
                 st.rerun()
-            if st.button("Approve", key=f"approve-{account.id}", type="primary", disabled=not confirmed):
+            if st.button("Approve", key=f"approve-{account.id}", disabled=not confirmed):
                 approve(person, account)
 
 

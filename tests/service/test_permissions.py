@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.routing import Route
+from structlog.testing import capture_logs
 
 from services.api import build_api
 from services.container import Container
@@ -210,6 +211,15 @@ def test_use_cases_by_role(container: Container, actor_of: Callable[[Role], Acto
         except ServiceError:
             pass  # allowed, and then there was nothing with this id
         assert refused is not allowed(role, action), f"{role} {name}"
+
+
+def test_refusals_are_logged(container: Container, actor_of: Callable[[Role], Actor]) -> None:
+    """Whoever tries what the role does not allow leaves a line in the log."""
+    auditor = actor_of(Role.AUDITOR)
+    with capture_logs() as lines, pytest.raises(NotAllowed):
+        container.plans.start(auditor, "A reconciliation")
+    (line,) = [line for line in lines if line["event"] == "access.refused"]
+    assert (line["action"], line["role"], line["account"]) == (Action.PLAN_EDIT, Role.AUDITOR, auditor.account_id)
 
 
 def test_every_route_is_listed(container: Container) -> None:

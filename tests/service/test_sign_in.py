@@ -159,11 +159,12 @@ def test_ticket_ends_the_session_before(container: Container, admin: Actor, api:
         container.sessions.resolve(before)
 
 
-def test_cookie_of_production(container: Container, admin: Actor, settings: Settings) -> None:
+def test_cookie_of_production(
+    container: Container, admin: Actor, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In production the cookie is bound to this host and to HTTPS; the plain name is not looked at there."""
-    strict = build_container(settings.model_copy(update={"app_env": "production"}), container.clock)
-    strict.secrets = container.secrets  # not those of Secrets Manager
-    with http_server(Starlette(routes=[Mount("/api", build_api(strict))])) as client:
+    monkeypatch.setattr(container, "settings", settings.model_copy(update={"app_env": "production"}))
+    with http_server(Starlette(routes=[Mount("/api", build_api(container))])) as client:
         answer = client.post("/api/auth/login", json={"email": admin.email, "password": PASSWORD})
         parts = [part.strip() for part in answer.headers["set-cookie"].split(";")]
         assert parts[0].startswith("__Host-recon_session=")
@@ -172,7 +173,6 @@ def test_cookie_of_production(container: Container, admin: Actor, settings: Sett
         token = answer.json()["token"]
         for cookie, status in ((f"recon_session={token}", 401), (f"__Host-recon_session={token}", 200)):
             assert client.get("/api/users", headers={"Cookie": cookie}).status_code == status
-    strict.close()
 
 
 def test_polls_let_a_session_idle(container: Container, admin: Actor, clock: FakeClock) -> None:

@@ -28,6 +28,18 @@ def test_a_file_can_be_read_in_one_sitting() -> None:
     assert {file: lines for file, lines in lengths.items() if lines > LONGEST_FILE} == {}
 
 
+def test_dialogs_and_fragments_ask_who_is_signed_in() -> None:
+    """A click in a dialog or fragment runs it alone, without the router: only `context` makes them, with the question."""
+    raw = {
+        name(path)
+        for path in CODE
+        if path.is_relative_to(ROOT / "pages")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in {"dialog", "fragment", "experimental_fragment"}
+    }
+    assert raw <= {"pages/_shared/context.py"}
+
+
 @pytest.mark.parametrize("path", TESTS, ids=name)
 def test_every_test_states_its_behaviour(path: Path) -> None:
     """Each test function has a docstring that says what must hold."""
