@@ -41,6 +41,13 @@ def main(arguments: list[str] | None = None) -> int:
     except BaseException as error:
         if isinstance(error, SystemExit):
             raise
+        if type(error).__name__ == "ComputeError" and str(error).startswith("parquet:"):
+            # Its columns are read when they are needed: damage inside shows only then.
+            files = ", ".join(
+                str(getattr(options, name)) for name in ("file", "left", "right") if getattr(options, name, None)
+            )
+            _say_error(f"{files}: a Parquet file is damaged inside ({str(error).splitlines()[0]}); write it again")
+            return WRONG_INPUT
         _say_error(f"internal error: {type(error).__name__}: {error}")
         return INTERNAL
 

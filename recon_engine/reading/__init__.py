@@ -47,6 +47,8 @@ def _opened(path: Path, options: ReaderOptions, name: str) -> TextTable:
         facts.detected("compression", packing)
         with path.open("rb") as file:
             head = file.read(4096)
+        if compression_of(head) and not is_office_file(path):
+            raise InputError(f"{name}: is packed twice; unpack it and give the file inside")
     if not head:
         raise InputError(f"{name}: is empty; give a file with a header and rows")
     kind = options.format or refuse_binary(head, path, name) or text_format(head, name)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
-import resource
-import subprocess
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -16,59 +13,14 @@ import pytest
 
 from recon_engine.errors import ReconError
 from recon_engine.reading import open_table
+from tests.reading_child import profiled
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("RECON_REAL_DATA", ROOT.parent / "shared" / "data"))
 NASTY = DATA / "nasty"
 POLLOCK = NASTY / "pollock_polluted-open"
-SECONDS_A_FILE = 60
-MEMORY_BYTES = 2 << 30
 
 needs_nasty = pytest.mark.skipif(not NASTY.is_dir(), reason=f"no real data at {NASTY}; set RECON_REAL_DATA")
-
-# What `python -m recon_engine profile FILE` does, for several files: a JSON line before and after each.
-CHILD = """
-import json, sys
-from recon_engine.__main__ import main
-from contextlib import redirect_stdout, redirect_stderr
-from io import StringIO
-for path in sys.argv[1:]:
-    print(json.dumps({"begin": path}), flush=True)
-    out, err = StringIO(), StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        code = main(["profile", path])
-    print(json.dumps({"path": path, "code": code, "err": err.getvalue(), "chars": len(out.getvalue())}), flush=True)
-"""
-
-
-def _limits() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-
-
-def _profiled(paths: list[str]) -> dict[str, tuple[int | None, str]]:
-    """Exit code and stderr of each file; code None where the child died on it."""
-    found: dict[str, tuple[int | None, str]] = {}
-    waiting = list(paths)
-    while waiting:
-        child = subprocess.run(
-            [sys.executable, "-c", CHILD, *waiting],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS_A_FILE,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            preexec_fn=_limits,
-            check=False,
-            env={"PATH": os.environ["PATH"], "POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )
-        lines = [json.loads(line) for line in child.stdout.splitlines()]
-        found |= {line["path"]: (line["code"], line["err"]) for line in lines if "path" in line}
-        dead = [line["begin"] for line in lines if "begin" in line and line["begin"] not in found]
-        assert lines, child.stderr
-        assert "Traceback" not in child.stderr, child.stderr
-        found |= dict.fromkeys(dead, (None, f"ended by signal {-child.returncode}"))
-        waiting = [path for path in waiting if path not in found]
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +29,13 @@ def results() -> dict[str, tuple[int | None, str]]:
     files = sorted(str(p) for p in NASTY.rglob("*") if p.is_file())
     batches = [files[i::16] for i in range(16)]
     with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(_profiled, batches))
+        done = list(pool.map(profiled, batches))
     return {path: result for batch in done for path, result in batch.items()}
 
 
 @needs_nasty
 @pytest.mark.timeout(300)
-def test_every_nasty_file_is_profiled_or_refused_with_one_plain_sentence(
+def test_every_nasty_file_isprofiled_or_refused_with_one_plain_sentence(
     results: dict[str, tuple[int | None, str]],
 ) -> None:
     """No file hangs, crashes the reader with a traceback, or is refused without a reason."""
@@ -154,7 +106,7 @@ def test_two_cells_at_the_corners_of_a_sheet_are_refused_before_they_are_read(tm
         for name, content in _two_cell_workbook().items():
             archive.writestr(name, content)
     assert bomb.stat().st_size < 2_000
-    code, err = _profiled([str(bomb)])[str(bomb)]
+    code, err = profiled([str(bomb)])[str(bomb)]
     assert code == 2
     assert err.count("\n") == 1
     assert "spread over 17,179,869,184 places" in err
