@@ -10,6 +10,7 @@ from recon_engine.matching.assignment import LINKS_SCHEMA, Ids, Settled, settle,
 from recon_engine.matching.candidates import grouped, search
 from recon_engine.matching.comparables import text_column
 from recon_engine.matching.conditions import CLOSE, Rarities, windows
+from recon_engine.matching.group_totals import settle_group_totals
 from recon_engine.matching.linkage import LinkField, link
 from recon_engine.matching.sets import as_sets, settle_sets
 from recon_engine.matching.totals import settle_totals
@@ -41,7 +42,8 @@ def decide(
         settled = _by_cardinality(rule, pairs, ids)
     else:
         values = tuple(_by_position(t, name, len(i)) for t, i in zip((left, right), ids, strict=True))
-        settled = settle_totals(plan, rule, pairs, values, ids)  # type: ignore[arg-type]
+        search_sums = settle_group_totals if rule.cardinality == "many_to_many" else settle_totals
+        settled = search_sums(plan, rule, pairs, values, ids)  # type: ignore[arg-type]
     if capped.height:
         unsearched = capped.select(component=pl.lit(-1, dtype=pl.Int64), side="side", i="i", capped=pl.lit(True))
         settled.ties = pl.concat([settled.ties, unsearched])

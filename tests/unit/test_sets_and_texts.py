@@ -164,6 +164,18 @@ def test_everything_connected_is_one_match_of_many_to_many() -> None:
     assert groups(run(LEFT, RIGHT, rule)) == [([1, 2], [1, 2, 3]), ([3], [4, 5, 6]), ([4], [7, 8])]
 
 
+def test_many_to_many_totals_take_whole_groups_then_their_parts() -> None:
+    """A group that adds up is one match; of one that does not, the parts that do, when they share no record."""
+    left = "A 10.00 2026-01-01\nA 20.00 2026-01-01\nB 7.00 2026-01-01\nB 5.00 2026-01-01\nB 4.00 2026-01-01"
+    right = "A 12.00 2026-01-01\nA 18.00 2026-01-01\nB 12.00 2026-01-01\nB 3.00 2026-01-01"
+    rule = {"name": "g", "cardinality": "many_to_many", "on": ["account", {"field": "amount", "total": True}]}
+    result = run(left, right, rule)
+    assert groups(result) == [([1, 2], [1, 2]), ([3, 4], [3])]
+    assert pl.read_parquet(result.path / "certificates.parquet")["search"].to_list() == ["whole group", "exhaustive"]
+    two_ways = run("B 5.00 2026-01-01\nB 7.00 2026-01-01", "B 5.00 2026-01-02\nB 5.00 2026-01-03", rule)
+    assert breaks(two_ways)["left", 1][0] == "ambiguous"
+
+
 def test_a_reference_is_found_in_a_narrative_in_either_direction() -> None:
     """Separators and leading zeros may be missing, and it may stand inside a longer word."""
     left = "INV-00123 10.00 2026-01-01\nAB/991 20.00 2026-01-01\nX 1.00 2026-01-01 see 00456 please"
