@@ -4,6 +4,7 @@
 # make check   formatting, lint, types, arrows between packages, quick tests (under a minute)
 # make setup   only create .venv with the locked dependencies
 # make settings-reference   write .env.example and docs/reference/settings.md from the settings
+# make audit   known weaknesses in the locked dependencies; needs the network
 # make lock    write requirements.txt and requirements-dev.txt anew from the .in files
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := .venv/bin
 TYPED := recon_engine services ops pages app.py
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev test fault system-packages check lint types arrows quick scan lock settings-reference bench clean
+.PHONY: run setup setup-dev test fault system-packages check lint types arrows quick scan audit lock settings-reference bench clean
 
 run: setup
 	@exec $(BIN)/streamlit run app.py --server.port $(PORT) --server.headless true
@@ -61,6 +62,10 @@ quick: setup-dev
 
 scan: setup-dev
 	@.ci/secrets
+
+# Known weaknesses in what is locked; asks a public list, so it is no part of .ci/run.
+audit: setup-dev
+	@.ci/audit
 
 lock:
 	@test -x build/lock/bin/uv || { .ci/virtual-environment $(PYTHON) build/lock && build/lock/bin/python -m pip install --quiet "uv>=0.8"; }
