@@ -36,17 +36,15 @@ def pack_objects(site: Site, packer: Packer, folder: Path) -> PackedObjects:
     path = folder / OBJECT_LIST
     with path.open("w", encoding="utf-8") as listing:
         for prefix in PREFIXES:
-            for key in storage.list(prefix):
-                digest: str | None
-                try:
-                    if site.embedded:
+            for key, listed_size in storage.sizes(prefix):
+                size, digest = listed_size, _named_hash(key)
+                if site.embedded:
+                    try:
                         with storage.local_path(key) as held:
                             member = packer.add_path(OBJECTS + key, held)
-                            size, digest = member.size_bytes, member.sha256
-                    else:
-                        size, digest = storage.size(key), _named_hash(key)
-                except FileNotFoundError:
-                    continue
+                    except FileNotFoundError:
+                        continue
+                    size, digest = member.size_bytes, member.sha256
                 count, total = count + 1, total + size
                 listing.write(json.dumps({"key": key, "size": size, "sha256": digest}) + "\n")
     return PackedObjects(packer.add_path(OBJECT_LIST, path), count, total)

@@ -16,6 +16,11 @@ from services.database.models import Drill
 from services.errors import ServiceError
 
 
+def duration(seconds: float) -> str:
+    """A time that people wait for."""
+    return f"{seconds:.1f} seconds" if seconds < 60 else f"{seconds / 60:.1f} minutes"
+
+
 @dataclass(frozen=True, slots=True)
 class Passed:
     """What a drill proved."""
@@ -38,9 +43,7 @@ def drill(site: Site, header: Header, report: Report = quiet) -> Passed:
     except BaseException as error:
         _end(site, row, "failed", error.message if isinstance(error, ServiceError) else type(error).__name__)
         raise
-    told = (
-        f"{passed.tables} tables, {passed.rows:,} rows, {passed.objects:,} objects in {passed.seconds / 60:.2f} minutes"
-    )
+    told = f"{passed.tables} tables, {passed.rows:,} rows, {passed.objects:,} objects in {duration(passed.seconds)}"
     _end(site, row, "passed", told)
     catalogue.refresh_metrics(container)
     return passed

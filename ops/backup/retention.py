@@ -59,6 +59,7 @@ def retained(
     past = [backup for backup in newest_first if backup.started_at <= now]
     for backup in past[:floor]:
         kept.setdefault(backup.id, []).append(f"one of the {floor} newest")
+    short = []
     for rule in rules:
         seen: set[int] = set()
         for backup in past:
@@ -66,6 +67,8 @@ def retained(
             if period not in seen and len(seen) < rule.count:
                 seen.add(period)
                 kept.setdefault(backup.id, []).append(rule.name)
-        if past and len(seen) < rule.count:
-            kept.setdefault(past[-1].id, []).append(f"the oldest, until there are {rule.count} {rule.name}")
+        if len(seen) < rule.count:
+            short.append(f"{rule.count} {rule.name}")
+    if past and short:
+        kept.setdefault(past[-1].id, []).append(f"the oldest, until there are {', '.join(short)}")
     return {backup_id: tuple(reasons) for backup_id, reasons in kept.items()}

@@ -94,10 +94,16 @@ def prune_store(container: Container, arguments: argparse.Namespace) -> int:
     for word, headers in (("mark", planned.mark), ("unmark", planned.unmark), ("remove", planned.sweep)):
         for header in headers:
             say(f"{word:<7} {header.started_at:%Y-%m-%d %H:%M:%S}  {header.id}")
+    counted = (len(planned.keep), len(planned.mark), len(planned.unmark), len(planned.sweep))
+    say("{} kept, {} newly marked, {} no longer marked, {} removed{}.".format(*counted, _would(arguments.dry_run)))
     if not arguments.dry_run:
         prune.apply(site.store, planned, now)
         catalogue.sync(container, site.store.listing())
     return 0
+
+
+def _would(dry: bool) -> str:
+    return " (dry run: nothing was done)" if dry else ""
 
 
 def write_key(container: Container, arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ops.backup.drill import drill
+from ops.backup.drill import drill, duration
 from ops.backup.site import site_of
 from ops.commands._shared import Commands, add_choice, chosen, progress, say
 from ops.errors import Damaged
@@ -30,6 +30,6 @@ def run(container: Container, arguments: argparse.Namespace) -> int:
         return 1
     say(
         f"{header.id} of {header.started_at:%Y-%m-%d %H:%M:%S} UTC can be restored: {passed.tables} tables, "
-        f"{passed.rows:,} rows, {passed.objects:,} objects equal, in {passed.seconds / 60:.2f} minutes."
+        f"{passed.rows:,} rows, {passed.objects:,} objects equal, in {duration(passed.seconds)}."
     )
     return 0

@@ -56,5 +56,8 @@ class ObjectStorage(Protocol):
     def list(self, prefix: str) -> Iterator[str]:
         """The keys that lie under the folder `prefix`, sorted."""
 
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """The keys that lie under the folder `prefix` with their sizes, sorted."""
+
     def ping(self) -> None:
         """Raises OSError or StorageAway when the storage cannot be used."""

@@ -6,7 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -87,6 +87,12 @@ class LocalStorage:
         """Every key, sorted."""
         found = (path.relative_to(self._root) for path in files_under(self._root))
         return iter(sorted(path.as_posix() for path in found if path.parts[0] != _INCOMING))
+
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """The keys under the folder `prefix` with their sizes, sorted."""
+        for key in self.list(prefix):
+            with suppress(FileNotFoundError):  # removed since it was listed
+                yield key, self.size(key)
 
     def ping(self) -> None:
         """Write and remove a small file."""

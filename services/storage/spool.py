@@ -62,12 +62,13 @@ class Spool:
         """Whether this machine keeps the object."""
         return self._files.exists(key)
 
-    def keys(self, prefix: str) -> list[str]:
-        """The objects under the folder `prefix` that any machine keeps."""
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """The objects under the folder `prefix` that any machine keeps, with their sizes."""
         folder = prefix.rstrip("/") + "/"
-        under = select(SpooledObject.key).where(SpooledObject.key.startswith(folder, autoescape=True))
+        columns = (SpooledObject.key, SpooledObject.size_bytes)
+        under = select(*columns).where(SpooledObject.key.startswith(folder, autoescape=True))
         with self._container.session() as session:
-            return list(session.scalars(under))
+            return {key: size for key, size in session.execute(under)}
 
     def waiting(self, key: str) -> bool:
         """Whether any machine keeps the object and has not moved it yet."""

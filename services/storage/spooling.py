@@ -74,7 +74,11 @@ class SpoolingStorage:
 
     def list(self, prefix: str) -> Iterator[str]:
         """The keys under the folder `prefix`, sorted, waiting ones included."""
-        return iter(sorted({*self.remote.list(prefix), *self._spool.keys(prefix)}))
+        return (key for key, _ in self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """The keys under the folder `prefix` with their sizes, sorted, waiting ones included."""
+        return iter(sorted({**dict(self.remote.sizes(prefix)), **self._spool.sizes(prefix)}.items()))
 
     def ping(self) -> None:
         """Ask for the bucket, once."""
