@@ -29,7 +29,7 @@ def test_a_file_can_be_read_in_one_sitting() -> None:
 
 
 def test_dialogs_and_fragments_ask_who_is_signed_in() -> None:
-    """A click in a dialog or fragment runs it alone, without the router: only `context` makes them, with the question."""
+    """A click in a dialog or fragment runs it alone, without the router: only `context` makes them, and asks."""
     raw = {
         name(path)
         for path in CODE
