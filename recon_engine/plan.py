@@ -10,9 +10,17 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from recon_engine.errors import PlanError
-from recon_engine.rules import Budget, Condition, Link, Model, NetOf, Rule, SideName, short_form
+from recon_engine.rules import Budget, Condition, Duplicates, Link, Model, NetOf, Rule, SideName, short_form
 
-__all__ = ["Budget", "Condition", "Link", "NetOf", "Rule", "SideName"]  # the plan's parts, found where the plan is
+__all__ = [
+    "Budget",
+    "Condition",
+    "Duplicates",
+    "Link",
+    "NetOf",
+    "Rule",
+    "SideName",
+]  # the plan's parts, found where the plan is
 
 FieldType = Literal["text", "decimal", "integer", "date", "datetime", "boolean"]
 SIDES: tuple[SideName, SideName] = ("left", "right")
@@ -133,6 +141,13 @@ class Currency(Model):
     field: str
 
 
+class SidedDuplicates(Model):
+    """Which sides are searched for duplicates before matching, and by what."""
+
+    left: Duplicates | None = None
+    right: Duplicates | None = None
+
+
 class Plan(Model):
     """The saved description of a reconciliation."""
 
@@ -144,6 +159,7 @@ class Plan(Model):
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=500)]
     compare: tuple[str, ...] = ()
     currency: Currency | None = None
+    duplicates: SidedDuplicates = SidedDuplicates()
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -154,6 +170,9 @@ class Plan(Model):
             raise ValueError("left and right need different labels")
         for rule in self.rules:
             self._check_rule(rule, names)
+        for side in SIDES:
+            if (search := self.duplicates_of(side)) is not None:
+                self._check_rule(search.rule, names)
         for name in self.compare:
             _known(name, names, "compare")
         if self.currency is not None:
@@ -187,6 +206,16 @@ class Plan(Model):
             if spec.name == name:
                 return spec
         raise KeyError(name)
+
+    def duplicates_of(self, name: SideName) -> Duplicates | None:
+        """How a side is searched for duplicates; None when it is not."""
+        return self.duplicates.left if name == "left" else self.duplicates.right
+
+    @property
+    def all_rules(self) -> tuple[Rule, ...]:
+        """The rules, and the searches for duplicates as rules: everything that looks at fields."""
+        searches = [self.duplicates_of(side) for side in SIDES]
+        return (*self.rules, *(s.rule for s in searches if s is not None))
 
     def side(self, name: SideName) -> Side:
         """The left or the right side."""
@@ -255,6 +284,9 @@ class Plan(Model):
         for rule, plain in zip(self.rules, data["rules"], strict=True):
             if rule.on:
                 plain["on"] = [short_form(c) for c in rule.on]
+        for side, plain in data.get("duplicates", {}).items():
+            search = self.duplicates_of(side)
+            plain["on"] = [short_form(c) for c in search.on] if search else []
         return data
 
     def to_yaml(self) -> str:
@@ -283,7 +315,9 @@ def _known(name: str, names: list[str], where: str) -> None:
 
 
 def _place(loc: tuple[Any, ...]) -> str:
-    parts = [str(p) for p in loc if not re.fullmatch(r"(tuple|function|literal|MapStep|TimesStep|SidedClean).*", str(p))]
+    parts = [
+        str(p) for p in loc if not re.fullmatch(r"(tuple|function|literal|MapStep|TimesStep|SidedClean).*", str(p))
+    ]
     return ".".join(parts) or "plan"
 
 

@@ -154,9 +154,7 @@ class Rule(Model):
     @field_validator("on", mode="before")
     @classmethod
     def _bare_names(cls, value: Any) -> Any:
-        if not isinstance(value, list | tuple):
-            return value
-        return [{"field": item} if isinstance(item, str) else item for item in value]
+        return _as_conditions(value)
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -191,6 +189,35 @@ class Rule(Model):
     def is_plain(self) -> bool:
         """True for one-to-one rules of equalities and windows."""
         return self.cardinality == "one_to_one" and not self.link and not any(c.is_text or c.total for c in self.on)
+
+
+class Duplicates(Model):
+    """What makes records of one side the same thing twice."""
+
+    on: Annotated[tuple[Condition, ...], Field(min_length=1)]
+    exclude: bool = False
+
+    @field_validator("on", mode="before")
+    @classmethod
+    def _bare_names(cls, value: Any) -> Any:
+        return _as_conditions(value)
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if any(c.total or c.sign or c.net_of for c in self.on):
+            raise ValueError("total, sign and net_of say nothing about duplicates")
+        return self
+
+    @property
+    def rule(self) -> Rule:
+        """The conditions as a rule on pairs of the side's own records."""
+        return Rule(name="duplicates", on=self.on)
+
+
+def _as_conditions(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        return value
+    return [{"field": item} if isinstance(item, str) else item for item in value]
 
 
 def short_form(condition: Condition) -> Any:

@@ -24,8 +24,11 @@ from recon_engine.matching.candidates import join_key
 from recon_engine.matching.cascade import Decided, Stage, run_stage, stages
 from recon_engine.matching.comparables import columns_of, text_column
 from recon_engine.matching.conditions import Rarities
+from recon_engine.matching.duplicates import duplicates
 from recon_engine.matching.texts import rarity
 from recon_engine.outcome import breaks, conservation, differences, matches
+from recon_engine.outcome.blast import Ran
+from recon_engine.outcome.causes import Causes, causes
 from recon_engine.plan import SIDES, Plan
 
 
@@ -77,6 +80,8 @@ class _Run:
         self.out = work / "result"
         self.started = time.perf_counter()
         self.known: Rarities = {}
+        self.causes = Causes()
+        self.duplicates: dict[str, pl.DataFrame] = {}
 
     def tell(self, stage_name: str, done: int, total: int, rule: str | None = None) -> None:
         self.on_progress(Progress(stage_name, done, total, rule, round(time.perf_counter() - self.started, 3)))
@@ -117,6 +122,7 @@ class _Run:
         """All stages, each on the records that the earlier ones left open."""
         is_open = [np.ones(side.rows, dtype=np.bool_) for side in sides]
         self.known = self._rarities(sides)
+        self._find_duplicates(sides, is_open)
         found: list[Decided] = []
         seconds: dict[int, float] = dict.fromkeys(range(len(self.plan.rules)), 0.0)
         total = len(self.plan.rules)
@@ -140,9 +146,22 @@ class _Run:
                 self._hold_suggested(part, is_open)
         return _combined(found), seconds
 
+    def _find_duplicates(
+        self, sides: tuple[StagedSide, StagedSide], is_open: list[np.typing.NDArray[np.bool_]]
+    ) -> None:
+        """Groups of duplicates; where the plan excludes them, all but the first record of each stay out of matching."""
+        for k, side in enumerate(sides):
+            search = self.plan.duplicates_of(side.side)
+            if search is None:
+                continue
+            found = duplicates(self.plan, search.rule, side.comparables.collect(), self.known)
+            found = found.with_columns(kept=(pl.col("i") == pl.col("group")) if search.exclude else pl.lit(True))
+            self.duplicates[side.side] = found
+            is_open[k][found.filter(~pl.col("kept"))["i"].to_numpy()] = False
+
     def _rarities(self, sides: tuple[StagedSide, StagedSide]) -> Rarities:
         """The rarity of words or trigrams over both files, for the fields whose texts are likened."""
-        wanted = {(c.field, c.similarity) for rule in self.plan.rules for c in rule.on if c.similarity}
+        wanted = {(c.field, c.similarity) for rule in self.plan.all_rules for c in rule.on if c.similarity}
         columns = {
             name: [s.comparables.select(text_column(name)).collect().to_series() for s in sides] for name, _ in wanted
         }
@@ -207,6 +226,8 @@ class _Run:
         summary = self._summary(sides, decided, pairs, groups, state, broken, different, seconds)
         for rule, effective, chance in zip(summary["rules"], plan.rules, chances, strict=True):
             rule |= {"outcome": effective.outcome, "chance": chance}
+        summary["causes"] = self.causes.ranked
+        summary["warnings"] += [self.causes.note] if self.causes.note else []
         return summary
 
     def _write_matches(
@@ -247,8 +268,13 @@ class _Run:
             ~pl.col("rule").is_in([n for n, r in enumerate(plan.rules) if r.when_ambiguous == "suggest"])
             | pl.col("capped")
         )
-        broken = breaks.breaks_table(plan, placed, state, ties, self.known)  # type: ignore[arg-type]
+        broken = breaks.breaks_table(plan, placed, state, ties, self.known, self.duplicates)  # type: ignore[arg-type]
+        self.causes = causes(Ran(plan, records, (frames[0], frames[1]), self.known, *found, ties, state))
+        broken = broken.with_columns(self.causes.sentence)
         broken.write_parquet(self.out / "breaks.parquet")
+        breaks.duplicates_table(self.duplicates, dict(zip(SIDES, places, strict=True))).write_parquet(
+            self.out / "duplicates.parquet"
+        )
         pl.concat([s.rejected for s in sides]).sort("side", "source", "row").write_parquet(
             self.out / "rejected.parquet"
         )
@@ -298,6 +324,9 @@ class _Run:
             "matches": pairs.height + sum(grouped.values()),
             "differences": different,
             "breaks": counted,
+            "duplicates": {
+                s: {"groups": d["group"].n_unique(), "records": d.height} for s, d in self.duplicates.items()
+            },
             "conserved": all(conservation.conserved(rows[s], sums[s]) for s in SIDES),
             "warnings": warnings,
         }

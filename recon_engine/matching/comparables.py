@@ -49,8 +49,8 @@ def comparable_columns(values: dict[str, pl.Expr], plan: Plan, side: SideName) -
 
     `values` gives the typed value of each field by name. Fields that are only compared need no second fingerprint.
     """
-    ruled = {name for rule in plan.rules for name in rule.fields}
-    texts = {name for rule in plan.rules for name in rule.text_fields}
+    ruled = {name for rule in plan.all_rules for name in rule.fields}
+    texts = {name for rule in plan.all_rules for name in rule.text_fields}
     columns: list[pl.Expr] = []
     identity: pl.Expr = pl.lit(0, dtype=pl.UInt64)
     for position, spec in enumerate(plan.fields):

@@ -104,11 +104,8 @@ def _masks(n: int) -> Ints:
 def _set(sides: tuple[Ints, Ints], weight: int) -> pl.DataFrame:
     rows = [pl.DataFrame({"set": int(sides[0][0]), "side": side, "i": members}) for side, members in enumerate(sides)]
     whole = weight + CLOSE
-    return (
-        pl.concat(rows)
-        .select("set", "side", "i", weight=pl.lit(whole), rivals=pl.lit(0), margin=pl.lit(float(whole)))
-        .cast(SETS_SCHEMA)
-    )  # type: ignore[arg-type]
+    shown = pl.concat(rows).with_columns(weight=pl.lit(whole), rivals=pl.lit(0), margin=pl.lit(float(whole)))
+    return shown.select(*SETS_SCHEMA).cast(SETS_SCHEMA)  # type: ignore[arg-type]
 
 
 def _tie(component: int, parts: list[tuple[Ints, Ints]]) -> pl.DataFrame:

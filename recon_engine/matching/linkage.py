@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recon_engine.matching.linkage_blocking import block
+from recon_engine.matching.linkage_blocking import block, plan_blocking
 from recon_engine.matching.linkage_chance import Together, chances
 from recon_engine.matching.linkage_compare import (
     MISSING,
@@ -67,12 +67,13 @@ def link(
     pairs that are known. Pairs of at least `probability` (and, below it, of at least `FLOOR`) are returned.
     """
     prepared = prepare(left, right, fields)
-    blocked = block(prepared, block_on, most_pairs)
+    plan = plan_blocking(prepared, block_on, most_pairs)
+    blocked = block(prepared, plan)
     l, r = blocked.pairs["l"], blocked.pairs["r"]
     levels = [compare(item, l, r) for item in prepared]
     u, *own = chances(prepared)
     model = _start(prepared, u, left.height, right.height)
-    together = Together(prepared, block_on, most_pairs)
+    together = Together(prepared, plan)
     term = [_term_weights(item, l, r, level) for item, level in zip(prepared, levels, strict=True)]
     may, less = np.ones(len(l), dtype=np.bool_), np.zeros(len(l))
     for _ in range(_ROUNDS):

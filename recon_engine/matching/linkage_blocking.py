@@ -1,8 +1,7 @@
-"""Which pairs are worth comparing: those that share something rare.
+"""Which pairs are worth comparing: those that share a key, or whose long texts are near each other.
 
-Each blocking key gives every record some values (a field's value, its words, two fields together, ...); pairs that
-share a value are candidates, the rarest values first, until the key's budget of pairs is used. The union of the keys
-is compared. Nothing is drawn by chance, and rows' order plays no part.
+Keys are given, or chosen from the data (`linkage_keys`). Of a key's values the rarest come first, until the key's
+budget of pairs is used. The union is compared. Nothing is drawn by chance, and rows' order plays no part.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from recon_engine.matching.linkage_compare import Prepared, shortened
+from recon_engine.matching.linkage_keys import Key, choose
 
 # Tables whose product is small are compared whole.
 WHOLE = 300_000
@@ -22,58 +22,69 @@ WHOLE = 300_000
 _NEAREST = 10
 _WORK, _WORK_PER_RECORD = 3e8, 500
 # Pairs that one automatic key may make, per record of the two tables.
-PAIRS_PER_RECORD = 6
+_PAIRS_PER_RECORD = 6
+# Where exact keys may miss more than this share of matches, the beginnings of values are tried too.
+_MAY_MISS = 0.01
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The keys to block on; `whole` compares every pair; `fuzzy` adds keys of words, beginnings and nearest texts."""
+
+    keys: list[Key]
+    most_pairs: int
+    given: bool = False
+    whole: bool = False
+    beginnings: bool = False
 
 
 @dataclass(frozen=True)
 class Blocked:
-    """The candidate pairs (l, r, sorted) and what each key gave."""
+    """The candidate pairs (l, r, sorted), what each key gave, and how many pairs a given key had to leave out."""
 
     pairs: pl.DataFrame
     keys: list[dict[str, object]]
-    dropped: int
-
-    @property
-    def capped(self) -> bool:
-        """True when pairs that share a value were left out to stay within the limit."""
-        return self.dropped > 0
+    capped: bool
 
 
-def block(prepared: Sequence[Prepared], block_on: Sequence[Sequence[str]] | None, most_pairs: int) -> Blocked:
-    """The candidate pairs of two tables."""
+def plan_blocking(prepared: Sequence[Prepared], block_on: Sequence[Sequence[str]] | None, most_pairs: int) -> Plan:
+    """The keys of two tables: as given, or chosen."""
+    if block_on is not None:
+        return Plan([tuple(key) for key in block_on], most_pairs, given=True)
+    if len(prepared[0].left) * len(prepared[0].right) <= min(WHOLE, most_pairs):
+        return Plan([], most_pairs, whole=True)
+    keys, missed = choose(prepared)
+    return Plan(keys, most_pairs, beginnings=missed > _MAY_MISS)
+
+
+def block(prepared: Sequence[Prepared], plan: Plan, only: pl.Series | None = None) -> Blocked:
+    """The candidate pairs of two tables; with `only`, of these left records."""
     rows = (len(prepared[0].left), len(prepared[0].right))
-    if block_on is None and rows[0] * rows[1] <= min(WHOLE, most_pairs):
-        left, right = (pl.int_range(n, dtype=pl.UInt32, eager=True).alias(c) for n, c in zip(rows, "lr", strict=True))
-        pairs = left.to_frame().join(right.to_frame(), how="cross", maintain_order="left_right")
-        return Blocked(pairs, [{"key": "every pair", "pairs": len(pairs), "dropped": 0}], 0)
-    by_name = {p.name: p for p in prepared}
-    budget = most_pairs if block_on is not None else min(most_pairs, PAIRS_PER_RECORD * sum(rows) + 20_000)
-    keys = _given(by_name, block_on) if block_on is not None else _automatic(prepared)
+    if plan.whole:
+        left = pl.int_range(rows[0], dtype=pl.UInt32, eager=True).alias("l") if only is None else only.alias("l")
+        right = pl.int_range(rows[1], dtype=pl.UInt32, eager=True).alias("r")
+        pairs = left.to_frame().join(right.to_frame(), how="cross")
+        return Blocked(pairs, [{"key": "every pair", "pairs": len(pairs), "dropped": 0}], False)
+    budget = plan.most_pairs if plan.given else min(plan.most_pairs, _PAIRS_PER_RECORD * sum(rows) + 20_000)
     found: list[pl.DataFrame] = []
     said: list[dict[str, object]] = []
-    total = 0
-    for name, left, right in keys:
-        pairs, dropped = _rarest(left, right, budget)
+    capped = False
+    for name, left_keys, right_keys in _keys(prepared, plan):
+        chosen = left_keys if only is None else left_keys.filter(pl.col("i").is_in(only.implode()))
+        pairs, dropped = _rarest(chosen, right_keys, budget // 4 if name.startswith("words of") else budget)
         found.append(pairs)
         said.append({"key": name, "pairs": len(pairs), "dropped": dropped})
-        total += dropped if block_on is not None else 0
-        if sum(len(p) for p in found) > 4 * most_pairs:
-            found = [pl.concat(found).unique()]
-    for item in prepared if block_on is None else ():
+        capped = capped or (plan.given and dropped > 0)
+    for item in prepared if not plan.given else ():
         if item.vectors is not None:
-            pairs = _nearest(item)
+            pairs = _nearest(item, only)
             found.append(pairs)
             said.append({"key": f"nearest by {item.name}", "pairs": len(pairs), "dropped": 0})
-    pairs = pl.concat(found).unique().sort("l", "r") if found else pl.DataFrame(schema={"l": pl.UInt32, "r": pl.UInt32})
-    return Blocked(pairs, said, total)
-
-
-def _values(item: Prepared, how: str) -> list[pl.Series]:
-    """A key of each record on both sides: the whole value, its beginning, its year."""
-    sides = [item.left, item.right]
-    if how == "start":
-        return [s.cast(pl.String).str.slice(0, 3) for s in sides]
-    return sides
+    if not found:
+        return Blocked(pl.DataFrame(schema={"l": pl.UInt32, "r": pl.UInt32}), said, capped)
+    packed = pl.concat([p.select(p=pl.col("l").cast(pl.UInt64) * 2**32 + pl.col("r")) for p in found]).unique()
+    pairs = packed.sort("p").select(l=(pl.col("p") // 2**32).cast(pl.UInt32), r=(pl.col("p") % 2**32).cast(pl.UInt32))
+    return Blocked(pairs, said, capped)
 
 
 def _keyed(columns: Sequence[pl.Series]) -> pl.DataFrame:
@@ -83,26 +94,22 @@ def _keyed(columns: Sequence[pl.Series]) -> pl.DataFrame:
     return frame.select("i", key=pl.struct(names).hash(378) if len(names) > 1 else pl.col(names[0]).hash(378))
 
 
-def _given(
-    by_name: dict[str, Prepared], block_on: Sequence[Sequence[str]]
-) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame]]:
-    for names in block_on:
-        items = [by_name[n] for n in names]
-        yield " + ".join(names), _keyed([i.left for i in items]), _keyed([i.right for i in items])
-
-
-def _automatic(prepared: Sequence[Prepared]) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame]]:
-    for item in prepared:
-        yield item.name, _keyed([item.left]), _keyed([item.right])
-        if item.method == "name":
+def _keys(prepared: Sequence[Prepared], plan: Plan) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame]]:
+    """Each key's name and its values on both sides."""
+    by_name = {p.name: p for p in prepared}
+    for key in plan.keys:
+        items = [by_name[n] for n in key]
+        yield " + ".join(key), _keyed([i.left for i in items]), _keyed([i.right for i in items])
+    for item in prepared if not plan.given else ():
+        if item.method == "name" and item.several_words:
             yield f"words of {item.name}", *(_words(s) for s in (item.left, item.right))
         if item.codes is not None:
             yield (
                 f"model numbers of {item.name}",
                 *(shortened(c).select("i", key=pl.col("code").hash(378)) for c in item.codes),
             )
-    for a, b in combinations(prepared, 2):
-        one, two = _values(a, "start"), _values(b, "start")
+    for a, b in combinations(prepared, 2) if plan.beginnings else ():
+        one, two = ([s.cast(pl.String).str.slice(0, 3) for s in (p.left, p.right)] for p in (a, b))
         yield f"beginnings of {a.name} + {b.name}", _keyed([one[0], two[0]]), _keyed([one[1], two[1]])
 
 
@@ -111,23 +118,24 @@ def _words(values: pl.Series) -> pl.DataFrame:
     return frame.select("i", key=pl.col("v").hash(378)).unique()
 
 
-def _nearest(item: Prepared) -> pl.DataFrame:
+def _nearest(item: Prepared, only: pl.Series | None) -> pl.DataFrame:
     """The pairs whose texts are among each other's nearest by cosine; terms too common to afford are left out."""
     assert item.vectors is not None
     a, b = item.vectors
+    rows = np.arange(a.shape[0]) if only is None else np.sort(only.to_numpy())
+    a = a[rows]
     often = [np.bincount(v.indices, minlength=v.shape[1]).astype(np.float64) for v in (a, b)]
     work = often[0] * often[1]
     order = np.argsort(work, kind="stable")
     afford = np.cumsum(work[order]) <= _WORK + _WORK_PER_RECORD * (a.shape[0] + b.shape[0])
-    limit = work[order][afford].max(initial=0.0)
-    rare = work <= limit
+    rare = work <= work[order][afford].max(initial=0.0)
     a, b = a[:, rare], b[:, rare].T.tocsr()
     parts = []
-    rows = max(1, int(2e7 / max(1.0, work[rare].sum() / max(1, a.shape[0]))))
-    for start in range(0, a.shape[0], rows):
-        product = (a[start : start + rows] @ b).tocoo()
-        part = pl.DataFrame({"l": product.row + start, "r": product.col, "c": product.data}).filter(pl.col("c") >= 0.05)
-        parts.append(part)
+    step = max(1, int(2e7 / max(1.0, work[rare].sum() / max(1, a.shape[0]))))
+    for start in range(0, a.shape[0], step):
+        product = (a[start : start + step] @ b).tocoo()
+        part = pl.DataFrame({"l": rows[product.row + start], "r": product.col, "c": product.data})
+        parts.append(part.filter(pl.col("c") >= 0.05))
     pairs = pl.concat(parts).cast({"l": pl.UInt32, "r": pl.UInt32})
     rank = pl.col("c").rank("max", descending=True)
     return pairs.filter((rank.over("l") <= _NEAREST) | (rank.over("r") <= _NEAREST)).select("l", "r")
@@ -143,15 +151,11 @@ def _rarest(left: pl.DataFrame, right: pl.DataFrame, budget: int) -> tuple[pl.Da
         .join(right.group_by("key").agg(b=pl.len()), on="key")
         .with_columns(n=pl.col("a").cast(pl.Int64) * pl.col("b"))
     )
-    by_rarity = counts.group_by("n").agg(all=pl.col("n").sum()).sort("n").with_columns(upto=pl.col("all").cum_sum())
-    fits = by_rarity.filter(pl.col("upto") <= budget)
-    most = fits["n"].max() if len(fits) else 0
-    dropped = int(by_rarity["all"].sum()) - int(fits["all"].sum())
-    kept = counts.filter(pl.col("n") <= most).select("key")
-    pairs = (
-        left.join(kept, on="key", how="semi")
-        .join(right, on="key")
-        .select(pl.col("i").alias("l"), pl.col("i_right").alias("r"))
-        .unique()
-    )
-    return pairs, dropped
+    dropped = 0
+    if (counts["n"].sum() or 0) > budget:
+        by_rarity = counts.group_by("n").agg(all=pl.col("n").sum()).sort("n").with_columns(upto=pl.col("all").cum_sum())
+        fits = by_rarity.filter(pl.col("upto") <= budget)
+        dropped = int(by_rarity["all"].sum()) - int(fits["all"].sum())
+        counts = counts.filter(pl.col("n") <= (fits["n"].max() if len(fits) else 0))
+        left = left.join(counts, on="key", how="semi")
+    return left.join(right, on="key").select(l="i", r="i_right"), dropped

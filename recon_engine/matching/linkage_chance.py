@@ -12,27 +12,20 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from recon_engine.matching.linkage_blocking import block
-from recon_engine.matching.linkage_compare import MISSING, Levels, Prepared, compare, sharing, shortened
+from recon_engine.matching.linkage_blocking import Plan, block
+from recon_engine.matching.linkage_compare import MISSING, Levels, Prepared, by_content, compare, sharing, shortened
 from recon_engine.matching.linkage_learning import Floats, pair_weights
 
 # Records of each side that are compared each with each to learn what chance does to one field.
-_SAMPLED = 500
+_SAMPLED = 360
 # Records of each side whose candidates within their own table show how fields agree together.
-_DECOYS = 4000
+_DECOYS = 2000
 # So many pairs of chance are imagined that agree as often as if fields were independent.
 _IMAGINED = 0.02
 # A table in which more than this share of records seem to have a double is not asked what chance does.
 _DOUBLES = 0.15
 _DISAGREE, _PARTLY, _AGREE, _UNKNOWN = 0, 1, 2, 3
 _MEANINGS = 4
-
-
-def by_content(prepared: Sequence[Prepared], side: str, most: int) -> pl.DataFrame:
-    """i, h (hash of the content) of up to `most` records, chosen by their content."""
-    frame = pl.DataFrame({p.name: getattr(p, side) for p in prepared})
-    hashed = frame.select(h=pl.struct(frame.columns).hash(377)).with_row_index("i")
-    return hashed.bottom_k(min(most, frame.height), by=["h", "i"]).select("i", "h")
 
 
 def chances(prepared: Sequence[Prepared]) -> list[list[Floats]]:
@@ -89,7 +82,7 @@ def _least(shares: list[Floats], matching: float) -> Floats:
 class Together:
     """How much more often fields agree together than if they were independent: postcode and suburb, address and phone."""
 
-    def __init__(self, prepared: Sequence[Prepared], block_on: Sequence[Sequence[str]] | None, most_pairs: int) -> None:
+    def __init__(self, prepared: Sequence[Prepared], plan: Plan) -> None:
         self._decoys: list[tuple[list[Levels], float]] = []
         self._rows: list[float] = []
         rows = {"l": len(prepared[0].left), "r": len(prepared[0].right)}
@@ -98,11 +91,9 @@ class Together:
         for side, name in (("l", "left"), ("r", "right")):
             own = [p.sided(side * 2) for p in prepared]
             chosen = by_content(prepared, name, _DECOYS)["i"]
-            pairs = block(own, block_on, most_pairs).pairs.filter(pl.col("l") != pl.col("r"))
+            pairs = block(own, plan, chosen).pairs.filter(pl.col("l") != pl.col("r"))
             share = len(chosen) / max(1, rows[side])
-            if share < 1:
-                pairs = pairs.filter(pl.col("l").is_in(chosen.implode()))
-            else:
+            if share == 1:
                 pairs = pairs.filter(pl.col("l") < pl.col("r"))
             looked_at = share * rows[side] * (rows[side] - 1) / (2 if share == 1 else 1)
             levels = [compare(p, pairs["l"], pairs["r"]) for p in own]

@@ -60,6 +60,7 @@ class Prepared:
     codes: tuple[pl.DataFrame, pl.DataFrame] | None = None
     other: Prepared | None = field(default=None, repr=False)
     within: bool = False
+    several_words: bool = False
 
     @property
     def levels(self) -> int:
@@ -111,9 +112,13 @@ class Prepared:
         sizes = [float(len(s) - s.null_count()) for s in (self.left, self.right)]
         return max(1.0, sizes[0] * (sizes[0] - 1) / 2 if self.within else sizes[0] * sizes[1])
 
+    def agreeing(self) -> float:
+        """How many pairs have equal values."""
+        return float(self.counts().select((pl.col("a") * pl.col("b")).sum()).item() or 0.0)
+
     def equal_by_chance(self) -> float:
         """The share of all pairs with equal values; within a table, of the pairs of two records."""
-        equal = float(self.counts().select((pl.col("a") * pl.col("b")).sum()).item() or 0.0)
+        equal = self.agreeing()
         if self.within:
             equal = (equal - (len(self.left) - self.left.null_count())) / 2
         return min(max(equal, 0.5) / self.pairs_known(), 0.999)
@@ -132,6 +137,8 @@ def prepare(left: pl.DataFrame, right: pl.DataFrame, fields: Sequence[LinkField]
         item = Prepared(spec.name, method, *sides, labels=_labels(method))
         if method == "tfidf":
             item.vectors = _vectors(*sides)
+        if method == "name":
+            item.several_words = any((s.str.contains(" ", literal=True).mean() or 0.0) > 0.2 for s in sides)
         prepared.append(item)
     _partners(prepared)
     _codes(left, right, prepared)
@@ -445,3 +452,10 @@ def _code_status(codes: tuple[pl.DataFrame, pl.DataFrame], pairs: pl.DataFrame) 
         .otherwise(0)
     )
     return found.select(status.cast(pl.Int64)).to_series().to_numpy()
+
+
+def by_content(prepared: Sequence[Prepared], side: str, most: int) -> pl.DataFrame:
+    """i, h (hash of the content) of up to `most` records, chosen by their content."""
+    frame = pl.DataFrame({p.name: getattr(p, side) for p in prepared})
+    hashed = frame.select(h=pl.struct(frame.columns).hash(377)).with_row_index("i")
+    return hashed.bottom_k(min(most, frame.height), by=["h", "i"]).select("i", "h")

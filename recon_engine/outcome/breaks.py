@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -23,10 +24,12 @@ def breaks_table(
     states: tuple[pl.Series, pl.Series],
     ties: pl.DataFrame,
     known: Rarities,
+    duplicates: Mapping[str, pl.DataFrame],
 ) -> pl.DataFrame:
     """The breaks table of DESIGN.md, one row per open record, in the order of side and position.
 
     `sides`: per side `__i`, `__id`, `source`, `row` and the comparable columns, for every record in order of position.
+    `duplicates`: per side group, i, kept; those not kept were left out of matching.
     """
     frames = [side.with_columns(state=state) for side, state in zip(sides, states, strict=True)]
     still_open = [frame.filter(pl.col("state") == OPEN).collect() for frame in frames]
@@ -55,9 +58,43 @@ def breaks_table(
             .join(explained.lazy().select("other").unique(), on="other", how="semi")
         )
         explained = explained.join(others.collect(), on="other", how="left", maintain_order="left")
+        excluded = duplicates.get(side, pl.DataFrame(schema={"group": pl.UInt32, "i": pl.UInt32, "kept": pl.Boolean}))
+        firsts = sides[own].select(group="__i", excluded_for="row")
+        excluded = (
+            excluded.lazy().filter(~pl.col("kept")).join(firsts, on="group").select("i", "excluded_for").collect()
+        )
+        explained = explained.join(excluded, left_on="__i", right_on="i", how="left", maintain_order="left")
         parts.append(explained.select(_columns(plan, side, label, other_label)))
     if not parts:
         return empty()
+    return pl.concat(parts)
+
+
+def duplicates_table(found: Mapping[str, pl.DataFrame], places: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Groups of duplicates, one row per record: group (from 1, over both sides), side, source, row, kept.
+
+    `found`: per side group, i, kept; `places`: per side `source` and `row` by position.
+    """
+    schema: dict[str, Any] = {
+        "group": pl.UInt32,
+        "side": SIDE,
+        "source": pl.String,
+        "row": pl.Int64,
+        "kept": pl.Boolean,
+    }
+    parts, first = [pl.DataFrame(schema=schema)], 0
+    for side, groups in found.items():
+        place = places[side]
+        parts.append(
+            groups.select(
+                pl.col("group").rank("dense").cast(pl.UInt32) + first,
+                pl.lit(side, dtype=SIDE).alias("side"),
+                place["source"].gather(groups["i"]).cast(pl.String).alias("source"),
+                place["row"].gather(groups["i"]).cast(pl.Int64).alias("row"),
+                "kept",
+            )
+        )
+        first += groups["group"].n_unique()
     return pl.concat(parts)
 
 
@@ -78,8 +115,11 @@ def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Exp
     rules = [rule.name for rule in plan.rules]
     is_tied, is_twin = pl.col("tie_reason").is_not_null(), pl.col("twin").is_not_null()
     is_near = pl.col("rank").is_not_null()
+    is_excluded = pl.col("excluded_for").is_not_null()
     category = (
-        pl.when(is_tied)
+        pl.when(is_excluded)
+        .then(pl.lit("duplicate"))
+        .when(is_tied)
         .then(pl.lit("ambiguous"))
         .when(is_twin)
         .then(pl.lit("duplicate"))
@@ -92,7 +132,9 @@ def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Exp
         .otherwise(pl.lit("missing_counterpart"))
     )
     reason = (
-        pl.when(is_tied)
+        pl.when(is_excluded)
+        .then(pl.format(f"a duplicate of {label} row {{}}, left out of matching as the plan says", "excluded_for"))
+        .when(is_tied)
         .then(pl.col("tie_reason"))
         .when(is_twin)
         .then(pl.format(f"equal in every field to {label} row {{}}, which is matched", "twin"))

@@ -37,6 +37,8 @@ MODELS = (
     plans.NetOf,
     plans.Budget,
     plans.Link,
+    plans.Duplicates,
+    plans.SidedDuplicates,
     plans.Currency,
 )
 

@@ -213,6 +213,31 @@ def test_likeness_that_would_compare_too_much_is_refused(monkeypatch: pytest.Mon
         run(rows, rows, {"name": "alike", "on": [alike]})
 
 
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_duplicates_inside_a_side_are_reported_and_left_out(partitions: int) -> None:
+    """Exact and near duplicates make groups; where the plan excludes them, only the first record is matched."""
+    left = "A 10.00 2026-01-01\nA 10.00 2026-01-02\nA 10.00 2026-01-03\nB 5.00 2026-01-01"
+    plan = {
+        "name": "t",
+        "left": {"label": "Ledger"},
+        "right": {"label": "Bank"},
+        "fields": FIELDS,
+        "rules": [{"name": "r", "on": ["account", "amount", {"field": "day", "days": 9}]}],
+        "duplicates": {"left": {"on": ["account", "amount", {"field": "day", "days": 1}], "exclude": True}},
+    }
+    built = Plan.build(plan)
+    assert Plan.parse(built.to_yaml()) == built
+    right = "A 10.00 2026-01-01\nB 5.00 2026-01-01"
+    result = reconcile(built, left=table(left), right=table(right), partitions=partitions)
+    assert groups(result) == [([1], [1]), ([4], [2])]
+    told = breaks(result)
+    assert told["left", 3] == ("duplicate", "a duplicate of Ledger row 1, left out of matching as the plan says")
+    reported = pl.read_parquet(result.path / "duplicates.parquet")
+    assert reported.select("group", "row", "kept").rows() == [(1, 1, True), (1, 2, False), (1, 3, False)]
+    assert result.summary["duplicates"] == {"left": {"groups": 1, "records": 3}}
+    assert not [check for check in verify(result.path) if check.holds is False]
+
+
 def people(count: int) -> str:
     """Rows that are people: a name with a typing error on every third when `typo`."""
     names = ["anna", "bruno", "carla", "dmitri", "elena", "fabio", "greta", "henrik", "irina", "jonas"]
