@@ -86,9 +86,10 @@ class MailRelay:
             except Refused as error:
                 permit.succeeded()
                 self._park(lease, f"The mail server refused it: {error}")
-            except BaseException:
+            except Exception as error:  # noqa: BLE001 - one mail that cannot be written must not keep the others
                 permit.release()
-                raise
+                _log.error("relay failed", attempt=lease.attempt, error=type(error).__name__)
+                self._put_off(lease, f"it could not be written or sent ({type(error).__name__})")
             else:
                 reach("mail sent")
                 permit.succeeded()

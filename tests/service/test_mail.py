@@ -213,6 +213,22 @@ def test_a_mail_taken_by_a_dead_relay_goes_to_another(mailing: Container, clock:
     assert received(server, mailing) == 1
 
 
+def test_one_broken_mail_does_not_keep_the_others(mailing: Container, server: MailServer) -> None:
+    """A row that no message can be made of is put off with a reason, and the next mail goes out."""
+    queue(mailing, "broken")
+    with mailing.transaction() as session:
+        session.scalars(select(Mail)).one().recipient = "no address"
+    queue(mailing, f"whole:{time.time_ns()}")
+    relay = MailRelay(mailing)
+    assert relay.send_next()
+    assert relay.send_next()
+    with mailing.session() as session:
+        rows = {mail.key.split(":")[0]: (mail.status, mail.error) for mail in session.scalars(select(Mail))}
+    assert rows["whole"] == ("sent", None)
+    assert rows["broken"][0] == "queued"
+    assert "could not be written or sent" in str(rows["broken"][1])
+
+
 def test_without_a_server_mails_are_files(container: Container) -> None:
     """With no SMTP_URL a mail becomes one .eml file that only its owner may read."""
     queue(container)
