@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from services import metrics
 from services.audit import append_pending, forget_pending
 from services.clock import Clock
-from services.database import rotation
+from services.database import postgresql, rotation
 from services.database.engine import WRITE, build_engine, connections_in_use, migrate
 from services.database.outages import is_outage, is_unavailable
 from services.errors import Unavailable
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from services.limits import Limits
     from services.mail.outbox import MailOutbox
     from services.observed import Observed
-    from services.password_links import PasswordLinks
     from services.operations import OperationsService
+    from services.password_links import PasswordLinks
     from services.plans import PlanService
     from services.redis_link import RedisLink
     from services.registration import RegistrationService
@@ -56,9 +56,8 @@ class Container:
         self.settings = settings
         self.clock = clock or Clock()
         self.breakers = breakers or Breakers(settings)
-        self.engine = build_engine(settings)
-        if settings.is_production:
-            rotation.follow(self.engine, lambda: self.secrets)
+        connect = rotation.following(lambda: self.secrets) if settings.is_production else postgresql.plainly
+        self.engine = build_engine(settings, connect)
         metrics.database_connections_max.set(settings.database_pool_size + settings.database_pool_overflow)
         metrics.database_connections_active.set_function(lambda: connections_in_use(self.engine))
         self._readers = sessionmaker(self.engine, expire_on_commit=False)

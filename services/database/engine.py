@@ -22,7 +22,7 @@ SQLITE_BUSY_TIMEOUT_MS = 15_000
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def build_engine(settings: Settings) -> Engine:
+def build_engine(settings: Settings, connect: postgresql.Connect = postgresql.plainly) -> Engine:
     """The engine for the settings' database. Connects on first use only."""
     url = postgresql.parse_address(settings.database_address)
     pool: dict[str, Any] = {
@@ -40,7 +40,7 @@ def build_engine(settings: Settings) -> Engine:
         return engine
     arguments = postgresql.connect_arguments(settings, url)
     engine = create_engine(url, pool_pre_ping=True, connect_args=arguments, **pool)
-    postgresql.bound(engine, settings)
+    postgresql.bound(engine, settings, connect)
     return engine
 
 

@@ -7,6 +7,7 @@ kernel goes on saying that the connection is well. So every wait here has an end
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
@@ -38,6 +39,10 @@ class BoundedConnection(psycopg.Connection[Any]):
                 raise
             self.pgconn.finish()  # half an answer may still come: nobody may use this connection again
             raise psycopg.OperationalError(f"no answer within {self.answer_seconds} s") from error
+
+
+Connect = Callable[[Any, Any, list[Any], dict[str, Any]], BoundedConnection]
+"""Makes a connection from what SQLAlchemy's event `do_connect` hands on."""
 
 
 def parse_address(address: str) -> URL:
@@ -75,13 +80,15 @@ def connect_arguments(settings: Settings, url: URL) -> dict[str, Any]:
     return {**told, "options": f"{ours} {url.query.get('options', '')}".strip()}
 
 
-def bound(engine: Engine, settings: Settings) -> None:
+def plainly(_dialect: Any, _record: Any, given: list[Any], named: dict[str, Any]) -> BoundedConnection:
+    """A connection by the address that the engine was made with; for `bound`."""
+    return BoundedConnection.connect(*given, **named)
+
+
+def bound(engine: Engine, settings: Settings, connect: Connect = plainly) -> None:
     """Give every wait for the server an end: a short one for a ping, a longer one for a statement."""
     patient = settings.database_statement_timeout_seconds + _ANSWER_MARGIN_SECONDS
     ping = settings.database_ping_timeout_seconds
-
-    def connect(_dialect: Any, _record: Any, given: list[Any], named: dict[str, Any]) -> BoundedConnection:
-        return BoundedConnection.connect(*given, **named)
 
     def lent(connection: BoundedConnection, _record: Any, _proxy: Any) -> None:
         connection.answer_seconds = patient  # the ping was good

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from sqlalchemy import Dialect, Engine, event
+from sqlalchemy import Dialect
 
-from services.database.postgresql import BoundedConnection, parse_address
+from services.database.postgresql import BoundedConnection, Connect, parse_address
 from services.secrets import Secrets
 
 _log = structlog.get_logger(__name__)
 
 
-def follow(engine: Engine, secrets: Callable[[], Secrets]) -> None:
-    """Connect with the present password; when it is refused, with the one before; then ask for it anew, once.
+def following(secrets: Callable[[], Secrets]) -> Connect:
+    """Connects with the present password; when it is refused, with the one before; then asks for it anew, once.
 
     The order in which the password and its secret change does therefore not matter, as long as the gap is short.
     """
@@ -40,7 +40,7 @@ def follow(engine: Engine, secrets: Callable[[], Secrets]) -> None:
             _log.warning("database refuses the password", asked_anew=ask_anew)
         raise next(iter(refused.values()))
 
-    event.listen(engine, "do_connect", connect, insert=True)
+    return connect
 
 
 def _refuses(error: Exception) -> bool:
