@@ -66,6 +66,8 @@ def link(
     `block_on`: fields that a pair must share, one list per key; None chooses. `labels`: l, r and `match` (boolean) of
     pairs that are known. Pairs of at least `probability` (and, below it, of at least `FLOOR`) are returned.
     """
+    if not fields or left.is_empty() or right.is_empty():
+        return _nothing(fields)
     prepared = prepare(left, right, fields)
     plan = plan_blocking(prepared, block_on, most_pairs)
     blocked = block(prepared, plan)
@@ -101,6 +103,13 @@ def link(
         "fields": [_described(*each) for each in zip(prepared, model.m, model.u, levels, strict=True)],
     }
     return Linked(pairs, parameters, blocked.capped)
+
+
+def _nothing(fields: Sequence[LinkField]) -> Linked:
+    """The answer where there is nothing to link."""
+    floats = dict.fromkeys(["probability", "weight", *(f"w.{f.name}" for f in fields)], pl.Float64)
+    parameters = {"prior": 0.0, "matches": 0.0, "candidates": 0, "iterations": 0, "blocking": [], "fields": []}
+    return Linked(pl.DataFrame(schema={"l": pl.UInt32, "r": pl.UInt32, **floats}), parameters, False)
 
 
 def _start(prepared: list[Prepared], u: list[Floats], n_left: int, n_right: int) -> Model:
