@@ -6,6 +6,7 @@ import time
 from http import HTTPMethod
 
 from starlette.datastructures import MutableHeaders
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services import logs, metrics
@@ -50,7 +51,7 @@ def template(scope: Scope, path: str) -> str:
     """The route's template, such as `/api/files/{file_id}`; one name for all screens and one per kind of the rest."""
     if path == "/api" or path.startswith("/api/"):
         route = scope.get("route")
-        return f"/api{route.path}" if route is not None else "/api/unknown"
+        return f"/api{route.path}" if isinstance(route, Route) else "/api/unknown"
     for known in STREAMLIT:
         if path == known or path.startswith(known + "/"):
             return known

@@ -125,10 +125,11 @@ def _splice(data: bytearray, dice: random.Random) -> bytearray:
 
 def _part(data: bytearray, dice: random.Random) -> bytearray:
     """A workbook or archive that is whole as a zip, with one part changed."""
-    if not data.startswith(b"PK"):
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+    except Exception:  # noqa: BLE001  # no archive, or one that was damaged before
         return _flip(data, dice)
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
     chosen = dice.choice(sorted(members))
     changed = dice.choice((_flip, _cut, _drop, _repeat, _insert))(bytearray(members[chosen] or b" "), dice)
     members[chosen] = bytes(changed)
