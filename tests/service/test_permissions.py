@@ -130,6 +130,7 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "results.match": (Action.RESULT_READ, (JOB_ID, 1)),
     "results.break_detail": (Action.RESULT_READ, (JOB_ID, "left", 1)),
     "results.export_csv": (Action.RESULT_DOWNLOAD, (JOB_ID, "matches")),
+    "results.export_xlsx": (Action.RESULT_DOWNLOAD, (JOB_ID, "matches")),
     "results.open_parquet": (Action.RESULT_DOWNLOAD, (JOB_ID, "matches")),
     "results.download_zip": (Action.RESULT_DOWNLOAD, (JOB_ID,)),
 }
