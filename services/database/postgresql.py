@@ -24,6 +24,8 @@ T = TypeVar("T")
 _ANSWER_MARGIN_SECONDS = 2  # the server ends a slow statement itself, and says so; this side waits a little longer
 _SEVERAL_HOSTS = re.compile(r"^(?P<scheme>[^/]+)://(?:(?P<user>[^@/]*)@)?(?P<hosts>[^/?@]*,[^/?@]*)(?P<rest>[/?].*)?$")
 
+_HOST = re.compile(r"(?:\[(?P<ip>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>\d+))?")
+
 
 class BoundedConnection(psycopg.Connection[Any]):
     """A connection that is given up when an answer takes longer than `answer_seconds` (None: no limit)."""
@@ -55,8 +57,12 @@ def parse_address(address: str) -> URL:
         return make_url(address)
     user = f"{several['user']}@" if several["user"] else ""
     url = make_url(f"{several['scheme']}://{user}{several['rest'] or '/'}")
-    hosts = tuple(host if re.search(r":\d+$", host) else f"{host}:5432" for host in several["hosts"].split(","))
-    return url.update_query_dict({"target_session_attrs": "read-write", **url.query, "host": hosts})
+    parts = [_HOST.fullmatch(host) for host in several["hosts"].split(",")]
+    hosts = {
+        "host": ",".join(part["ip"] or part["name"] for part in parts if part),
+        "port": ",".join(part["port"] or "5432" for part in parts if part),
+    }
+    return url.update_query_dict({"target_session_attrs": "read-write", **url.query, **hosts})
 
 
 def connect_arguments(settings: Settings, url: URL) -> dict[str, Any]:

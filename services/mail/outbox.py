@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PATIENCE = timedelta(hours=24)
 """How long a mail is tried before it is parked."""
+UNSENT = ("queued", "sending", "parked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class MailOutbox:
 
     def backlog(self) -> Backlog:
         """What waits and what is parked, for health and metrics."""
-        counted = select(Mail.status, func.count(), func.min(Mail.created_at)).where(Mail.status != "sent")
+        counted = select(Mail.status, func.count(), func.min(Mail.created_at)).where(Mail.status.in_(UNSENT))
         with self._container.session() as session:
             rows = session.execute(counted.group_by(Mail.status)).all()
             now = self._container.clock.shared(session)

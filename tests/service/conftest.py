@@ -22,8 +22,16 @@ from services.database.engine import build_engine, migrate
 from services.permissions import Actor, Role
 from services.settings import Settings, load_settings
 from tests.servers import http_server, postgresql, postgresql_programs
+from tests.service import queries
+
+queries.listen()
 
 PASSWORD = "correct horse battery"  # pragma: allowlist secret
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What the other tests of this folder made the product ask is judged at the end."""
+    items.sort(key=lambda item: item.path.name == "test_indexes.py")
 
 
 def make_settings(data_dir: Path, **given: object) -> Settings:
