@@ -149,21 +149,39 @@ def test_sigterm_leaves_nobody_behind(tmp_path: Path) -> None:
 
 
 def test_wrong_settings_stop_the_start(tmp_path: Path) -> None:
-    """A wrong setting ends the start with status 1 and a line that names the variable."""
-    process, _ = start(tmp_path, APP_ENV="production")
-    output, _ = process.communicate(timeout=40)
+    """Wrong settings and secrets end the start with status 1, a line for each setting and one for all secrets."""
+    process, _ = start(tmp_path, APP_ENV="production", DATABASE_URL="sqlite://", AWS_EC2_METADATA_DISABLED="true")
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "DATABASE_URL must be a postgresql:// address when APP_ENV=production" in output
+    for name in ("AWS_REGION", "UPLOADS_S3_BUCKET", "BACKUP_S3_BUCKET", "RECON_PASSWORD_HASH_ROUNDS", "DATABASE_URL"):
+        assert f"settings: {name} must" in output or f"settings: {name} is missing" in output
+    (line,) = (line for line in output.splitlines() if line.startswith("secrets: "))
+    assert "production/jwt_secret" in line
+    assert "secretsmanager:GetSecretValue" in line
     assert "Traceback" not in output
 
 
 def test_production_on_postgresql(postgresql_address: str, tmp_path: Path) -> None:
     """In production the app runs on PostgreSQL and gives its cookie to HTTPS only."""
+    secrets = {
+        "JWT_SECRET": "0123456789abcdefghijklmnopqrstuvwxyz",
+        "DATABASE_URL": f"{postgresql_address}/postgres",
+        "REDIS_URL": "redis://127.0.0.1:9/0",
+        "BACKUP_ENCRYPTION_KEY": "zyxwvutsrqponmlkjihgfedcba9876543210",
+        "SMTP_URL": "smtp://127.0.0.1:9",
+    }
+    for name, value in secrets.items():
+        (tmp_path / name).write_text(value)
     process, address = start(
         tmp_path,
         APP_ENV="production",
-        DATABASE_URL=f"{postgresql_address}/postgres",
+        AWS_REGION="eu-west-1",
+        AWS_ENDPOINT_URL="http://127.0.0.1:9",
+        AWS_EC2_METADATA_DISABLED="true",
+        UPLOADS_S3_BUCKET="nowhere",
+        BACKUP_S3_BUCKET="nowhere",
         RECON_PASSWORD_HASH_ROUNDS="12",
+        **{f"{name}_FILE": str(tmp_path / name) for name in secrets},
     )
     try:
         wait_for(lambda: answers(address))
