@@ -82,12 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--right", nargs="+", metavar="FILE", help="files of the right side, instead of the plan's")
     run.add_argument("--out", required=True, metavar="DIR", help="the result directory; it exists only when whole")
     run.add_argument("--engine", choices=["local"], default="local", help="who runs the partitions")
-    run.add_argument("--partitions", type=int, default=1, metavar="N", help="run out of core, in N partitions on disk")
+    run.add_argument(
+        "--partitions", type=int, metavar="N", help="run out of core, in N partitions; default: as memory asks"
+    )
     run.add_argument("--progress", choices=["text", "ndjson"], help="tell what is being done, on stdout")
     run.set_defaults(command=_run)
     suggest = commands.add_parser("suggest", help="profile two files and propose a plan")
-    suggest.add_argument("left", metavar="LEFT")
-    suggest.add_argument("right", metavar="RIGHT")
+    suggest.add_argument("left", metavar="LEFT", nargs="?")
+    suggest.add_argument("right", metavar="RIGHT", nargs="?")
+    suggest.add_argument("--from", dest="result", metavar="RESULT", help="a result: its plan, with a cause applied")
+    suggest.add_argument("--cause", type=int, metavar="N", help="with --from: which cause, from 1; default the first")
     suggest.add_argument("-o", dest="plan", metavar="PLAN", help="write the plan here instead of stdout")
     suggest.add_argument("--left-options", default="{}", metavar="JSON", help="reader options of the left file")
     suggest.add_argument("--right-options", default="{}", metavar="JSON", help="reader options of the right file")
@@ -182,6 +186,10 @@ def _suggest(options: argparse.Namespace) -> int:
     from recon_engine.reading import open_table
     from recon_engine.suggest import suggest
 
+    if options.result:
+        return _suggest_from(options)
+    if options.cause is not None or options.right is None:
+        raise PlanError("suggest needs LEFT and RIGHT, or --from RESULT; --cause goes with --from only")
     left_options, right_options = _options(options.left_options), _options(options.right_options)
     left, right = open_table(options.left, left_options), open_table(options.right, right_options)
     suggestion = suggest(left, right, left_options, right_options)
@@ -190,6 +198,22 @@ def _suggest(options: argparse.Namespace) -> int:
         Path(options.plan).write_text(text, encoding="utf-8")
     else:
         _print(text)
+    return ALL_MATCHED
+
+
+def _suggest_from(options: argparse.Namespace) -> int:
+    from recon_engine.plan_changes import mended
+
+    if options.left is not None:
+        raise PlanError("suggest takes either LEFT and RIGHT or --from RESULT")
+    plan, expected = mended(Path(options.result), 1 if options.cause is None else options.cause)
+    text = json.dumps({"plan": plan.to_data()}, ensure_ascii=False) if options.json else plan.to_yaml()
+    if options.plan:
+        Path(options.plan).write_text(text, encoding="utf-8")
+        _print(expected)
+    else:
+        _print(text)
+        _say_error(expected)
     return ALL_MATCHED
 
 

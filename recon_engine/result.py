@@ -67,7 +67,7 @@ def reconcile(
     right: pl.DataFrame | pl.LazyFrame | pd.DataFrame | None = None,
     *,
     out: str | Path | None = None,
-    partitions: int = 1,
+    partitions: int | None = None,
     on_progress: OnProgress = tell_nobody,
 ) -> Result:
     """Reconcile the plan's files, or frames given in their place.
@@ -77,7 +77,8 @@ def reconcile(
         left: a frame instead of the left files (polars or pandas; its columns are named as the plan maps them).
         right: the same for the right side.
         out: where to write the result directory; None: a temporary one that lives as long as the Result.
-        partitions: more than 1 runs out of core, with that many partitions on disk and the same answer.
+        partitions: more than 1 runs out of core, with that many partitions on disk and the same answer; None takes
+            as many as memory asks.
         on_progress: called with a Progress as the run goes on.
 
     Raises:

@@ -19,6 +19,7 @@ import polars as pl
 from recon_engine.errors import PlanError
 from recon_engine.evidence import hash_file, write_manifest
 from recon_engine.execution.certainty import estimates, gated
+from recon_engine.execution.estimate import estimate
 from recon_engine.execution.staging import PARQUET, StagedSide, opened, stage, with_scales
 from recon_engine.matching.candidates import join_key
 from recon_engine.matching.cascade import Decided, Stage, run_stage, stages
@@ -50,12 +51,13 @@ def tell_nobody(_: Progress) -> None:
     """For callers that need no progress."""
 
 
-def run(plan: Plan, out: Path, partitions: int = 1, on_progress: OnProgress = tell_nobody) -> dict[str, Any]:
+def run(plan: Plan, out: Path, partitions: int | None = None, on_progress: OnProgress = tell_nobody) -> dict[str, Any]:
     """Runs `plan` and writes the result directory `out`, which exists only when it is whole. Returns the summary.
 
+    `partitions`: more than 1 runs out of core, in that many partitions on disk; None takes as many as memory asks.
     Raises ReconError for a wrong plan or input; then nothing is left behind.
     """
-    if partitions < 1:
+    if partitions is not None and partitions < 1:
         raise PlanError(f"partitions must be at least 1, not {partitions}")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "manifest.json").exists())):
         raise PlanError(f"{out} exists and is not an earlier result; choose another output directory")
@@ -75,8 +77,9 @@ def run(plan: Plan, out: Path, partitions: int = 1, on_progress: OnProgress = te
 class _Run:
     """One run: the steps share the plan, the directories and the clock."""
 
-    def __init__(self, plan: Plan, work: Path, partitions: int, on_progress: OnProgress) -> None:
-        self.plan, self.work, self.partitions, self.on_progress = plan, work, partitions, on_progress
+    def __init__(self, plan: Plan, work: Path, partitions: int | None, on_progress: OnProgress) -> None:
+        self.plan, self.work, self.on_progress = plan, work, on_progress
+        self.wanted, self.partitions = partitions, partitions or 1
         self.out = work / "result"
         self.started = time.perf_counter()
         self.known: Rarities = {}
@@ -110,6 +113,8 @@ class _Run:
     def _stage(self) -> tuple[StagedSide, StagedSide]:
         tables = {side: opened(self.plan, side) for side in SIDES}
         self.plan = with_scales(self.plan, tables)
+        if self.wanted is None:
+            self.partitions = estimate(self.plan, tables).partitions
         staged = []
         for k, side in enumerate(SIDES):
             self.tell("read", k, 2)
