@@ -41,7 +41,7 @@ def profiled(paths: list[str]) -> dict[str, tuple[int | None, str]]:
             [sys.executable, "-c", CHILD, *waiting],
             capture_output=True,
             text=True,
-            timeout=SECONDS_A_BATCH,
+            timeout=SECONDS_A_BATCH + 5 * len(waiting),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             preexec_fn=_limits,
