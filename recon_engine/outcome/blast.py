@@ -1,0 +1,170 @@
+"""What a change of the plan would do to the whole file: matches gained and lost, records newly tied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from recon_engine.matching.cascade import Decided, run_stage, stages
+from recon_engine.matching.comparables import ID, comparable_columns, plain_value
+from recon_engine.matching.conditions import Rarities
+from recon_engine.matching.texts import rarity
+from recon_engine.outcome.matches import OPEN, numbered, numbered_groups, states, suggested_ties
+from recon_engine.plan import SIDES, Plan
+from recon_engine.plan_changes import Change, changed, first_touched
+
+Flags = np.typing.NDArray[np.bool_]
+Keys = np.typing.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A finished run: its plan, the typed records and the comparable columns of both sides by position, its numbered
+    matches (pairs, groups), the ties that stayed open, and each record's state.
+    """
+
+    plan: Plan
+    records: tuple[pl.LazyFrame, pl.LazyFrame]
+    comparables: tuple[pl.LazyFrame, pl.LazyFrame]
+    known: Rarities
+    pairs: pl.DataFrame
+    groups: pl.DataFrame
+    ties: pl.DataFrame
+    state: tuple[pl.Series, pl.Series]
+
+    def open_before(self, rule: int) -> tuple[Flags, Flags]:
+        """Per side the records that the rules before number `rule` left open."""
+        found = []
+        for side, state in enumerate(self.state):
+            flags = np.ones(len(state), dtype=np.bool_)
+            flags[self.pairs.filter(pl.col("rule") < rule)["lr"[side]].to_numpy()] = False
+            held = (pl.col("side") == side) & (pl.col("rule") < rule)
+            flags[self.groups.filter(held)["i"].to_numpy()] = False
+            found.append(flags)
+        return found[0], found[1]
+
+
+def effort(ran: Ran, change: Change) -> int:
+    """How many records would be matched again."""
+    return sum(int(flags.sum()) for flags in ran.open_before(first_touched(ran.plan, change)))
+
+
+def blast_of(ran: Ran, change: Change) -> dict[str, int]:
+    """Matches that the change adds, records that it leaves newly ambiguous, and matches that it undoes.
+
+    Only the rules from the first one that it touches run again, on what those before left open. Matches are compared
+    by the content of their records: those that are equal in every field are interchangeable.
+    """
+    plan, first = changed(ran.plan, change), first_touched(ran.plan, change)
+    is_open = ran.open_before(first)
+    tables = [_table(ran, plan, change, k, flags) for k, flags in enumerate(is_open)]
+    known = _rarities(ran, plan, change, first)
+    decided = _again(plan, first, (tables[0], tables[1]), is_open, known)
+    pairs = numbered(decided.matches)
+    groups = numbered_groups(plan, decided.sets, decided.ties, pairs.height + 1)
+    sizes = len(is_open[0]), len(is_open[1])
+    state = states(sizes, plan, pairs, groups)
+    still_open = [(s == OPEN).to_numpy() & flags for s, flags in zip(state, is_open, strict=True)]
+    contents = [_contents(ran, k) for k in range(2)]
+    suggesting = [n for n, r in enumerate(plan.rules) if r.when_ambiguous == "suggest"]
+    ties = decided.ties.filter(~pl.col("rule").is_in(suggesting) | pl.col("capped"))
+    before = _matches(ran.pairs.filter(pl.col("rule") >= first), ran.groups.filter(pl.col("rule") >= first), contents)
+    after = _matches(pairs, groups, contents)
+    old_open = [(s == OPEN).to_numpy() for s in ran.state]
+    # Ties of the rules that did not run again are as they were, where their records are still open.
+    kept = ran.ties.filter(pl.col("rule") < first)
+    tied_after = _tied(pl.concat([kept, ties.select(kept.columns)]), still_open, contents)
+    return {
+        "new_matches": _more(after, before),
+        "new_ambiguous": _more(tied_after, _tied(ran.ties, old_open, contents)),
+        "lost_matches": _more(before, after),
+    }
+
+
+def _table(ran: Ran, plan: Plan, change: Change, side: int, is_open: Flags) -> pl.DataFrame:
+    """The open records with the comparable columns that the changed plan needs."""
+    if change["change"] == "condition":
+        return ran.comparables[side].collect().filter(pl.Series(is_open))
+    typed = ran.records[side]
+    columns = comparable_columns(_values(ran, plan), plan, SIDES[side])
+    return typed.with_row_index("__i").filter(pl.Series(is_open)).select("__i", *columns).collect()
+
+
+def _values(ran: Ran, plan: Plan) -> dict[str, pl.Expr]:
+    """The typed value of each field; an added field shows the columns of one that was there."""
+    source = {(f.left, f.right, f.type): f.name for f in reversed(ran.plan.fields)}
+    names = {f.name for f in ran.plan.fields}
+    return {f.name: pl.col(f.name if f.name in names else source[f.left, f.right, f.type]) for f in plan.fields}
+
+
+def _again(
+    plan: Plan, first: int, tables: tuple[pl.DataFrame, pl.DataFrame], is_open: tuple[Flags, Flags], known: Rarities
+) -> Decided:
+    """The rules from number `first` on, on the open records."""
+    every = Decided()
+    still = [flags.copy() for flags in is_open]
+    for stage in stages(plan, {}, max(1, *(t.height for t in tables))):
+        if stage.rules[0] < first:
+            continue
+        left, right = (t.filter(pl.Series(f[t["__i"].to_numpy()])) for t, f in zip(tables, still, strict=True))
+        part = run_stage(plan, stage, left, right, known, lambda *_: None)
+        for name in ("matches", "ties", "sets"):
+            setattr(every, name, pl.concat([getattr(every, name), getattr(part, name)]))
+        held = suggested_ties(plan, part.ties)
+        for side, flags in enumerate(still):
+            flags[part.matches["lr"[side]].to_numpy()] = False
+            for records in (part.sets, held):
+                flags[records.filter(pl.col("side") == side)["i"].to_numpy()] = False
+    return every
+
+
+def _rarities(ran: Ran, plan: Plan, change: Change, first: int) -> Rarities:
+    """The rarity of words, over both whole files: known already, or of a text that is cleaned otherwise now."""
+    cleaned_again = change["field"] if change["change"] == "clean" else None
+    wanted = {(c.field, c.similarity) for r in plan.rules[first:] for c in r.on if c.similarity is not None}
+    known = dict(ran.known)
+    for name, method in sorted(wanted):
+        if (name, method) in known and name != cleaned_again:
+            continue
+        texts = [
+            typed.select(plain_value(_values(ran, plan)[name], plan.field(name), side)).collect().to_series()
+            for side, typed in zip(SIDES, ran.records, strict=True)
+        ]
+        known[name, method] = rarity(texts, method)
+    return known
+
+
+def _contents(ran: Ran, side: int) -> Keys:
+    """A fingerprint of each record's content and side."""
+    return ran.comparables[side].select(pl.col(ID).hash(side + 1)).collect().to_series().to_numpy()
+
+
+def _matches(pairs: pl.DataFrame, groups: pl.DataFrame, contents: list[Keys]) -> Keys:
+    """A fingerprint of each match: the sum of its records'."""
+    single = contents[0][pairs["l"].to_numpy()] + contents[1][pairs["r"].to_numpy()]
+    ordered = groups.sort("match_id")
+    member = np.zeros(ordered.height, dtype=np.uint64)
+    for side, content in enumerate(contents):
+        mine = (ordered["side"] == side).to_numpy()
+        member[mine] = content[ordered["i"].to_numpy()[mine]]
+    _, starts = np.unique(ordered["match_id"].to_numpy(), return_index=True)
+    summed = np.add.reduceat(member, starts) if len(starts) else member[:0]
+    return np.concatenate([single, summed])
+
+
+def _tied(ties: pl.DataFrame, is_open: list[Flags], contents: list[Keys]) -> Keys:
+    found = []
+    for side, content in enumerate(contents):
+        places = ties.filter(pl.col("side") == side)["i"].unique().to_numpy()
+        found.append(content[places[is_open[side][places]]])
+    return np.concatenate(found)
+
+
+def _more(some: Keys, others: Keys) -> int:
+    """How many of `some` have no partner of the same content in `others`."""
+    counted: list[Any] = [pl.DataFrame({"k": k}).group_by("k").len() for k in (some, others)]
+    both = counted[0].join(counted[1], on="k", how="left", suffix="_other").with_columns(pl.all().fill_null(0))
+    return int(both.select((pl.col("len").cast(pl.Int64) - pl.col("len_other")).clip(0).sum()).item())
