@@ -68,7 +68,7 @@ class Spool:
         columns = (SpooledObject.key, SpooledObject.size_bytes)
         under = select(*columns).where(SpooledObject.key.startswith(folder, autoescape=True))
         with self._container.session() as session:
-            return {key: size for key, size in session.execute(under)}
+            return dict(session.execute(under).tuples().all())
 
     def waiting(self, key: str) -> bool:
         """Whether any machine keeps the object and has not moved it yet."""

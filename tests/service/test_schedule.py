@@ -33,6 +33,7 @@ def in_process(container: Container) -> Scheduler:
     return Scheduler(container, automated=True, run=lambda *command: Ended(main(list(command), container), ""))
 
 
+@pytest.mark.timeout(300)
 def test_two_schedulers_make_one_backup_an_hour(container: Container, admin: Actor, clock: FakeClock) -> None:
     """48 simulated hours, two instances that tick at the same moments and may both believe to lead: 48, 0 twice."""
     hours = 48 if FULL or container.engine.dialect.name == "sqlite" else 6
@@ -88,6 +89,7 @@ def test_without_automation_only_metrics_are_kept(container: Container, admin: A
     assert told == header.started_at.timestamp()
 
 
+@pytest.mark.timeout(300)  # three processes, one after another
 def test_the_real_schedule_makes_a_backup(container: Container, admin: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Started as the app starts it, the schedule makes the hour's backup in a process of its own, and stops."""
     monkeypatch.setenv("RECON_DATA_DIR", str(container.settings.data_dir))
