@@ -50,7 +50,7 @@ linker.training.estimate_parameters_using_expectation_maximisation(block_on("soc
 linker.training.estimate_parameters_using_expectation_maximisation(block_on("date_of_birth", "suburb"))
 predictions = linker.inference.predict(threshold_match_probability=threshold)
 table = predictions.physical_name
-left_is_first = f"source_dataset_l = 'left_side'"
+left_is_first = "source_dataset_l = 'left_side'"
 pairs = connection.execute(
     f"""SELECT l, r FROM (
           SELECT CASE WHEN {left_is_first} THEN unique_id_l ELSE unique_id_r END AS l,

@@ -27,7 +27,7 @@ from recon_engine.matching.linkage_compare import (
     compare,
     prepare,
 )
-from recon_engine.matching.linkage_learning import Floats, Model, learn, patterns
+from recon_engine.matching.linkage_learning import UNKNOWN, Floats, Model, learn, patterns
 
 __all__ = ["LinkField", "Linked", "link"]
 
@@ -71,34 +71,33 @@ def link(
     prepared = prepare(left, right, fields)
     plan = plan_blocking(prepared, block_on, most_pairs)
     blocked = block(prepared, plan)
-    l, r = blocked.pairs["l"], blocked.pairs["r"]
-    levels = [compare(item, l, r) for item in prepared]
+    candidates, known = _with_labels(blocked.pairs, labels)
+    levels = [compare(item, candidates["l"], candidates["r"]) for item in prepared]
     u, *own = chances(prepared)
     model = _start(prepared, u, left.height, right.height)
     together = Together(prepared, plan)
-    term = [_term_weights(item, l, r, level) for item, level in zip(prepared, levels, strict=True)]
-    may, less = np.ones(len(l), dtype=np.bool_), np.zeros(len(l))
+    term = [_term_weights(item, candidates["l"], level) for item, level in zip(prepared, levels, strict=True)]
+    may, less = np.ones(candidates.height, dtype=np.bool_), np.zeros(candidates.height)
     for _ in range(_ROUNDS):
-        model = learn(*patterns(levels, less, may), model)
+        model = learn(*patterns(levels, less, known, may), model)
         weights = _weights(levels, term, model)
-        less = together.bits(
-            levels, model.weights(), own, model.prior_weight + np.sum(weights, axis=0), model.prior_weight
-        )
+        less = together.bits(levels, model, own, model.prior_weight + np.sum(weights, axis=0))
         weights = _spread(weights, less)
         total = model.prior_weight + np.sum(weights, axis=0)
-        may = _best_of_either(l, r, total)
+        may = _best_of_both(candidates, total) | (known != UNKNOWN)
+    said = np.any([level != MISSING for level in levels], axis=0)
     odds = np.exp2(-total)
-    pairs = blocked.pairs.with_columns(
+    pairs = candidates.with_columns(
         probability=pl.Series(1 / (1 + odds)),
         weight=pl.Series(total),
         **{f"w.{item.name}": pl.Series(w) for item, w in zip(prepared, weights, strict=True)},
-    ).filter(pl.col("probability") >= min(FLOOR, probability))
+    ).filter(pl.Series(said) & (pl.col("probability") >= min(FLOOR, probability)))
     parameters = {
         "prior": model.prior,
         "matches": model.matches,
         "prior_weight": model.prior_weight,
         "iterations": model.iterations,
-        "candidates": len(l),
+        "candidates": candidates.height,
         "blocking": blocked.keys,
         "fields": [_described(*each) for each in zip(prepared, model.m, model.u, levels, strict=True)],
     }
@@ -113,7 +112,7 @@ def _nothing(fields: Sequence[LinkField]) -> Linked:
 
 
 def _start(prepared: list[Prepared], u: list[Floats], n_left: int, n_right: int) -> Model:
-    """m as a careful guess."""
+    """A first model: what chance does, and a careful guess of what matches do."""
     m = []
     for item, chance in zip(prepared, u, strict=True):
         guess = np.linspace(0.2, 1.0, item.levels) * np.sqrt(chance)
@@ -123,18 +122,19 @@ def _start(prepared: list[Prepared], u: list[Floats], n_left: int, n_right: int)
     return Model(m, u, max(1.0, 0.3 * min(n_left, n_right)), (n_left, n_right), ladders)
 
 
-def _term_weights(item: Prepared, l: pl.Series, r: pl.Series, level: Levels) -> Floats:
+def _term_weights(item: Prepared, lefts: pl.Series, level: Levels) -> Floats:
     """Bits that an equal value's rarity adds to the field's weight: rare values tell more than common ones."""
     both = item.counts()
     size = float(len(item.left) - item.left.null_count() + len(item.right) - item.right.null_count())
     if both.is_empty() or item.method not in ("name", "code", "exact", "tfidf"):
         return np.zeros(len(level))
     both = both.with_columns(tf=(pl.col("a") + pl.col("b")) / size)
-    average = float((both["a"] * both["b"] * both["tf"]).sum() / (both["a"] * both["b"]).sum())
+    times = both["a"] * both["b"]
+    average = (times * both["tf"]).to_numpy().sum() / times.to_numpy().sum()
     bits = both.select("v", bits=(average / pl.col("tf")).log(2))
     equal = np.flatnonzero(level == item.equal)
     out = np.zeros(len(level))
-    values = item.left.gather(l.gather(equal)).alias("v").to_frame()
+    values = item.left.gather(lefts.gather(equal)).alias("v").to_frame()
     out[equal] = values.join(bits, on="v", how="left", maintain_order="left")["bits"].fill_null(0.0).to_numpy()
     return out
 
@@ -154,10 +154,20 @@ def _spread(weights: list[Floats], less: Floats) -> list[Floats]:
     return [np.where(w > 0, w * keep, w) for w in weights]
 
 
-def _best_of_either(l: pl.Series, r: pl.Series, total: Floats) -> NDArray[np.bool_]:
+def _with_labels(pairs: pl.DataFrame, labels: pl.DataFrame | None) -> tuple[pl.DataFrame, NDArray[np.int8]]:
+    """The candidates, labelled pairs among them; and what is known of each."""
+    if labels is None:
+        return pairs, np.full(pairs.height, UNKNOWN, dtype=np.int8)
+    told = labels.select(pl.col("l", "r").cast(pl.UInt32), known=pl.col("match").cast(pl.Int8)).unique(["l", "r"])
+    both = pl.concat([pairs, told.select("l", "r")]).unique().sort("l", "r")
+    known = both.join(told, on=["l", "r"], how="left", maintain_order="left")["known"].fill_null(UNKNOWN)
+    return both, known.to_numpy()
+
+
+def _best_of_both(pairs: pl.DataFrame, total: Floats) -> NDArray[np.bool_]:
     """Pairs that no other pair of their left or of their right record beats."""
-    frame = pl.DataFrame({"l": l, "r": r, "w": total})
-    best = (pl.col("w") >= pl.col("w").max().over("l") - 1e-9) & (pl.col("w") >= pl.col("w").max().over("r") - 1e-9)
+    frame = pairs.with_columns(w=pl.Series(total))
+    best = pl.all_horizontal(pl.col("w") >= pl.col("w").max().over(side) - 1e-9 for side in ("l", "r"))
     return frame.select(best).to_series().to_numpy()
 
 

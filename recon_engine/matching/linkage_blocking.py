@@ -102,12 +102,10 @@ def _keys(prepared: Sequence[Prepared], plan: Plan) -> Iterator[tuple[str, pl.Da
         yield " + ".join(key), _keyed([i.left for i in items]), _keyed([i.right for i in items])
     for item in prepared if not plan.given else ():
         if item.method == "name" and item.several_words:
-            yield f"words of {item.name}", *(_words(s) for s in (item.left, item.right))
+            yield f"words of {item.name}", _words(item.left), _words(item.right)
         if item.codes is not None:
-            yield (
-                f"model numbers of {item.name}",
-                *(shortened(c).select("i", key=pl.col("code").hash(378)) for c in item.codes),
-            )
+            left, right = (shortened(c).select("i", key=pl.col("code").hash(378)) for c in item.codes)
+            yield f"model numbers of {item.name}", left, right
     for a, b in combinations(prepared, 2) if plan.beginnings else ():
         one, two = ([s.cast(pl.String).str.slice(0, 3) for s in (p.left, p.right)] for p in (a, b))
         yield f"beginnings of {a.name} + {b.name}", _keyed([one[0], two[0]]), _keyed([one[1], two[1]])

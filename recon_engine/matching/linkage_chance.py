@@ -14,7 +14,7 @@ import polars as pl
 
 from recon_engine.matching.linkage_blocking import Plan, block
 from recon_engine.matching.linkage_compare import MISSING, Levels, Prepared, by_content, compare, sharing, shortened
-from recon_engine.matching.linkage_learning import Floats, pair_weights
+from recon_engine.matching.linkage_learning import Floats, Model, pair_weights
 
 # Records of each side that are compared each with each to learn what chance does to one field.
 _SAMPLED = 360
@@ -65,7 +65,7 @@ def _shares(item: Prepared, pairs: pl.DataFrame) -> Floats:
             share[k] = start * (end / start) ** (step / (len(between) + 1))
     share = np.where(share > 0, share, least)
     share[0] = max(1.0 - share[1:].sum(), 1e-6)
-    return share / share.sum()
+    return np.asarray(share / share.sum())
 
 
 def _least(shares: list[Floats], matching: float) -> Floats:
@@ -80,7 +80,7 @@ def _least(shares: list[Floats], matching: float) -> Floats:
 
 
 class Together:
-    """How much more often fields agree together than if they were independent: postcode and suburb, address and phone."""
+    """How much more often fields agree together than if they were independent, as postcode and suburb do."""
 
     def __init__(self, prepared: Sequence[Prepared], plan: Plan) -> None:
         self._decoys: list[tuple[list[Levels], float]] = []
@@ -100,28 +100,29 @@ class Together:
             self._rows.append(float(len(chosen)))
             self._decoys.append((levels, max(looked_at, 1.0)))
 
-    def bits(
-        self, levels: list[Levels], weights: list[Floats], u: Sequence[list[Floats]], total: Floats, prior: float
-    ) -> Floats:
+    def bits(self, levels: list[Levels], model: Model, u: Sequence[list[Floats]], total: Floats) -> Floats:
         """log2 of how much more often each pair's agreeing fields agree together by chance, at least 0.
 
-        `weights`: log2 m/u per field and level; `u`: within the left and within the right table; `total`: log2 odds
+        `u`: how often each level occurs by chance within the left and within the right table; `total`: log2 odds
         of the pairs if fields were independent. Never more than leaves as many matches as there are pairs beyond
         those of chance.
         """
+        weights = model.weights()
         agree = [np.where(w <= 0, _DISAGREE, np.where(w < 0.6 * w.max(), _PARTLY, _AGREE)) for w in weights]
         code = _codes(levels, agree)
         seen, where, count = np.unique(code, return_inverse=True, return_counts=True)
-        sides = []
+        sides: list[tuple[float, Floats, Floats, float]] = []
         for (decoys, every), own, rows in zip(self._decoys, u, self._rows, strict=True):
             values, counts = np.unique(_codes(decoys, agree), return_counts=True)
             at = np.minimum(np.searchsorted(values, seen), max(0, len(values) - 1))
-            found = np.where(values[at] == seen, counts[at], 0.0) if len(values) else np.zeros(len(seen))
+            hits = np.where(values[at] == seen, counts[at], 0.0) if len(values) else np.zeros(len(seen))
             share = every / self._every
-            doubles = (pair_weights(decoys, weights) + prior > 0).sum() / max(1.0, rows)
-            sides.append((doubles, np.minimum(found, count * share), self._expected(seen, agree, own) * share, share))
-        clean = [s for s in sides if s[0] <= max(_DOUBLES, min(x[0] for x in sides))]
-        found, expected, share = (np.sum([s[part] for s in clean], axis=0) for part in (1, 2, 3))
+            doubles = float((pair_weights(decoys, weights) + model.prior_weight > 0).sum()) / max(1.0, rows)
+            sides.append((doubles, np.minimum(hits, count * share), self._expected(seen, agree, own) * share, share))
+        clean = [side for side in sides if side[0] <= max(_DOUBLES, min(side[0] for side in sides))]
+        found = np.sum([side[1] for side in clean], axis=0)
+        expected = np.sum([side[2] for side in clean], axis=0)
+        share = sum(side[3] for side in clean)
         # Few pairs of chance tell little: as many as there may well be are granted.
         spare = count - (found + 2 * np.sqrt(found)) / share
         less = np.maximum(np.log2((found + _IMAGINED) / (expected + _IMAGINED)), 0.0)
@@ -169,4 +170,4 @@ def _missing_together(prepared: Sequence[Prepared]) -> tuple[np.ndarray, Floats]
     mask = (sides[0][0][:, None] | sides[1][0][None, :]).ravel()
     count = (sides[0][1][:, None].astype(np.float64) * sides[1][1][None, :]).ravel()
     values, where = np.unique(mask, return_inverse=True)
-    return values, np.bincount(where, count)
+    return values, np.bincount(where, count).astype(np.float64)

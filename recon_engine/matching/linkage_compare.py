@@ -5,9 +5,9 @@ method says they are equal. `MISSING` where either side has no value. What a lev
 
 | method | for | levels between "differ" and "equal" |
 |---|---|---|
-| name | short texts | Jaro-Winkler at least .8, .88, .94; one contains the other's words; the value of another field |
+| name | short texts | Jaro-Winkler at least .8, .88, .94; words contained in the other; another field's value |
 | code | codes, numbers written as text | share a beginning, two edits, one edit |
-| tfidf | longer texts | cosine of rarity-weighted words and trigrams in tenths, with and without a shared model number |
+| tfidf | longer texts | cosine of rarity-weighted words and trigrams in tenths, and model numbers shared or not |
 | exact | anything | none |
 | date, datetime | days, moments | same year, a month, a week, one digit or day and month swapped; an hour, a day |
 | number | amounts | relative difference up to 20 %, 5 %, 1 %, one digit |
@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+from recon_engine.matching.linkage_levels import JARO_WINKLER, RELATIVE, RULES, A, B
+
 Kind = Literal["text", "number", "date", "datetime", "boolean"]
 Levels = NDArray[np.uint8]
 METHODS = ("name", "code", "tfidf", "exact", "date", "datetime", "number")
 MISSING = 255
 # Pairs are compared in slices, so that memory stays flat.
 SLICE = 1_000_000
-_JARO_WINKLER = (0.80, 0.88, 0.94)
-_RELATIVE = (0.20, 0.05, 0.01)
 _COSINE = tuple(round(0.1 * step, 1) for step in range(1, 10))
 
 
@@ -134,23 +134,26 @@ def prepare(left: pl.DataFrame, right: pl.DataFrame, fields: Sequence[LinkField]
             sides = [s.str.replace_all(" ", "", literal=True) for s in sides]
         if method in ("name", "code", "tfidf") and spec.kind != "text":
             sides = [s.cast(pl.String) for s in sides]
-        item = Prepared(spec.name, method, *sides, labels=_labels(method))
+        item = Prepared(spec.name, method, sides[0], sides[1], _labels(method))
         if method == "tfidf":
-            item.vectors = _vectors(*sides)
+            item.vectors = _vectors(sides[0], sides[1])
         if method == "name":
-            item.several_words = any((s.str.contains(" ", literal=True).mean() or 0.0) > 0.2 for s in sides)
+            item.several_words = any(_share(s.str.contains(" ", literal=True)) > 0.2 for s in sides)
         prepared.append(item)
     _partners(prepared)
     _codes(left, right, prepared)
     return prepared
 
 
-def compare(item: Prepared, l: pl.Series, r: pl.Series) -> Levels:
-    """The level of every pair (positions l[k], r[k])."""
-    parts = [
-        _compare_slice(item, l.slice(start, SLICE), r.slice(start, SLICE)) for start in range(0, max(len(l), 1), SLICE)
-    ]
-    return np.concatenate(parts)
+def compare(item: Prepared, lefts: pl.Series, rights: pl.Series) -> Levels:
+    """The level of every pair (positions lefts[k], rights[k])."""
+    starts = range(0, max(len(lefts), 1), SLICE)
+    return np.concatenate([_compare_slice(item, lefts.slice(at, SLICE), rights.slice(at, SLICE)) for at in starts])
+
+
+def _share(true: pl.Series) -> float:
+    known = true.drop_nulls()
+    return float(known.sum()) / max(1, len(known))
 
 
 def _normal(values: pl.Series, kind: Kind) -> pl.Series:
@@ -191,7 +194,7 @@ def _labels(method: str) -> tuple[str, ...]:
     if method == "name":
         return (
             "differ",
-            *(f"Jaro-Winkler ≥ {cut:.2f}" for cut in _JARO_WINKLER),
+            *(f"Jaro-Winkler ≥ {cut:.2f}" for cut in JARO_WINKLER),
             "words contained",
             "value of another field",
             "equal",
@@ -208,7 +211,7 @@ def _labels(method: str) -> tuple[str, ...]:
     if method == "datetime":
         return ("differ", "within a day", "within an hour", "equal")
     if method == "number":
-        return ("differ", *(f"within {cut:.0%}" for cut in _RELATIVE), "one digit", "equal")
+        return ("differ", *(f"within {cut:.0%}" for cut in RELATIVE), "one digit", "equal")
     return ("differ", "equal")
 
 
@@ -301,127 +304,36 @@ def _vectors(left: pl.Series, right: pl.Series) -> tuple[csr_array, csr_array]:
     return vectors[0], vectors[1]
 
 
-def _compare_slice(item: Prepared, l: pl.Series, r: pl.Series) -> Levels:
-    pairs = pl.DataFrame({"a": item.left.gather(l), "b": item.right.gather(r)})
+def _compare_slice(item: Prepared, lefts: pl.Series, rights: pl.Series) -> Levels:
+    pairs = pl.DataFrame({"a": item.left.gather(lefts), "b": item.right.gather(rights)})
     if item.method == "tfidf":
-        level = _tfidf_levels(item, pairs, l.to_numpy(), r.to_numpy())
+        level = _tfidf_levels(item, pairs, lefts.to_numpy(), rights.to_numpy())
     else:
-        rule = {
-            "name": _name,
-            "code": _code,
-            "date": _date,
-            "datetime": _datetime,
-            "number": _number,
-            "exact": lambda: pl.when(_A == _B).then(1).otherwise(0),
-        }[item.method]()
-        if item.method == "name" and item.other is not None:
-            crossed = {"a2": item.other.left.gather(l), "b2": item.other.right.gather(r)}
+        rule = RULES[item.method]()
+        if item.other is not None:
+            crossed = {"a2": item.other.left.gather(lefts), "b2": item.other.right.gather(rights)}
             pairs = pairs.with_columns(**crossed)
-            rule = pl.when((_A != _B) & ((_A == pl.col("b2")) | (_B == pl.col("a2")))).then(5).otherwise(rule)
+            swapped = (A != B) & ((pl.col("b2") == A) | (pl.col("a2") == B))
+            rule = pl.when(swapped).then(5).otherwise(rule)
         level = pairs.select(rule.cast(pl.UInt8)).to_series().to_numpy()
-    missing = pairs.select(_A.is_null() | _B.is_null()).to_series().to_numpy()
+    missing = pairs.select(A.is_null() | B.is_null()).to_series().to_numpy()
     return np.where(missing, MISSING, level).astype(np.uint8)
 
 
-_A, _B = pl.col("a"), pl.col("b")
-
-
-def _name() -> pl.Expr:
-    from polars_ds import str_jw
-
-    closeness = str_jw("a", "b", parallel=True)
-    short, long = _A.str.split(" "), _B.str.split(" ")
-    fewest = pl.min_horizontal(short.list.len(), long.list.len())
-    contained = (short.list.set_intersection(long).list.len() >= fewest) & (
-        pl.min_horizontal(_A.str.len_chars(), _B.str.len_chars()) >= 4
-    )
-    several = _A.str.contains(" ", literal=True) | _B.str.contains(" ", literal=True)
-    level = pl.sum_horizontal([(closeness >= cut).cast(pl.UInt8) for cut in _JARO_WINKLER])
-    return pl.when(_A == _B).then(6).when(several & contained).then(4).otherwise(level)
-
-
-def _code() -> pl.Expr:
-    from polars_ds import str_osa
-
-    edits = str_osa("a", "b", parallel=True)
-    longest = pl.max_horizontal(_A.str.len_chars(), _B.str.len_chars())
-    begins = (_A.str.starts_with(_B) | _B.str.starts_with(_A)) & (
-        pl.min_horizontal(_A.str.len_chars(), _B.str.len_chars()) >= 3
-    )
-    return (
-        pl.when(_A == _B)
-        .then(4)
-        .when(edits == 1)
-        .then(3)
-        .when((edits == 2) & (longest >= 4))
-        .then(2)
-        .when(begins)
-        .then(1)
-        .otherwise(0)
-    )
-
-
-def _date() -> pl.Expr:
-    from polars_ds import str_osa
-
-    a, b = _A.cast(pl.Date), _B.cast(pl.Date)
-    written = pl.struct(x=a.dt.strftime("%Y%m%d"), y=b.dt.strftime("%Y%m%d"))
-    edits = str_osa(written.struct.field("x"), written.struct.field("y"), parallel=True)
-    swapped = (a.dt.year() == b.dt.year()) & (a.dt.month() == b.dt.day()) & (a.dt.day() == b.dt.month())
-    days = (_A.cast(pl.Int64) - _B.cast(pl.Int64)).abs()
-    return (
-        pl.when(_A == _B)
-        .then(5)
-        .when((edits == 1) | swapped)
-        .then(4)
-        .when(days <= 7)
-        .then(3)
-        .when(days <= 31)
-        .then(2)
-        .when(a.dt.year() == b.dt.year())
-        .then(1)
-        .otherwise(0)
-    )
-
-
-def _datetime() -> pl.Expr:
-    apart = (_A - _B).abs()
-    return (
-        pl.when(_A == _B)
-        .then(3)
-        .when(apart <= 3_600_000_000)
-        .then(2)
-        .when(apart <= 86_400_000_000)
-        .then(1)
-        .otherwise(0)
-    )
-
-
-def _number() -> pl.Expr:
-    from polars_ds import str_osa
-
-    apart = (_A.cast(pl.Float64) - _B.cast(pl.Float64)).abs()
-    size = pl.max_horizontal(_A.abs(), _B.abs()).cast(pl.Float64)
-    written = pl.struct(x=_A.cast(pl.String), y=_B.cast(pl.String))
-    digit = str_osa(written.struct.field("x"), written.struct.field("y"), parallel=True) == 1
-    level = pl.sum_horizontal([(apart <= size * cut).cast(pl.UInt8) for cut in _RELATIVE])
-    return pl.when(_A == _B).then(5).when(digit).then(4).otherwise(level)
-
-
-def _tfidf_levels(item: Prepared, pairs: pl.DataFrame, l: NDArray[np.uint32], r: NDArray[np.uint32]) -> Levels:
+def _tfidf_levels(item: Prepared, pairs: pl.DataFrame, lefts: NDArray[np.uint32], rights: NDArray[np.uint32]) -> Levels:
     assert item.vectors is not None
     a, b = item.vectors
-    cosine = np.zeros(len(l))
-    for s in range(0, len(l), 100_000):
-        part = slice(s, s + 100_000)
-        cosine[part] = a[l[part]].multiply(b[r[part]]).sum(axis=1)
+    cosine = np.zeros(len(lefts))
+    for start in range(0, len(lefts), 100_000):
+        part = slice(start, start + 100_000)
+        cosine[part] = a[lefts[part]].multiply(b[rights[part]]).sum(axis=1)
     step = np.searchsorted(np.array(_COSINE), cosine + 1e-6, side="right")
     if item.codes is not None:
-        status = _code_status(item.codes, pl.DataFrame({"l": l, "r": r}))
+        status = _code_status(item.codes, pl.DataFrame({"l": lefts, "r": rights}))
         fine = len(_COSINE) + 1
         coarse = np.searchsorted(np.array([3, 6]), step, side="right")
         step = np.where(status < 2, fine * status + step, 2 * fine + 3 * (status - 2) + coarse)
-    equal = pairs.select((_A == _B).fill_null(False)).to_series().to_numpy()
+    equal = pairs.select((A == B).fill_null(False)).to_series().to_numpy()
     return np.where(equal, item.equal, step).astype(np.uint8)
 
 
@@ -432,9 +344,8 @@ def sharing(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
 
 def _code_status(codes: tuple[pl.DataFrame, pl.DataFrame], pairs: pl.DataFrame) -> NDArray[np.int64]:
     """0: a side mentions no model number, 1: others, 2: similar ones, 3: the same."""
-    statuses = []
-    for variants in (codes, tuple(shortened(c) for c in codes)):
-        statuses.append(sharing(*variants).with_columns(hit=pl.lit(1)))
+    alike = (shortened(codes[0]), shortened(codes[1]))
+    statuses = [sharing(*variants).with_columns(hit=pl.lit(1)) for variants in (codes, alike)]
     has = [c.select("i").unique().with_columns(has=pl.lit(1)) for c in codes]
     found = (
         pairs.join(has[0], left_on="l", right_on="i", how="left", maintain_order="left")

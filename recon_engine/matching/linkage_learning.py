@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 # Iterations stop when no probability of the model moves more than this.
 _STILL = 1e-6
 _MOST_ITERATIONS = 200
+# What labels say of a pair: 1 belongs together, 0 does not, or nothing.
+UNKNOWN = -1
 # However many records match, one more is never taken for granted.
 _MOST_MATCHED = 0.98
 
@@ -85,28 +87,35 @@ def pair_weights(levels: Sequence[Levels], weights: Sequence[Floats]) -> Floats:
 def share_of_levels(levels: Levels, size: int, weight: Floats | None = None, *, smooth: float = 0.5) -> Floats:
     """How often each level occurs, missing left out; levels never seen get a little."""
     known = levels != MISSING
-    counts = np.bincount(levels[known], None if weight is None else weight[known], minlength=size)
-    counts = counts + smooth / size
+    weights = None if weight is None else weight[known]
+    counts = np.bincount(levels[known], weights, minlength=size).astype(np.float64) + smooth / size
     return np.asarray(counts / counts.sum())
 
 
-def patterns(levels: list[Levels], less: Floats, may: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], Floats, Floats]:
+def patterns(
+    levels: list[Levels], less: Floats, known: NDArray[np.int8], may: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint8], Floats, NDArray[np.int8], Floats]:
     """Distinct combinations of levels among the pairs that may match, what to take from their weight (in half bits),
-    and how often each occurs.
+    what labels say, and how often each occurs.
     """
-    frame = pl.DataFrame({"less": np.round(less * 2) / 2, **{str(f): v for f, v in enumerate(levels)}})
+    frame = pl.DataFrame({"less": np.round(less * 2) / 2, "known": known, **{str(f): v for f, v in enumerate(levels)}})
     frame = frame.filter(pl.Series(may))
     counted = frame.group_by(frame.columns).len().sort(frame.columns)
-    combinations = counted.drop("len", "less").to_numpy()
-    return combinations, counted["less"].to_numpy(), counted["len"].to_numpy().astype(np.float64)
+    combinations = counted.drop("len", "less", "known").to_numpy()
+    return (
+        combinations,
+        counted["less"].to_numpy(),
+        counted["known"].to_numpy(),
+        counted["len"].to_numpy().astype(np.float64),
+    )
 
 
-def learn(combinations: NDArray[np.uint8], less: Floats, count: Floats, model: Model) -> Model:
+def learn(combinations: NDArray[np.uint8], less: Floats, known: NDArray[np.int8], count: Floats, model: Model) -> Model:
     """Expectation maximisation of m and of how many pairs match; u stays."""
     model = replace(model, m=list(model.m))
     for _ in range(_MOST_ITERATIONS):
         weight = model.prior_weight + pair_weights(list(combinations.T), model.weights()) - less
-        expected = count / (1 + np.exp2(-weight))
+        expected = count * np.where(known == UNKNOWN, 1 / (1 + np.exp2(-weight)), known)
         m = [share_of_levels(combinations[:, f], len(old), expected) for f, old in enumerate(model.m)]
         matches = min(max(float(expected.sum()), 1.0), float(max(model.rows)))
         moved = max(np.abs(a - b).max() for a, b in zip(m, model.m, strict=True)) + abs(np.log(matches / model.matches))

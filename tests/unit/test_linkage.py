@@ -48,7 +48,7 @@ def people(count: int, shared: int) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def probabilities(linked: Linked) -> dict[tuple[int, int], float]:
     """The probability of each returned pair, rounded."""
-    return {(l, r): round(p, 6) for l, r, p in linked.pairs.select("l", "r", "probability").rows()}
+    return {(a, b): round(p, 6) for a, b, p in linked.pairs.select("l", "r", "probability").rows()}
 
 
 def f1(found: set[tuple[int, int]], true: set[tuple[int, int]]) -> float:
@@ -61,9 +61,9 @@ def one_to_one(pairs: pl.DataFrame, probability: float) -> set[tuple[int, int]]:
     pairs = pairs.filter(pl.col("probability") >= probability)
     worth = np.zeros((int(pairs["l"].max()) + 1, int(pairs["r"].max()) + 1))  # type: ignore[arg-type]
     worth[pairs["l"], pairs["r"]] = pairs["weight"].to_numpy() + 100
-    l, r = linear_sum_assignment(worth, maximize=True)
-    kept = worth[l, r] > 0
-    return set(zip(l[kept].tolist(), r[kept].tolist(), strict=True))
+    a, b = linear_sum_assignment(worth, maximize=True)
+    kept = worth[a, b] > 0
+    return set(zip(a[kept].tolist(), b[kept].tolist(), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +122,9 @@ def test_neither_order_nor_side_matters(linked: Linked) -> None:
     random = np.random.default_rng(3)
     orders = [random.permutation(900) for _ in range(2)]
     shuffled = link(left[orders[0]], right[orders[1]], FIELDS)
-    back = {(int(orders[0][l]), int(orders[1][r])): p for (l, r), p in probabilities(shuffled).items()}
+    back = {(int(orders[0][a]), int(orders[1][b])): p for (a, b), p in probabilities(shuffled).items()}
     assert back == probabilities(linked)
-    mirrored = {(l, r): p for (r, l), p in probabilities(link(right, left, FIELDS)).items()}
+    mirrored = {(a, b): p for (b, a), p in probabilities(link(right, left, FIELDS)).items()}
     assert mirrored == probabilities(linked)
 
 
@@ -138,6 +138,17 @@ def test_given_keys_and_their_limit() -> None:
     assert capped.capped
     assert capped.parameters["candidates"] <= 5_000
     assert capped.parameters["blocking"][0]["dropped"] > 0
+
+
+def test_labels_are_used() -> None:
+    """Labelled pairs take part in learning, also those that no key would have found."""
+    left, right = people(900, 600)
+    every = pl.DataFrame({"l": range(300), "r": range(300), "match": [True] * 300})
+    told = link(left, right, FIELDS, labels=every, block_on=[["code"]])
+    untold = link(left, right, FIELDS, block_on=[["code"]])
+    assert told.parameters["candidates"] > untold.parameters["candidates"]
+    code = told.parameters["fields"][3]["levels"][-1]["m"]
+    assert code < untold.parameters["fields"][3]["levels"][-1]["m"]
 
 
 def test_empty_tables() -> None:
