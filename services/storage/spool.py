@@ -68,7 +68,7 @@ class Spool:
         columns = (SpooledObject.key, SpooledObject.size_bytes)
         under = select(*columns).where(SpooledObject.key.startswith(folder, autoescape=True))
         with self._container.session() as session:
-            return dict(session.execute(under).tuples().all())
+            return dict(session.execute(under).all())
 
     def waiting(self, key: str) -> bool:
         """Whether any machine keeps the object and has not moved it yet."""
