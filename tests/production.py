@@ -119,6 +119,8 @@ def seen_from_outside() -> dict[str, bytes]:
     with contextlib.suppress(psutil.NoSuchProcess):
         for each in psutil.Process().children(recursive=True):
             for part in ("cmdline", "environ", "comm"):
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, psutil.Error):
+                    if part == "environ" and each.name().startswith("pg_"):
+                        continue  # PostgreSQL's own programs take the password there; only the same user can see it
                     found[f"/proc/{each.pid}/{part}"] = Path(f"/proc/{each.pid}/{part}").read_bytes()
     return found

@@ -18,7 +18,7 @@ from tests.aws_server import REGION, UPLOADS, AwsServer, aws_server, behind
 from tests.cutting_proxy import CuttingProxy
 from tests.work import ROOT, worker_environment
 
-OBJECTS, KILLS, SEED = 30, 12, 20261124
+OBJECTS, KILLS, SEED = 24, 6, 20261124
 MOVER = """
 import time
 from services.container import get_container
@@ -50,7 +50,7 @@ def container(impatient: Settings, server: AwsServer) -> Iterator[Container]:
 def test_nothing_kept_locally_is_ever_lost(
     container: Container, admin: Actor, server: AwsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """30 uploads while S3 is away, 12 kills of the mover: 30 objects arrive whole, no row and no file is left."""
+    """24 uploads while S3 is away, 6 kills of the mover: 24 objects arrive whole, no row and no file is left."""
     chance = random.Random(SEED)
     kept = {}
     with CuttingProxy(server.port) as proxy, monkeypatch.context() as patch:
