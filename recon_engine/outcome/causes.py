@@ -50,9 +50,10 @@ def causes(ran: Ran) -> Causes:
         return Causes(sentence=nothing)
     tables = [frame.filter(state == OPEN).collect() for frame, state in zip(ran.comparables, ran.state, strict=True)]
     sides = OpenSides(ran.plan, tables[0], tables[1], ran.known)
-    assigned = _assigned(list(_found(sides, ran)), (tables[0].height, tables[1].height))
+    left_out: list[str] = []
+    assigned = _assigned(list(_found(sides, ran, left_out)), (tables[0].height, tables[1].height))
     if not assigned:
-        return Causes(sentence=nothing, note=_note(sides, ran))
+        return Causes(sentence=nothing, note=_note(sides, left_out))
     amounts = _amounts(ran, places)
     ranked = []
     for cause, rows in assigned:
@@ -65,11 +66,13 @@ def causes(ran: Ran) -> Causes:
             sentence[place] = cause.sentence
     told = [_told(ran, *cause) for cause in ranked[:MOST_CAUSES]]
     _with_blasts(ran, told, [c for c, _, _ in ranked])
-    return Causes(told, pl.Series("cause", sentence, dtype=pl.String), _note(sides, ran))
+    return Causes(told, pl.Series("cause", sentence, dtype=pl.String), _note(sides, left_out))
 
 
-def _found(sides: OpenSides, ran: Ran) -> Iterator[Cause]:
-    """Causes field by field: of the near misses of every one-to-one rule on its conditions."""
+def _found(sides: OpenSides, ran: Ran, left_out: list[str]) -> Iterator[Cause]:
+    """Causes field by field: of the near misses of every one-to-one rule on its conditions. Keys of text
+    that are not compared come into `left_out`.
+    """
     missed: dict[str, list[Missed]] = {}
     for number, rule in enumerate(ran.plan.rules):
         if rule.link is not None or rule.total is not None:
@@ -84,17 +87,15 @@ def _found(sides: OpenSides, ran: Ran) -> Iterator[Cause]:
         spec = ran.plan.field(name)
         if spec.type != "text":
             yield from value_causes(sides, spec, mine)
-        elif not _is_large(ran):
+        elif sum(len(s) for s in ran.state) <= MOST_RECORDS:
             yield from text_causes(sides, spec, mine, ran.records)
+        else:
+            left_out.append(name)
 
 
 def _is_tried(plan: Plan, condition: Condition) -> bool:
     kind = plan.field(condition.field).type
     return kind != "boolean" and not condition.is_text and condition.nulls is None
-
-
-def _is_large(ran: Ran) -> bool:
-    return sum(len(s) for s in ran.state) > MOST_RECORDS
 
 
 def _assigned(found: list[Cause], heights: tuple[int, int]) -> list[tuple[Cause, pl.Series]]:
@@ -156,7 +157,7 @@ def _gain(blast: dict[str, int]) -> tuple[int, int]:
     return blast["new_matches"] - blast["lost_matches"], -blast["new_ambiguous"]
 
 
-def _note(sides: OpenSides, ran: Ran) -> str | None:
+def _note(sides: OpenSides, left_out: list[str]) -> str | None:
     parts = []
     heights = sides.left.height, sides.right.height
     if sides.looked_at != heights:
@@ -164,6 +165,6 @@ def _note(sides: OpenSides, ran: Ran) -> str | None:
             f"of {heights[0]:,} and {heights[1]:,} open records, {sides.looked_at[0]:,} and {sides.looked_at[1]:,} "
             "were looked at, picked by their content"
         )
-    if _is_large(ran):
-        parts.append("keys of text were not compared, the files are too large")
+    if left_out:
+        parts.append(f"the texts of {', '.join(left_out)} were not compared, the files are too large")
     return f"causes of breaks: {'; '.join(parts)}" if parts else None

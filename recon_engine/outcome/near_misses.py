@@ -4,11 +4,12 @@ together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
-from recon_engine.matching.candidates import join_key, with_values
+from recon_engine.matching.candidates import join_key, most_pairs, with_values
 from recon_engine.matching.comparables import ID
 from recon_engine.matching.conditions import Rarities, holds, likenesses, needed_columns, with_likeness
 from recon_engine.plan import Condition, Plan, Rule
@@ -22,12 +23,15 @@ MISSES_SCHEMA = {"l": pl.UInt32, "r": pl.UInt32}
 
 @dataclass(frozen=True, slots=True)
 class OpenSides:
-    """The open records of both sides: `__i` (position in the file), `__id` and the comparable columns; row by row."""
+    """The open records of both sides: `__i` (position in the file), `__id` and the comparable columns; row by row.
+    `agreeing`: the pairs that were found for a key, kept for the next rule that asks.
+    """
 
     plan: Plan
     left: pl.DataFrame
     right: pl.DataFrame
     known: Rarities
+    agreeing: dict[tuple[Any, ...], pl.DataFrame] = field(default_factory=dict)
 
     @property
     def looked_at(self) -> tuple[int, int]:
@@ -46,20 +50,10 @@ def near_misses(sides: OpenSides, rule: Rule, dropped: Condition) -> pl.DataFram
         equal = tuple(Condition(field=c.field) for c in rest.on if c.is_window and not (c.sign or c.net_of))
     if not equal:
         return pl.DataFrame(schema=MISSES_SCHEMA)
-    key = join_key(sides.plan, equal, tuple(c.field for c in equal))
-    tables = [
-        table.lazy().select(k=key, id=ID).with_row_index(name).drop_nulls("k")
-        for table, name in ((sides.left, "l"), (sides.right, "r"))
-    ]
-    counts = [t.group_by("k").agg(pl.len().cast(pl.Int64).alias(n)) for t, n in zip(tables, "ab", strict=True)]
-    fair = counts[0].join(counts[1], on="k").filter(pl.col("a") * pl.col("b") <= LARGEST_CROWD).select("k")
-    left, right = (t.join(fair, on="k", how="semi").collect() for t in tables)
-    parts = [
-        a.lazy().join(b.lazy(), on="k").select("l", "r")
-        for a, b in ((_first(left, sides.left), right), (left, _first(right, sides.right)))
-    ]
-    is_whole = max(sides.left.height, sides.right.height) <= MOST_LOOKED_AT
-    pairs = (parts[0] if is_whole else pl.concat(parts).unique()).collect()
+    names = tuple((c.field, c.nulls) for c in equal)
+    if names not in sides.agreeing:
+        sides.agreeing[names] = _agreeing(sides, equal)
+    pairs = sides.agreeing[names]
     valued = with_values(pairs, sides.left, sides.right, needed_columns(sides.plan, [rule]))
     others = rest.model_copy(update={"on": tuple(c for c in rest.on if not c.is_text)})
     valued = valued.filter(holds(sides.plan, others))
@@ -67,6 +61,23 @@ def near_misses(sides: OpenSides, rule: Rule, dropped: Condition) -> pl.DataFram
         valued = with_likeness(valued, rest, sides.known).filter(holds(sides.plan, rest))
     missed = ~holds(sides.plan, rule.model_copy(update={"on": (dropped,)}))
     return valued.filter(missed).select("l", "r").sort("l", "r")
+
+
+def _agreeing(sides: OpenSides, equal: tuple[Condition, ...]) -> pl.DataFrame:
+    """Pairs that agree on the fields of these conditions, by their key: l, r. Not of large crowds."""
+    key = join_key(sides.plan, equal, tuple(c.field for c in equal))
+    left, right = (
+        table.lazy().select(k=key, id=ID).with_row_index(name).drop_nulls("k").collect()
+        for table, name in ((sides.left, "l"), (sides.right, "r"))
+    )
+    if most_pairs(left["k"], right["k"])[1] > LARGEST_CROWD:
+        counts = [t.lazy().group_by("k").agg(pl.len().cast(pl.Int64).alias(n)) for t, n in ((left, "a"), (right, "b"))]
+        fair = counts[0].join(counts[1], on="k").filter(pl.col("a") * pl.col("b") <= LARGEST_CROWD).select("k")
+        left, right = (t.lazy().join(fair, on="k", how="semi").collect() for t in (left, right))
+    if max(sides.left.height, sides.right.height) <= MOST_LOOKED_AT:
+        return left.join(right, on="k").select("l", "r")
+    chosen = (_first(left, sides.left), right), (left, _first(right, sides.right))
+    return pl.concat([a.join(b, on="k").select("l", "r") for a, b in chosen]).unique()
 
 
 def _first(keyed: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
