@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._shared import draft, mapping, questions, rule_cards, wizard
+from pages._shared import draft, duplicate_cards, mapping, questions, rule_cards, wizard
 from pages._shared.context import actor, may, services
 from pages._shared.messages import explained, notice
 from recon_engine.plan import Plan
@@ -120,6 +120,9 @@ def main() -> None:
         st.caption("They run from top to bottom; each works on what the rules above it left open. Strict rules first.")
         suggested = {rule["name"]: rule for rule in (reconciliation.suggestion_json or {}).get("rules", [])}
         rule_cards.show(person, reconciliation, plan, suggested, editable)
+        st.subheader("Duplicates", anchor=False)
+        st.caption("Each side can be searched for records that are the same thing twice, before the rules run.")
+        duplicate_cards.show(person, reconciliation, plan, editable)
     with file:
         plan_file(person, reconciliation, plan, editable)
     onwards(person, reconciliation, plan, editable)

@@ -296,11 +296,13 @@ class Plan(Model):
 
 def _step(step: CleanStep) -> tuple[str, tuple[FieldType, ...]]:
     """A clean step's name, and the types it is for."""
-    if isinstance(step, TimesStep) or step in NUMERIC_STEPS:
-        return ("times" if isinstance(step, TimesStep) else str(step)), ("decimal", "integer")
-    if step in DATE_STEPS:
-        return str(step), ("date", "datetime")
-    return ("map" if isinstance(step, MapStep) else str(step)), ("text",)
+    if isinstance(step, TimesStep):
+        return "times", ("decimal", "integer")
+    if isinstance(step, MapStep):
+        return "map", ("text",)
+    if step in NUMERIC_STEPS:
+        return step, ("decimal", "integer")
+    return step, ("date", "datetime") if step in DATE_STEPS else ("text",)
 
 
 def _unique(what: str, names: list[str]) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages._shared.context import services
 from pages._shared.messages import notice
-from recon_engine.plan import Plan
+from recon_engine.plan import Plan, SideName
 from services.database.models import Reconciliation
 from services.errors import Invalid
 from services.permissions import Actor
@@ -105,4 +105,11 @@ def without_rule(plan: Plan, place: int) -> dict[str, Any]:
     """The plan's data without one rule."""
     data = plan.to_data()
     del data["rules"][place]
+    return data
+
+
+def with_duplicates(plan: Plan, side: SideName, search: dict[str, Any] | None) -> dict[str, Any]:
+    """The plan's data with another search for duplicates on one side; None: that side is not searched."""
+    data = plan.to_data()
+    data["duplicates"] = {**data.get("duplicates", {}), side: search}
     return data

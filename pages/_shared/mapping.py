@@ -16,6 +16,8 @@ CLEAN_STEPS = list(get_args(CleanName))
 # The rows carry an id, not shown, that tells which saved field a row was; a new row has none.
 SHOWN = ["name", "left", "right", "type", "confidence", "compare", "left_clean", "right_clean"]
 SHOWN += ["left_format", "right_format", "scale", "reason"]
+STEPS = ["left_clean", "right_clean"]
+EDITABLE = ["name", "left", "right", "type", "scale", "left_format", "right_format", *STEPS]
 Row = dict[str, Any]
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 SCALE_HELP = "Digits after the decimal mark"
@@ -85,13 +87,15 @@ def applied(plan: Plan, edited: Sequence[Row], before: Mapping[int, str]) -> dic
     `before` holds the saved name of each row, by its id.
     """
     data = plan.to_data()
-    kept = {spec.name: spec for spec in plan.fields}
+    kept = {spec.name: (spec, plain) for spec, plain in zip(plan.fields, data["fields"], strict=True)}
     named = {number: str(row["name"]) for row in edited if (number := row_id(row)) in before and _given(row["name"])}
     renamed = {before[number]: name for number, name in named.items()}
-    data["fields"] = [_spec(row, kept.get(before.get(row_id(row), ""))) for row in edited]
-    data["compare"] = [str(row["name"]) for row in edited if _given(row["compare"])]
-    for rule in data["rules"]:
-        rule["on"] = [_renamed(condition, renamed) for condition in rule["on"]]
+    data["fields"] = [_field(row, kept.get(before.get(row_id(row), ""))) for row in edited]
+    ticked = [str(row["name"]) for row in edited if _given(row["compare"])]
+    compared = [renamed.get(name, name) for name in plan.compare]
+    data["compare"] = [name for name in dict.fromkeys((*compared, *ticked)) if name in ticked]
+    for rule in [*data["rules"], *data.get("duplicates", {}).values()]:
+        _rename_in_rule(rule, renamed)
     if data.get("currency"):
         data["currency"] = {"field": renamed.get(data["currency"]["field"], data["currency"]["field"])}
     return data
@@ -115,10 +119,37 @@ def row_id(row: Row) -> int:
     return int(row["id"]) if _given(row.get("id")) else -1
 
 
+def _rename_in_rule(rule: dict[str, Any], renamed: Mapping[str, str]) -> None:
+    """A renamed field under its new name wherever a rule, or a search for duplicates, names it."""
+    if "on" in rule:
+        rule["on"] = [_renamed(condition, renamed) for condition in rule["on"]]
+    if link := rule.get("link"):
+        link["fields"] = [renamed.get(name, name) for name in link["fields"]]
+        if "compare_as" in link:
+            link["compare_as"] = {renamed.get(name, name): how for name, how in link["compare_as"].items()}
+        if "block_on" in link:
+            link["block_on"] = [[renamed.get(name, name) for name in key] for key in link["block_on"]]
+
+
 def _renamed(condition: Any, renamed: Mapping[str, str]) -> Any:
     if isinstance(condition, str):
         return renamed.get(condition, condition)
-    return {**condition, "field": renamed.get(condition["field"], condition["field"])}
+    named = {key: condition[key] for key in ("field", "found_in") if key in condition}
+    return {**condition, **{key: renamed.get(name, name) for key, name in named.items()}}
+
+
+def _field(row: Row, kept: tuple[FieldSpec, dict[str, Any]] | None) -> dict[str, Any]:
+    """The field that a row describes; one whose cells are untouched stays as the plan has it, to the last detail."""
+    if kept is not None:
+        cells = {name: row[name] for name in EDITABLE}
+        if _plain(cells) == _plain(_row(kept[0], compared=False, suggestion={})):
+            return kept[1]
+    return _spec(row, kept[0] if kept else None)
+
+
+def _plain(row: Row) -> Row:
+    """The cells that say how a field is read, empty ones alike however the editor writes them."""
+    return {name: (list(row[name]) if name in STEPS else row[name]) if _given(row[name]) else None for name in EDITABLE}
 
 
 def _spec(row: Row, kept: FieldSpec | None) -> dict[str, Any]:
@@ -129,18 +160,25 @@ def _spec(row: Row, kept: FieldSpec | None) -> dict[str, Any]:
     if spec["type"] in ("date", "datetime"):
         formats = {side: row[f"{side}_format"] for side in SIDES}
         data["formats"] = {side: str(text).strip() for side, text in formats.items() if _given(text)}
-    data["clean"] = {side: [*_steps(row[f"{side}_clean"]), *_lookups(kept, side)] for side in SIDES}
+    data["clean"] = {side: _clean(row[f"{side}_clean"], kept, side, spec["type"]) for side in SIDES}
     return data
+
+
+def _clean(cell: Any, kept: FieldSpec | None, side: SideName, kind: str) -> list[Any]:
+    """The chosen steps. Those of the plan that the editor has no cell for (a lookup table, a factor) stay where they
+    were, as long as they fit the field's type.
+    """
+    chosen = _steps(cell)
+    if kept is None or kept.type != kind:
+        return chosen
+    before = kept.clean.left if side == "left" else kept.clean.right
+    steps: list[Any] = [s if isinstance(s, str) else s.model_dump() for s in before]
+    stay = [s for s in steps if not isinstance(s, str) or s in chosen]
+    return [*stay, *(s for s in chosen if s not in stay)]
 
 
 def _steps(cell: Any) -> list[str]:
     return [str(step) for step in cell] if isinstance(cell, list | tuple) else []
-
-
-def _lookups(kept: FieldSpec | None, side: SideName) -> list[dict[str, Any]]:
-    """The lookup tables of a field: the editor has no cell for them, the plan file does."""
-    steps = () if kept is None else kept.clean.left if side == "left" else kept.clean.right
-    return [step.model_dump() for step in steps if not isinstance(step, str)]
 
 
 def _given(value: Any) -> bool:

@@ -10,8 +10,8 @@ import streamlit as st
 from pages._shared import draft, rule_form
 from pages._shared.context import dialog
 from pages._shared.messages import explained
-from pages._shared.wording import ambiguity_sentence, rule_sentence
-from recon_engine.plan import Plan, Rule
+from pages._shared.wording import handling_sentence, literal, rule_sentence
+from recon_engine.plan import Plan
 from services.database.models import Reconciliation
 from services.permissions import Actor
 
@@ -19,11 +19,10 @@ from services.permissions import Actor
 @dialog("Rule", width="large")
 def _edit(person: Actor, reconciliation: Reconciliation, plan: Plan, place: int | None) -> None:
     def save(rule: dict[str, Any]) -> None:
-        with explained():
-            draft.save(person, reconciliation, draft.with_rule(plan, place, rule))
-            st.rerun()
+        draft.save(person, reconciliation, draft.with_rule(plan, place, rule))
+        st.rerun()
 
-    rule_form.show(plan, None if place is None else plan.rules[place], save)
+    rule_form.show(plan, save)
 
 
 def show(
@@ -34,7 +33,7 @@ def show(
         with st.container(border=True, key=f"rule-card-{place}"):
             text, buttons = st.columns([5, 1.7], vertical_alignment="center")
             with text.container(gap="xsmall"):
-                _description(place, rule, suggested.get(rule.name))
+                _description(plan, place, suggested.get(rule.name))
             with buttons.container(horizontal=True, horizontal_alignment="right", gap="xsmall", wrap=False):
                 if editable:
                     _buttons(person, reconciliation, plan, place)
@@ -43,16 +42,17 @@ def show(
         _edit(person, reconciliation, plan, None)
 
 
-def _description(place: int, rule: Rule, suggestion: Mapping[str, Any] | None) -> None:
+def _description(plan: Plan, place: int, suggestion: Mapping[str, Any] | None) -> None:
+    rule = plan.rules[place]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"**{place + 1}. {rule.name}**", width="content")
+        st.markdown(f"**{place + 1}. {literal(rule.name)}**", width="content")
         if rule.outcome == "suggested":
             st.badge("suggested", color="orange")
         if suggestion:
             st.badge(f"{suggestion['confidence']:.0%} sure", color="gray", help=suggestion["reason"])
-    st.markdown(rule_sentence(rule))
+    st.markdown(rule_sentence(rule, plan.left.label, plan.right.label))
     reason = f"{suggestion['reason']} · " if suggestion else ""
-    st.caption(reason + ambiguity_sentence(rule))
+    st.caption(reason + handling_sentence(rule))
 
 
 def _buttons(person: Actor, reconciliation: Reconciliation, plan: Plan, place: int) -> None:

@@ -1,26 +1,19 @@
-"""One rule in a dialog: its conditions row by row, its outcome, what to do when records compete."""
+"""One rule in a dialog: how records are compared, what one match holds, and what happens to the matches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import streamlit as st
 
-from recon_engine.plan import Condition, Plan, Rule
+from pages._shared import condition_form
+from pages._shared.messages import explained
+from pages._shared.rule_draft import NUMBERS, SHAPES, Draft, in_order, opened, rule_data
+from pages._shared.wording import link_details, shape_sentence
+from recon_engine.plan import Budget, Plan, Rule
 
-KINDS = {
-    "equality": "is equal",
-    "within": "within an amount",
-    "percent": "within a percentage",
-    "days": "within days",
-}
-KINDS_OF_TYPE = {
-    "decimal": ["equality", "within", "percent"],
-    "integer": ["equality", "within", "percent"],
-    "date": ["equality", "days"],
-    "datetime": ["equality", "days"],
-}
+WAYS = {"conditions": "By conditions", "link": "By evidence learnt from the data"}
 OUTCOMES = {"confirmed": "Confirmed: counts at once", "suggested": "Suggested: a person confirms"}
 AMBIGUOUS = {
     "best": "Take the best assignment if it is unique",
@@ -28,121 +21,135 @@ AMBIGUOUS = {
     "suggest": "Suggest, for a person to decide",
 }
 _DRAFT = "rule-draft"
-LabelVisibility = Literal["visible", "collapsed"]
 Save = Callable[[dict[str, Any]], None]
 
 
 def open_draft(rule: Rule | None, plan: Plan) -> None:
-    """Begin editing a rule, or a new one that starts with the first field equal."""
-    conditions = [_plain(c) for c in rule.on] if rule else [_blank(plan.fields[0].name)]
-    opened = st.session_state.get(_DRAFT, {}).get("opened", 0) + 1
-    st.session_state[_DRAFT] = {"opened": opened, "added": len(conditions), "conditions": dict(enumerate(conditions))}
+    """Begin editing a rule, or a new one."""
+    number = st.session_state.get(_DRAFT, {}).get("opened", 0) + 1
+    st.session_state[_DRAFT] = opened(rule, plan) | {"opened": number, "rule": rule}
 
 
-def _plain(condition: Condition) -> dict[str, Any]:
-    for kind in ("within", "percent", "days"):
-        window = getattr(condition, kind)
-        if window is not None:
-            low, high = (str(end) for end in window)
-            cap = "" if condition.cap is None else str(condition.cap)
-            return {"field": condition.field, "kind": kind, "low": low, "high": high, "cap": cap, "nulls": None}
-    return _blank(condition.field) | {"nulls": condition.nulls}
-
-
-def _blank(field: str) -> dict[str, Any]:
-    return {"field": field, "kind": "equality", "low": "0", "high": "0", "cap": "", "nulls": None}
-
-
-def _add(field: str) -> None:
-    draft = st.session_state[_DRAFT]
-    draft["conditions"][draft["added"]] = _blank(field)
-    draft["added"] += 1
-
-
-def _remove(number: int) -> None:
-    del st.session_state[_DRAFT]["conditions"][number]
-
-
-def show(plan: Plan, rule: Rule | None, save: Save) -> None:
+def show(plan: Plan, save: Save) -> None:
     """Draw the form. `save` gets the rule as plain plan data; it raises when the plan would become wrong."""
-    draft = st.session_state[_DRAFT]
+    draft: Draft = st.session_state[_DRAFT]
     key = f"rule-{draft['opened']}"
-    name = st.text_input("Name", rule.name if rule else "", placeholder="settled later", key=f"{key}-name")
-    st.markdown("**Two records match when all of this holds**")
-    st.caption("Windows are the right value minus the left value, both ends included.")
-    kept = draft["conditions"]
-    conditions = [_condition(plan, kept[number], f"{key}-{number}", number, next(iter(kept))) for number in kept]
-    used = {condition["field"] for condition in conditions}
-    unused = [spec.name for spec in plan.fields if spec.name not in used]
-    st.button(
-        "Add condition",
-        icon=":material/add:",
-        key=f"{key}-add",
-        type="tertiary",
-        disabled=not unused,
-        on_click=_add,
-        args=(unused[0] if unused else "",),
+    name = st.text_input("Name", draft["name"], placeholder="settled later", key=f"{key}-name")
+    edited = draft | {"name": name if name == draft["name"] else name.strip()}
+    edited["by"] = st.segmented_control(
+        "Records belong together",
+        list(WAYS),
+        default=draft["by"],
+        required=True,
+        format_func=WAYS.__getitem__,
+        key=f"{key}-by",
+        help="Conditions must all hold. Evidence: how much agreement in each field is worth is learnt, without labels.",
     )
-    outcome = st.radio(
+    if edited["by"] == "link":
+        _link(plan, edited, key)
+    else:
+        st.markdown("**Two records match when all of this holds**")
+        edited["conditions"] = condition_form.show(plan, draft["conditions"], key)
+    _shape(plan, draft, edited, key)
+    edited["outcome"] = st.radio(
         "Outcome",
         list(OUTCOMES),
         format_func=OUTCOMES.__getitem__,
         horizontal=True,
         key=f"{key}-outcome",
-        index=list(OUTCOMES).index(rule.outcome if rule else "confirmed"),
+        index=list(OUTCOMES).index(draft["outcome"]),
     )
-    ambiguous = st.selectbox(
-        "When records compete",
-        list(AMBIGUOUS),
-        format_func=AMBIGUOUS.__getitem__,
-        key=f"{key}-ambiguous",
-        index=list(AMBIGUOUS).index(rule.when_ambiguous if rule else "best"),
-    )
+    _more(draft, edited, key)
     if st.button("Save rule", type="primary", key=f"{key}-save"):
-        on = [_condition_data(condition) for condition in conditions]
-        save({"name": name.strip(), "on": on, "outcome": outcome, "when_ambiguous": ambiguous})
+        with explained():
+            save(rule_data(edited))
 
 
-def _condition(plan: Plan, kept: dict[str, Any], key: str, number: int, first: int) -> dict[str, Any]:
+def _link(plan: Plan, edited: Draft, key: str) -> None:
+    """The fields that speak for or against a pair."""
     names = [spec.name for spec in plan.fields]
-    label: LabelVisibility = "visible" if number == first else "collapsed"
-    cells = st.columns([2.2, 2.1, 1, 1, 1, 0.5], vertical_alignment="bottom")
-    place = names.index(kept["field"]) if kept["field"] in names else 0
-    field = cells[0].selectbox("Field", names, index=place, key=f"{key}-field", label_visibility=label)
-    kinds = KINDS_OF_TYPE.get(plan.field(field).type, ["equality"])
-    kind = cells[1].selectbox(
-        "Compared",
-        kinds,
-        index=kinds.index(kept["kind"]) if kept["kind"] in kinds else 0,
-        format_func=KINDS.__getitem__,
-        key=f"{key}-kind",
-        label_visibility=label,
+    chosen = st.pills(
+        "Fields that speak for or against a pair",
+        names,
+        selection_mode="multi",
+        default=[name for name in names if name in edited["link_fields"]],
+        key=f"{key}-link-fields",
+        help="Names, places, dates, amounts: what two records of the same thing would share, even with mistakes in it.",
     )
-    edited = kept | {"field": field, "kind": kind}
-    if kind != "equality":
-        edited["low"] = cells[2].text_input("From", kept["low"], key=f"{key}-low")
-        edited["high"] = cells[3].text_input("To", kept["high"], key=f"{key}-high")
-    if kind == "percent":
-        edited["cap"] = cells[4].text_input("At most", kept["cap"], key=f"{key}-cap", placeholder="no cap")
-    cells[5].button(
-        "",
-        icon=":material/close:",
-        key=f"{key}-remove",
-        type="tertiary",
-        help="Remove this condition",
-        on_click=_remove,
-        args=(number,),
+    unticked = set(edited["link_fields"]) - set(chosen or [])
+    edited["link_fields"] = in_order(chosen or [], edited["link_fields"], names)
+    edited["compare_as"] = {field: how for field, how in edited["compare_as"].items() if field not in unticked}
+    edited["probability"] = st.text_input(
+        "Match when it is at least so probable, %", edited["probability"], key=f"{key}-probability", width=320
     )
-    return edited
+    if said := link_details(edited["compare_as"], edited["block_on"]):
+        st.caption(f"Kept as the plan file says: {said}.")
 
 
-def _condition_data(condition: dict[str, Any]) -> Any:
-    kind = condition["kind"]
-    if kind == "equality":
-        nulls = condition["nulls"]
-        return {"field": condition["field"], "nulls": nulls} if nulls else condition["field"]
-    low, high = (condition[end].strip() or "0" for end in ("low", "high"))
-    data: dict[str, Any] = {"field": condition["field"], kind: [low, high]}
-    if kind == "percent" and condition["cap"].strip():
-        data["cap"] = condition["cap"].strip()
-    return data
+def _shape(plan: Plan, draft: Draft, edited: Draft, key: str) -> None:
+    """How many records of each side one match may hold."""
+    shapes = [shape for shape in SHAPES if edited["by"] == "conditions" or not shape.startswith("net_")]
+    edited["shape"] = st.selectbox(
+        "One match holds",
+        shapes,
+        index=shapes.index(draft["shape"]) if draft["shape"] in shapes else 0,
+        format_func=lambda shape: shape_sentence(shape, plan.left.label, plan.right.label),
+        key=f"{key}-shape",
+        on_change=_sum_by_default,
+        args=(plan, key),
+    )
+
+
+def _sum_by_default(plan: Plan, key: str) -> None:
+    """Several records belong together by their sum, unless said otherwise; one to one has no sum."""
+    draft: Draft = st.session_state[_DRAFT]
+    shape = st.session_state[f"{key}-shape"]
+    numbers = [n for n, c in draft["conditions"].items() if plan.field(_field(c, key, n)).type in NUMBERS]
+    if not numbers and shape.startswith("net_"):
+        money = next((spec.name for spec in plan.fields if spec.type in NUMBERS), None)
+        if money is None:
+            return
+        condition_form.add(draft["conditions"], money, also=["total"])
+        return
+    said = {n: st.session_state.get(condition_form.also_key(key, n), draft["conditions"][n]["also"]) for n in numbers}
+    summed = [n for n in numbers if "total" in said[n]]
+    if shape == "one_to_one":
+        for number in summed:
+            st.session_state[condition_form.also_key(key, number)] = [a for a in said[number] if a != "total"]
+    elif not summed and numbers:
+        st.session_state[condition_form.also_key(key, numbers[0])] = ["total", *said[numbers[0]]]
+
+
+def _field(cells: dict[str, Any], key: str, number: int) -> str:
+    return str(st.session_state.get(f"{key}-{number}-field", cells["field"]))
+
+
+def _more(draft: Draft, edited: Draft, key: str) -> None:
+    """What is rarely changed."""
+    usual = draft["when_ambiguous"] == "best" and not draft["gate"] and draft["members"] == Budget().members
+    with st.expander("More choices", expanded=not usual):
+        edited["when_ambiguous"] = st.selectbox(
+            "When records compete",
+            list(AMBIGUOUS),
+            format_func=AMBIGUOUS.__getitem__,
+            key=f"{key}-ambiguous",
+            index=list(AMBIGUOUS).index(draft["when_ambiguous"]),
+        )
+        left, right = st.columns(2)
+        edited["gate"] = left.text_input(
+            "Only suggest when more than so many % would be accidental",
+            draft["gate"],
+            placeholder="no gate",
+            key=f"{key}-gate",
+            help="Each run estimates how many matches are accidents; above this, they wait for a person.",
+        )
+        edited["members"] = int(
+            right.number_input(
+                "Search for sums among at most so many candidates",
+                min_value=2,
+                max_value=40,
+                value=draft["members"],
+                key=f"{key}-members",
+                help="A record with more stays open and says so: a search is complete or it decides nothing.",
+            )
+        )

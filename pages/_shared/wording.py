@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from recon_engine.plan import Condition, Rule
+from recon_engine.plan import Condition, Duplicates, Rule
 
 CATEGORY_NAMES = {
     "missing_counterpart": "No counterpart",
@@ -25,6 +25,12 @@ STATUS_LOOKS = {
     "failed": ("Failed", "red", ":material/error:"),
     "cancelled": ("Cancelled", "gray", ":material/cancel:"),
     "draft": ("Draft", "gray", ":material/edit_note:"),
+}
+METHOD_NAMES = {
+    "jaro_winkler": "as names",
+    "levenshtein": "as codes",
+    "token_set": "by their words",
+    "tfidf": "as descriptions",
 }
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -88,29 +94,88 @@ def amount(text: str) -> str:
 
 
 def condition_sentence(condition: Condition) -> str:
-    """'amount within ±0.05', 'posted_on 0 to +3 days', 'reference equal'."""
+    """'amount within ±0.05', 'posted_on 0 to +3 days', 'reference contained in narrative', 'amount less 0.30, equal'."""
+    name = f"`{condition.field}`"
+    if condition.similarity is not None:
+        return f"{name} alike ({METHOD_NAMES[condition.similarity]}), at least {percent(condition.at_least or 0)}"
+    if condition.found_in is not None:
+        return f"{name} contained in `{condition.found_in}`, or the other way round"
+    parts = [name]
+    if condition.total:
+        parts.append("added up")
+    if condition.sign is not None:
+        parts.append("with the opposite sign")
+    if condition.net_of is not None:
+        fee = condition.net_of
+        sizes = [f"{fee.percent}%" if fee.percent else "", f"{fee.fixed}" if fee.fixed else ""]
+        parts.append(f"less a fee of {' and '.join(filter(None, sizes)) or '0'}")
     if condition.within is not None:
-        return f"`{condition.field}` within {_window(condition.within)}"
-    if condition.percent is not None:
+        parts.append(f"within {_window(condition.within)}")
+    elif condition.percent is not None:
         cap = f", at most {condition.cap}" if condition.cap is not None else ""
-        return f"`{condition.field}` within {_window(condition.percent)}%{cap}"
-    if condition.days is not None:
-        return f"`{condition.field}` {_window(condition.days)} days"
-    return f"`{condition.field}` equal" + (" (or both empty)" if condition.nulls else "")
+        parts.append(f"within {_window(condition.percent)}%{cap}")
+    elif condition.days is not None:
+        parts.append(f"{_window(condition.days)} days")
+    elif len(parts) == 1 or condition.total:
+        parts.append("equal")
+    return " ".join(parts) + (" (or both empty)" if condition.nulls else "")
 
 
-def rule_sentence(rule: Rule) -> str:
-    """All conditions of a rule in one line."""
-    return " · ".join(condition_sentence(c) for c in rule.on)
+def rule_sentence(rule: Rule, left: str = "left", right: str = "right") -> str:
+    """Everything that a rule asks in one line, with how many records a match holds where that is not one of each."""
+    if rule.link is not None:
+        fields = ", ".join(f"`{name}`" for name in rule.link.fields)
+        parts = [f"at least {percent(rule.link.probability)} probable by the evidence of {fields}"]
+        if details := link_details(rule.link.compare_as, rule.link.block_on):
+            parts.append(details)
+    else:
+        parts = [condition_sentence(c) for c in rule.on]
+    shape = f"net_{rule.net}" if rule.net else rule.cardinality
+    return " · ".join(parts if shape == "one_to_one" else [*parts, shape_sentence(shape, left, right)])
 
 
-def ambiguity_sentence(rule: Rule) -> str:
-    """What happens to records that compete."""
+def shape_sentence(shape: str, left: str, right: str) -> str:
+    """How many records of each side one match holds, in words."""
     return {
+        "one_to_one": f"One {left} record and one {right} record",
+        "one_to_many": f"One {left} record and several {right} records",
+        "many_to_one": f"Several {left} records and one {right} record",
+        "many_to_many": "Several records on both sides",
+        "net_left": f"{left} records that cancel each other out (reversals)",
+        "net_right": f"{right} records that cancel each other out (reversals)",
+    }[shape]
+
+
+def link_details(compare_as: Mapping[str, str], block_on: Iterable[Iterable[str]]) -> str:
+    """What a plan file says of a linkage beyond its fields; empty when nothing."""
+    compared = [f"`{field}` compared as {how}" for field, how in compare_as.items()]
+    keys = [" and ".join(f"`{name}`" for name in key) for key in block_on]
+    return ", ".join([*compared, *([f"looked at where {' or '.join(keys)} agree"] if keys else [])])
+
+
+def handling_sentence(rule: Rule) -> str:
+    """What happens to records that compete, and when matches only count as suggestions."""
+    told = {
         "best": "competing records: the best assignment if it is unique",
         "leave": "competing records stay open",
         "suggest": "competing records are suggested",
     }[rule.when_ambiguous]
+    gate = rule.max_false_rate
+    return told if gate is None else f"{told} · only suggested when more than {percent(gate)} would be accidental"
+
+
+def duplicates_sentence(search: Duplicates | None) -> str:
+    """How one side is searched for duplicates."""
+    if search is None:
+        return "Not searched."
+    same = " · ".join(condition_sentence(c) for c in search.on)
+    left_out = "all but the first stay out of matching" if search.exclude else "they are listed and take part"
+    return f"The same thing twice: {same}. {left_out[0].upper()}{left_out[1:]}."
+
+
+def percent(part: float) -> str:
+    """0.925 as '92.5%', exact."""
+    return f"{(Decimal(repr(part)) * 100).normalize():f}%"
 
 
 def _window(window: tuple[Any, Any]) -> str:

@@ -1,0 +1,70 @@
+"""Duplicates: one small card a side, saying what counts as the same thing twice and what happens to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from pages._shared import condition_form, draft
+from pages._shared.context import dialog
+from pages._shared.messages import explained
+from pages._shared.rule_draft import blank, cells_of, condition_data
+from pages._shared.wizard import labels
+from pages._shared.wording import duplicates_sentence, literal
+from recon_engine.plan import SIDES, Duplicates, Plan, SideName
+from services.database.models import Reconciliation
+from services.permissions import Actor
+
+_DRAFT = "duplicates-draft"
+
+
+def show(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bool) -> None:
+    """Both cards."""
+    names = labels(plan)
+    for side, column in zip(SIDES, st.columns(2), strict=True):
+        search = plan.duplicates_of(side)
+        with column.container(border=True, key=f"duplicates-{side}", height="stretch", gap="xsmall"):
+            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+                st.markdown(f"**{literal(names[side])}**", width="content")
+                if editable and st.button(
+                    "Edit" if search else "Search",
+                    key=f"duplicates-edit-{side}",
+                    type="tertiary",
+                    icon=":material/edit:",
+                ):
+                    _open(plan, search)
+                    _edit(person, reconciliation, plan, side)
+            st.markdown(duplicates_sentence(search))
+
+
+def _open(plan: Plan, search: Duplicates | None) -> None:
+    number = st.session_state.get(_DRAFT, {}).get("opened", 0) + 1
+    conditions = [cells_of(c) for c in search.on] if search else [blank(plan.fields[0].name)]
+    st.session_state[_DRAFT] = {"opened": number, "conditions": dict(enumerate(conditions)), "search": search}
+
+
+@dialog("Duplicates", width="large")
+def _edit(person: Actor, reconciliation: Reconciliation, plan: Plan, side: SideName) -> None:
+    kept = st.session_state[_DRAFT]
+    search: Duplicates | None = kept["search"]
+    key = f"duplicates-{kept['opened']}"
+    st.markdown(f"**Two records of {literal(labels(plan)[side])} are the same thing twice when all of this holds**")
+    edited = condition_form.show(plan, kept["conditions"], key, sums=False)
+    exclude = st.toggle(
+        "Leave all but the first out of matching", value=search.exclude if search else False, key=f"{key}-exclude"
+    )
+    with st.container(horizontal=True):
+        if st.button("Save", type="primary", key=f"{key}-save"):
+            on = [condition_data(cells) for cells in edited.values()]
+            _save(person, reconciliation, plan, side, {"on": on, "exclude": exclude})
+        if search and st.button("Do not search", key=f"{key}-none"):
+            _save(person, reconciliation, plan, side, None)
+
+
+def _save(
+    person: Actor, reconciliation: Reconciliation, plan: Plan, side: SideName, search: dict[str, Any] | None
+) -> None:
+    with explained():
+        draft.save(person, reconciliation, draft.with_duplicates(plan, side, search))
+        st.rerun()
