@@ -66,12 +66,15 @@ def block(prepared: Sequence[Prepared], plan: Plan, only: pl.Series | None = Non
         pairs = left.to_frame().join(right.to_frame(), how="cross")
         return Blocked(pairs, [{"key": "every pair", "pairs": len(pairs), "dropped": 0}], False)
     budget = plan.most_pairs if plan.given else min(plan.most_pairs, _PAIRS_PER_RECORD * sum(rows) + 20_000)
+    share = 1.0 if only is None else len(only) / max(1, rows[0])
+    by_words = {f"words of {item.name}" for item in prepared}
+    words = 0.25 if plan.beginnings else 0.05
     found: list[pl.DataFrame] = []
     said: list[dict[str, object]] = []
     capped = False
     for name, left_keys, right_keys in _keys(prepared, plan):
         chosen = left_keys if only is None else left_keys.filter(pl.col("i").is_in(only.implode()))
-        pairs, dropped = _rarest(chosen, right_keys, budget // 4 if name.startswith("words of") else budget)
+        pairs, dropped = _rarest(chosen, right_keys, int(budget * share * (words if name in by_words else 1.0)))
         found.append(pairs)
         said.append({"key": name, "pairs": len(pairs), "dropped": dropped})
         capped = capped or (plan.given and dropped > 0)

@@ -16,8 +16,9 @@ from recon_engine.matching.linkage_blocking import Plan, block
 from recon_engine.matching.linkage_compare import MISSING, Levels, Prepared, by_content, compare, sharing, shortened
 from recon_engine.matching.linkage_learning import Floats, Model, pair_weights
 
-# Records of each side that are compared each with each to learn what chance does to one field.
-_SAMPLED = 360
+# Records of each side that are compared each with each to learn what chance does to one field; more of long texts,
+# which rarely come near each other.
+_SAMPLED, _SAMPLED_LONG = 360, 700
 # Records of each side whose candidates within their own table show how fields agree together.
 _DECOYS = 2000
 # So many pairs of chance are imagined that agree as often as if fields were independent.
@@ -30,13 +31,21 @@ _MEANINGS = 4
 
 def chances(prepared: Sequence[Prepared]) -> list[list[Floats]]:
     """u: how often each level occurs by chance, per field: by all evidence, within the left, within the right table."""
-    chosen = [by_content(prepared, side, _SAMPLED) for side in ("left", "right")]
-    across = chosen[0].join(chosen[1], how="cross").filter(pl.col("h") != pl.col("h_right"))
-    within = [c.join(c, how="cross").filter(pl.col("i") < pl.col("i_right")) for c in chosen]
-    kinds = ((across, "lr"), (within[0], "ll"), (within[1], "rr"))
-    shares = [[_shares(p.sided(sides), pairs) for pairs, sides in kinds] for p in prepared]
+    samples = {most: _sampled(prepared, most) for most in {_SAMPLED_LONG if p.vectors else _SAMPLED for p in prepared}}
+    shares = [
+        [_shares(p.sided(sides), pairs) for sides, pairs in samples[_SAMPLED_LONG if p.vectors else _SAMPLED].items()]
+        for p in prepared
+    ]
     matching = 1 / max(1, min(len(prepared[0].left), len(prepared[0].right)))
     return [[_least(s, matching) for s in shares], *([s[own] for s in shares] for own in (1, 2))]
+
+
+def _sampled(prepared: Sequence[Prepared], most: int) -> dict[str, pl.DataFrame]:
+    """Pairs across, within the left and within the right table, of up to `most` records a side."""
+    chosen = [by_content(prepared, side, most) for side in ("left", "right")]
+    within = [c.join(c, how="cross").filter(pl.col("i") < pl.col("i_right")) for c in chosen]
+    across = chosen[0].join(chosen[1], how="cross").filter(pl.col("h") != pl.col("h_right"))
+    return {"lr": across, "ll": within[0], "rr": within[1]}
 
 
 def _shares(item: Prepared, pairs: pl.DataFrame) -> Floats:
