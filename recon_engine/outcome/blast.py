@@ -56,7 +56,7 @@ def blast_of(ran: Ran, change: Change) -> dict[str, int]:
     """Matches that the change adds, records that it leaves newly ambiguous, and matches that it undoes.
 
     Only the rules from the first one that it touches run again, on what those before left open. Matches are compared
-    by the content of their records: those that are equal in every field are interchangeable.
+    by the content of their records: those that the changed plan finds equal in every field are interchangeable.
     """
     plan, first = changed(ran.plan, change), first_touched(ran.plan, change)
     is_open = ran.open_before(first)
@@ -68,7 +68,7 @@ def blast_of(ran: Ran, change: Change) -> dict[str, int]:
     sizes = len(is_open[0]), len(is_open[1])
     state = states(sizes, plan, pairs, groups)
     still_open = [(s == OPEN).to_numpy() & flags for s, flags in zip(state, is_open, strict=True)]
-    contents = [_contents(ran, k) for k in range(2)]
+    contents = [_contents(table, k, sizes[k]) for k, table in enumerate(tables)]
     suggesting = [n for n, r in enumerate(plan.rules) if r.when_ambiguous == "suggest"]
     ties = decided.ties.filter(~pl.col("rule").is_in(suggesting) | pl.col("capped"))
     before = _matches(ran.pairs.filter(pl.col("rule") >= first), ran.groups.filter(pl.col("rule") >= first), contents)
@@ -137,9 +137,11 @@ def _rarities(ran: Ran, plan: Plan, change: Change, first: int) -> Rarities:
     return known
 
 
-def _contents(ran: Ran, side: int) -> Keys:
-    """A fingerprint of each record's content and side."""
-    return ran.comparables[side].select(pl.col(ID).hash(side + 1)).collect().to_series().to_numpy()
+def _contents(table: pl.DataFrame, side: int, size: int) -> Keys:
+    """By position, a fingerprint of each record's side and content as the changed plan compares it."""
+    contents = np.zeros(size, dtype=np.uint64)
+    contents[table["__i"].to_numpy()] = table[ID].hash(side + 1).to_numpy()
+    return contents
 
 
 def _matches(pairs: pl.DataFrame, groups: pl.DataFrame, contents: list[Keys]) -> Keys:

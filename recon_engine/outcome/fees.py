@@ -36,9 +36,12 @@ def fees(sides: OpenSides, spec: FieldSpec, missed: list[Missed]) -> Iterator[Ca
             return
         _, _, fee, m, pairs = best
         told = _told(fee, spec)
+        is_charge = fee.fixed <= 0 and fee.percent <= 0
         condition = m.condition.model_copy(update={"net_of": fee})
-        change = rule_change(sides.plan, m.rule, m.condition, condition, f"{spec.name} less {told}")
-        yield Cause(f"{spec.name} in {sides.plan.right.label} is less by a fee of {told}", FEE, (change,), pairs)
+        name = f"{spec.name} {'plus' if is_charge else 'less'} {told}"
+        change = rule_change(sides.plan, m.rule, m.condition, condition, name)
+        word = "more by a charge of" if is_charge else "less by a fee of"
+        yield Cause(f"{spec.name} in {sides.plan.right.label} is {word} {told}", FEE, (change,), pairs)
         missed = without(missed, pairs)
 
 
@@ -92,7 +95,7 @@ def _percentages(valued: pl.DataFrame) -> list[Decimal]:
     slope = far.select(p=(pl.col("d") * 10_000 / pl.col("s")).round())
     found = []
     for table in (ratio, slope):
-        found += [Decimal(int(p)).scaleb(-2) for p in _frequent(table["p"]).head(_TRIED)]
+        found += [Decimal(int(p)).scaleb(-2).normalize() for p in _frequent(table["p"]).head(_TRIED)]
     return list(dict.fromkeys(found))
 
 
@@ -110,7 +113,9 @@ def _frequent(values: pl.Series) -> pl.Series:
 
 
 def _told(fee: NetOf, spec: FieldSpec) -> str:
-    parts = [f"{fee.percent.normalize():f} %"] if fee.percent else []
+    """The fee in words; of a charge, its size."""
+    turn = -1 if fee.fixed <= 0 and fee.percent <= 0 else 1
+    parts = [f"{turn * fee.percent.normalize():f} %"] if fee.percent else []
     if fee.fixed:
-        parts.append(decimal_text(int(fee.fixed.scaleb(spec.digits)), spec.digits) if spec.digits else f"{fee.fixed:f}")
+        parts.append(decimal_text(turn * int(fee.fixed.scaleb(spec.digits)), spec.digits))
     return " and ".join(parts)

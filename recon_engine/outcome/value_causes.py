@@ -163,6 +163,6 @@ def _told(sides: OpenSides, spec: FieldSpec, missed: Missed, near: pl.DataFrame)
     digits = 0 if spec.type in ("date", "datetime") else spec.digits
     low, high = int(sizes.min()), int(sizes.max())  # type: ignore[arg-type]
     span = _span((low, high), digits) if low != high else _span((-high, high), digits)
-    unit = " days" if spec.type in ("date", "datetime") else ""
+    unit = "" if spec.type not in ("date", "datetime") else " day" if high == 1 else " days"
     allowed = allowed_by(sides.plan, missed.condition).replace("the rule", f"rule '{missed.rule.name}'", 1)
     return f"{spec.name} is {span}{unit} apart{allowed}"
