@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 SideName = Literal["left", "right"]
 Similarity = Literal["jaro_winkler", "levenshtein", "token_set", "tfidf"]
+LinkMethod = Literal["name", "code", "tfidf", "exact", "date", "datetime", "number"]
 Cardinality = Literal["one_to_one", "one_to_many", "many_to_one", "many_to_many"]
 DecimalWindow = tuple[Decimal, Decimal]
 _WINDOWS = ("within", "percent", "days")
@@ -134,7 +135,7 @@ class Link(Model):
 
     fields: Annotated[tuple[str, ...], Field(min_length=1)]
     probability: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    compare_as: dict[str, str] = {}
+    compare_as: dict[str, LinkMethod] = {}
     block_on: tuple[tuple[str, ...], ...] = ()
 
 
