@@ -16,7 +16,7 @@ from services.secrets.catalogue import CATALOGUE, Name
 from services.secrets.sources import NoSecret, Source, Values
 
 REFRESH_SECONDS = 2.0
-"""A refresh that is asked for is skipped when the last one is younger than this."""
+"""A refresh that is asked for is skipped when the last one is younger: wrong tokens must not keep us asking."""
 
 _log = structlog.get_logger(__name__)
 
@@ -37,6 +37,7 @@ class Secrets:
     def __init__(self, sources: Mapping[Name, Source], cache_seconds: float) -> None:
         self._sources, self._cache_seconds = sources, cache_seconds
         self._held: dict[Name, _Held] = {}
+        self._refreshed_at: dict[Name, float] = {}
         self._locks = {name: threading.Lock() for name in sources}
 
     def get(self, name: Name) -> SecretStr:
@@ -50,9 +51,9 @@ class Secrets:
     def refresh(self, name: Name) -> None:
         """Ask the source now, because a value was refused: it may have been rotated. Keeps what is known on failure."""
         with self._locks[name]:
-            held = self._held.get(name)
-            if held is None or time.monotonic() - held.asked_at >= REFRESH_SECONDS:
+            if time.monotonic() - self._refreshed_at.get(name, -REFRESH_SECONDS) >= REFRESH_SECONDS:
                 self._renew(name)
+                self._refreshed_at[name] = time.monotonic()
 
     def faults(self) -> dict[Name, str]:
         """Fetch every secret at once and say of each that cannot serve what is wrong with it; for the start."""

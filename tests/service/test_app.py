@@ -153,7 +153,8 @@ def test_wrong_settings_stop_the_start(tmp_path: Path) -> None:
     process, _ = start(tmp_path, APP_ENV="production", DATABASE_URL="sqlite://", AWS_EC2_METADATA_DISABLED="true")
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    for name in ("AWS_REGION", "UPLOADS_S3_BUCKET", "BACKUP_S3_BUCKET", "RECON_PASSWORD_HASH_ROUNDS", "DATABASE_URL"):
+    settings = ("AWS_REGION", "UPLOADS_S3_BUCKET", "BACKUP_S3_BUCKET", "RECON_PUBLIC_URL", "RECON_PASSWORD_HASH_ROUNDS")
+    for name in (*settings, "DATABASE_URL"):
         assert f"settings: {name} must" in output or f"settings: {name} is missing" in output
     (line,) = (line for line in output.splitlines() if line.startswith("secrets: "))
     assert "production/jwt_secret" in line
@@ -180,6 +181,7 @@ def test_production_on_postgresql(postgresql_address: str, tmp_path: Path) -> No
         AWS_EC2_METADATA_DISABLED="true",
         UPLOADS_S3_BUCKET="nowhere",
         BACKUP_S3_BUCKET="nowhere",
+        RECON_PUBLIC_URL="https://recon.example.org",
         RECON_PASSWORD_HASH_ROUNDS="12",
         **{f"{name}_FILE": str(tmp_path / name) for name in secrets},
     )

@@ -35,6 +35,7 @@ PRODUCTION = {
     "AWS_REGION": REGION,
     "UPLOADS_S3_BUCKET": UPLOADS,
     "BACKUP_S3_BUCKET": BACKUPS,
+    "RECON_PUBLIC_URL": "https://recon.example.org",
     "RECON_RETRY_FIRST_WAIT_SECONDS": "0.05",
 }
 
@@ -96,12 +97,14 @@ def test_every_fault_of_settings_and_secrets_is_told_at_once(
     monkeypatch.setenv("RECON_JOB_SLOTS", "0")
     monkeypatch.setenv("UPLOADS_S3_BUCKET", "")
     monkeypatch.setenv("REDIS_URL", "redis://somewhere")
+    monkeypatch.delenv("RECON_PUBLIC_URL")
     lines = refused()
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert lines[0].startswith("settings: RECON_JOB_SLOTS: ")
     assert lines[1] == "settings: UPLOADS_S3_BUCKET is missing; it is needed when APP_ENV=production"
     assert lines[2].startswith("settings: REDIS_URL must not be in the environment when APP_ENV=production")
-    assert lines[3] == (
+    assert lines[3].startswith("settings: RECON_PUBLIC_URL is missing")
+    assert lines[4] == (
         "secrets: production/jwt_secret is missing; "
         "production/database_url is no postgresql:// address; "
         "production/redis_url is empty; "
