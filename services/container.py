@@ -18,7 +18,7 @@ from services.clock import Clock
 from services.database import postgresql, rotation
 from services.database.engine import WRITE, build_engine, connections_in_use, migrate
 from services.database.outages import is_outage, is_unavailable
-from services.errors import Unavailable
+from services.errors import Unavailable, Unclear
 from services.resilience import Breakers
 from services.settings import Settings
 
@@ -62,7 +62,6 @@ class Container:
         metrics.database_connections_active.set_function(lambda: connections_in_use(self.engine))
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._writers = sessionmaker(self.engine.execution_options(**{WRITE: True}), expire_on_commit=False)
-        event.listen(self._writers, "before_commit", append_pending)
         event.listen(self._writers, "after_rollback", forget_pending)
 
     def migrate(self) -> None:
@@ -79,9 +78,21 @@ class Container:
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """A database session for writing: committed at the end, rolled back when an exception leaves it."""
-        with _unavailable_when_lost(), self._begun(self._writers.begin) as session:
-            yield session
+        """A database session for writing: committed at the end, rolled back when an exception leaves it.
+
+        Raises Unclear when the connection breaks in the commit itself: only the database knows then.
+        """
+        committing = False
+        try:
+            with _unavailable_when_lost(), self._begun(self._writers.begin) as session:
+                yield session
+                append_pending(session)
+                session.flush()
+                committing = True
+        except Unavailable as error:
+            if committing and error.__cause__ is not None and is_outage(error.__cause__):
+                raise Unclear from error.__cause__
+            raise
 
     @contextmanager
     def _begun(self, begin: Callable[[], AbstractContextManager[Session]]) -> Iterator[Session]:

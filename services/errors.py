@@ -110,3 +110,9 @@ class Unavailable(ServiceError):
     status = 503
     title = "Service unavailable"
     retry_after_seconds = 30.0
+
+
+class Unclear(Unavailable):
+    """The connection broke while this was being saved. Look whether it is there before you do it again."""
+
+    title = "Outcome unknown"

@@ -59,6 +59,15 @@ class Server:
             self._process.wait(20)
             self._process = None
 
+    def kill(self) -> None:
+        """Kill -9 to all its processes."""
+        assert self._process is not None
+        self.pause()  # none may tidy up after another
+        for pid in self._paused:
+            os.kill(pid, signal.SIGKILL)
+        self._process.wait(20)
+        self._process, self._paused = None, []
+
     def pause(self) -> None:
         """SIGSTOP to all its processes: connections stand, and nothing answers."""
         assert self._process is not None
@@ -98,9 +107,9 @@ class Server:
 
 
 @contextmanager
-def running(programs: Path) -> Iterator[Server]:
+def running(programs: Path, options: tuple[str, ...] = FAST) -> Iterator[Server]:
     """A fresh server."""
-    server = Server(programs)
+    server = Server(programs, options=options)
     try:
         server.start()
         yield server

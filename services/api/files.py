@@ -13,6 +13,7 @@ from services.api.body import Upload
 from services.api.identity import Caller, Services
 from services.container import Container
 from services.database.models import StoredFile
+from services.errors import Unavailable
 from services.permissions import Actor
 
 router = APIRouter(prefix="/files", tags=["files"])
@@ -64,7 +65,10 @@ async def upload(request: Request, actor: Caller, services: Services) -> FileOut
 
     def store() -> FileOut:
         file = services.files.upload(actor, arriving.name, arriving.chunks())
-        return _shown(services, actor, services.files.profile(actor, file.id))
+        try:
+            return _shown(services, actor, services.files.profile(actor, file.id))
+        except Unavailable:  # it is kept for good all the same; `status` says that nobody has looked into it yet
+            return FileOut.model_validate(file)
 
     return await run_in_threadpool(store)
 

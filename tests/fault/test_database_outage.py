@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -19,7 +19,7 @@ from services import metrics
 from services.api import build_api
 from services.container import Container, build_container
 from services.database.models import Workspace
-from services.errors import Unavailable
+from services.errors import Unavailable, Unclear
 from services.resilience import BreakerOpen
 from tests.cutting_proxy import CuttingProxy
 from tests.postgresql_cluster import Server, primary_and_standby, running
@@ -184,6 +184,28 @@ def test_statement_under_way_is_given_up(proxy: CuttingProxy, container: Contain
     assert seconds < 4  # statement limit 1 s, and 2 s of patience
     proxy.heal()
     assert container.accounts.first_run()
+
+
+def test_commit_without_an_answer_is_told_as_such(proxy: CuttingProxy, container: Container) -> None:
+    """A connection that dies in the commit leaves it open whether it was carried out, and that is what people hear."""
+
+    def write() -> None:
+        with container.transaction() as session:
+            session.add(Workspace(name="perhaps", created_at=container.clock.now()))
+
+    event.listen(container.engine, "commit", lambda _: proxy.black_hole(), once=True)
+    seconds, answer = timed(write)
+    assert isinstance(answer, Unclear)
+    assert seconds < 4
+    assert container.breakers.of("database").view().failures == 1
+    proxy.heal()  # the commit goes on its way: this time it was carried out after all
+    until = time.monotonic() + 10
+    while True:
+        with container.session() as session:
+            if "perhaps" in session.scalars(select(Workspace.name)).all():
+                return
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_slow_statement_and_lock_end(container: Container) -> None:
