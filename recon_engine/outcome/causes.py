@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from recon_engine.errors import PlanError
@@ -24,7 +25,7 @@ from recon_engine.plan_changes import Change
 
 MOST_CAUSES, MOST_TRIED = 20, 8
 # The records that are matched again to see what the changes would do, all together.
-MOST_EFFORT = 4_000_000
+MOST_EFFORT = 2_000_000
 # In larger files the texts of keys are not read again.
 MOST_RECORDS = 4_000_000
 
@@ -54,19 +55,19 @@ def causes(ran: Ran) -> Causes:
     assigned = _assigned(list(_found(sides, ran, left_out)), (tables[0].height, tables[1].height))
     if not assigned:
         return Causes(sentence=nothing, note=_note(sides, left_out))
-    amounts = _amounts(ran, places)
+    amounts = _amounts(ran)
     ranked = []
     for cause, rows in assigned:
         money = amounts.filter(pl.Series(rows)).group_by("currency").agg(pl.col("units").sum()).sort("currency")
         ranked.append((cause, rows, dict(money.iter_rows())))
     ranked.sort(key=lambda c: (-int(c[1].sum()), -sum(c[2].values()), c[0].size, c[0].sentence))
-    sentence = nothing.to_list()
-    for cause, rows, _ in ranked:
-        for place in rows.arg_true():
-            sentence[place] = cause.sentence
+    number = np.full(len(nothing), len(ranked), dtype=np.uint32)  # the one behind the last: none
+    for k, (_, rows, _) in enumerate(ranked):
+        number[rows.to_numpy()] = k
+    sentences = pl.Series("cause", [*(c.sentence for c, _, _ in ranked), None], dtype=pl.String)
     told = [_told(ran, *cause) for cause in ranked[:MOST_CAUSES]]
     _with_blasts(ran, told, [c for c, _, _ in ranked])
-    return Causes(told, pl.Series("cause", sentence, dtype=pl.String), _note(sides, left_out))
+    return Causes(told, sentences.gather(pl.Series(number)), _note(sides, left_out))
 
 
 def _found(sides: OpenSides, ran: Ran, left_out: list[str]) -> Iterator[Cause]:
@@ -111,14 +112,16 @@ def _assigned(found: list[Cause], heights: tuple[int, int]) -> list[tuple[Cause,
     return kept
 
 
-def _amounts(ran: Ran, places: list[pl.Series]) -> pl.DataFrame:
+def _amounts(ran: Ran) -> pl.DataFrame:
     """The currency of each open record, and the size of its first decimal field in minor units."""
     money = next((f for f in ran.plan.fields if f.type == "decimal"), None)
     frames = []
-    for side, typed, place in zip(SIDES, ran.records, places, strict=True):
+    for side, typed, state in zip(SIDES, ran.records, ran.state, strict=True):
         units = pl.lit(0) if money is None else pl.col(money.name).to_physical().cast(pl.Int64).abs().fill_null(0)
-        picked = typed.select(currency_of(ran.plan, side).alias("currency"), units.cast(pl.Int128).alias("units"))
-        frames.append(picked.collect()[place])
+        placed = pl.concat([typed, state.alias("__state").to_frame().lazy()], how="horizontal").with_row_index("__i")
+        wanted = currency_of(ran.plan, side).alias("currency"), units.cast(pl.Int128).alias("units")
+        still_open = placed.filter(pl.col("__state") == OPEN).select("__i", *wanted)
+        frames.append(still_open.collect(engine="streaming").sort("__i").drop("__i"))
     return pl.concat(frames)
 
 
