@@ -68,15 +68,13 @@ storage_spool_objects = Gauge(
     "storage_spool_objects", "Objects waiting to be moved to the object storage.", registry=REGISTRY
 )
 
-emails_sent = Counter("emails_sent_total", "Mails accepted by the server.", registry=REGISTRY)
-
 backup_last_success_timestamp_seconds = Gauge(
     "backup_last_success_timestamp_seconds", "Start of the newest verified backup.", registry=REGISTRY
 )
-backup_failures = Counter("backup_failures_total", "Backups that failed.", registry=REGISTRY)
 backup_last_drill_timestamp_seconds = Gauge(
     "backup_last_drill_timestamp_seconds", "End of the last restore drill that passed.", registry=REGISTRY
 )
 health_check_failing = Gauge(
     "health_check_failing", "1 while a dependency is down, by dependency.", ("dependency",), registry=REGISTRY
 )
+app_version = Gauge("app_version_info", "Always 1; the label says which version runs.", ("version",), registry=REGISTRY)

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from services.database.models import Job, Mail, WorkerNode
+from services.database.models import Backup, Job, Mail, WorkerNode
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -64,6 +64,20 @@ class Ended:
             self.within[edge] += seconds <= edge
 
 
+class Happened:
+    """How often something has happened since this process began, by the ids of its rows."""
+
+    def __init__(self) -> None:
+        self._known: set[str] | None = None
+        self.count = 0
+
+    def read(self, ids: Iterable[str]) -> None:
+        """Add the rows that were not there at the last reading, of all those of late."""
+        now = set(ids)
+        self.count += len(now - self._known) if self._known is not None else 0
+        self._known = now
+
+
 class Observed(Collector):
     """Jobs, mail and workers as the database knows them; kept for some seconds, and never waited for longer."""
 
@@ -75,6 +89,7 @@ class Observed(Collector):
         self._known: list[Metric] = []
         self._at = float("-inf")
         self._ended = Ended(container.clock.now())
+        self._sent, self._failed = Happened(), Happened()
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -120,6 +135,11 @@ class Observed(Collector):
             parked = session.scalar(select(func.count()).where(Mail.status == "parked"))
             alive = session.scalar(select(func.count()).where(WorkerNode.seen_at > now - timedelta(minutes=1)))
             self._ended.read(session, now)
+            # due, or begun, within a day: what is older has long been counted
+            of_late = now - timedelta(days=1)
+            self._sent.read(session.scalars(select(Mail.id).where(Mail.status == "sent", Mail.next_at > of_late)))
+            failed = select(Backup.id).where(Backup.status == "failed", Backup.started_at > of_late)
+            self._failed.read(session.scalars(failed))
         queued, oldest_job = jobs.get("queued", (0, None))
         running = sum(jobs[status][0] for status in ("running", "cancelling") if status in jobs)
         gauges = (
@@ -139,6 +159,8 @@ class Observed(Collector):
         for status, count in ended.count.items():
             finished.add_metric((status,), count)
         yield finished
+        yield CounterMetricFamily("emails_sent", "Mails accepted by the server.", self._sent.count)
+        yield CounterMetricFamily("backup_failures", "Backups that failed.", self._failed.count)
         yield CounterMetricFamily("job_rows", "Input rows of the jobs that ended well.", ended.rows)
         buckets = [("+Inf" if edge == float("inf") else str(edge), count) for edge, count in ended.within.items()]
         yield HistogramMetricFamily("job_seconds", "Time from start to end of a job.", buckets, ended.seconds)

@@ -20,7 +20,6 @@ from ops.backup.store import file_name
 from ops.backup.workspace import private_folder, sweep
 from ops.errors import Refused
 from recon_engine.evidence import engine_version
-from services import metrics
 from services.errors import ServiceError
 from services.leadership import LEASE_SECONDS, Leadership
 
@@ -44,7 +43,6 @@ def back_up(site: Site, slot: str | None = None, report: Report = quiet) -> Head
                 raise Refused("The backup lost its place to another process before it was finished; try again.")
             site.store.publish(header)
         except BaseException as error:
-            metrics.backup_failures.inc()
             reason = error.message if isinstance(error, ServiceError) else type(error).__name__
             catalogue.failed(container, row.id, reason)
             raise
