@@ -31,8 +31,8 @@ def slot_of(at: datetime) -> str:
 class Scheduler:
     """Looks every minute whether something is due. A new instance catches up at once on what is missing.
 
-    Whether or not backups are automated here, it keeps this process's metrics true. `run` carries a command out; by
-    default as a process of its own.
+    Whether or not backups are automated here, it keeps this process's metrics true and the seals of second factors
+    fresh. `run` carries a command out; by default as a process of its own.
     """
 
     def __init__(self, container: Container, *, automated: bool, run: Callable[..., Ended] | None = None) -> None:
@@ -74,6 +74,7 @@ class Scheduler:
         """Do what is due now, if this instance is the one."""
         try:
             catalogue.refresh_metrics(self._container)
+            self._container.second_factor.reseal()
             if self._automated and (self._duty.held or self._duty.renew()):
                 self._do_what_is_due(self._container.clock.now())
         except ServiceError as error:  # the database is away: the next tick comes in a minute

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from services.audit import AuditTrail
     from services.audit_anchor import AuditAnchor
     from services.cache import Cache
+    from services.feedback import FeedbackService
     from services.files import FileService
     from services.health import HealthService
     from services.jobs.nodes import WorkerNodes
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from services.redis_link import RedisLink
     from services.registration import RegistrationService
     from services.results import ResultService
+    from services.rollout.service import RolloutService
+    from services.second_factor import SecondFactorService
     from services.secrets import Secrets
     from services.sessions import SessionService
     from services.storage import ObjectStorage
@@ -58,6 +61,7 @@ class Container:
         self.breakers = breakers or Breakers(settings)
         connect = rotation.following(lambda: self.secrets) if settings.is_production else postgresql.plainly
         self.engine = build_engine(settings, connect)
+        metrics.app_version.labels(settings.version).set(1)
         metrics.database_connections_max.set(settings.database_pool_size + settings.database_pool_overflow)
         metrics.database_connections_active.set_function(lambda: connections_in_use(self.engine))
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
@@ -207,6 +211,13 @@ class Container:
         return AccountService(self)
 
     @cached_property
+    def second_factor(self) -> SecondFactorService:
+        """Codes of authenticator apps beside the password."""
+        from services.second_factor import SecondFactorService
+
+        return SecondFactorService(self)
+
+    @cached_property
     def registration(self) -> RegistrationService:
         """Requests for accounts, and invitations."""
         from services.registration import RegistrationService
@@ -275,6 +286,27 @@ class Container:
         from services.operations import OperationsService
 
         return OperationsService(self)
+
+    @cached_property
+    def rollouts(self) -> RolloutService:
+        """The go / no-go board and the rollout under way."""
+        from services.rollout.service import RolloutService
+
+        return RolloutService(self)
+
+    @cached_property
+    def feedback(self) -> FeedbackService:
+        """What people think of the pages."""
+        from services.feedback import FeedbackService
+
+        return FeedbackService(self)
+
+    @cached_property
+    def rolling(self) -> Rolling:
+        """The last 24 hours in numbers."""
+        from services.rolling import Rolling
+
+        return Rolling(self)
 
     @cached_property
     def health(self) -> HealthService:

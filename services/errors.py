@@ -40,6 +40,17 @@ class NotSignedIn(ServiceError):
     title = "Not signed in"
 
 
+class SecondFactorNeeded(NotSignedIn):
+    """The password is right. Now give the code of your second factor, or a recovery code."""
+
+    title = "Second factor needed"
+
+    def __init__(self, challenge: str) -> None:
+        super().__init__()
+        self.challenge = challenge
+        """The token that goes with the code."""
+
+
 class NotAllowed(ServiceError):
     """Your role does not allow this."""
 

@@ -26,6 +26,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from services import metrics
 from services.clock import Clock
+from services.database.models import Account
 from services.errors import TooMany
 from services.permissions import Actor
 from services.redis_link import RedisAway
@@ -47,6 +48,7 @@ class Limited(StrEnum):
     UPLOAD = "upload"
     LIST_USERS = "list_users"
     ANALYTICS = "analytics"
+    FEEDBACK = "feedback"
     OTHER = "other"
 
 
@@ -58,6 +60,7 @@ WORDS: dict[Limited, str] = {
     Limited.UPLOAD: "uploads",
     Limited.LIST_USERS: "readings of the accounts",
     Limited.ANALYTICS: "readings of the dashboard",
+    Limited.FEEDBACK: "words of feedback",
     Limited.OTHER: "calls",
 }
 
@@ -98,7 +101,7 @@ class Limits:
         self._redis = container.redis
         self._shared = MovingWindowRateLimiter(self._redis.windows) if self._redis else None
 
-    def hit(self, action: Limited, who: Actor | str | None) -> None:
+    def hit(self, action: Limited, who: Actor | Account | str | None) -> None:
         """Count one call by a person, or from an address. Raises TooMany when the limit is reached.
 
         A refused call is not counted: waiting as long as `retry_after_seconds` says is always enough.
@@ -225,10 +228,12 @@ class OwnWindows(Storage, MovingWindowSupport):
         raise NotImplementedError
 
 
-def key_of(who: Actor | str | None) -> str:
+def key_of(who: Actor | Account | str | None) -> str:
     """Whose window: the person's, else the address's. An IPv6 network of /64 is one caller: it has one owner."""
     if isinstance(who, Actor):
         return f"user:{who.account_id}"
+    if isinstance(who, Account):
+        return f"user:{who.id}"
     try:
         address = ip_address(who or LOOPBACK)  # the screens give no address for this machine itself
     except ValueError:

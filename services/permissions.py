@@ -35,6 +35,7 @@ class Action(StrEnum):
     RESULT_DOWNLOAD = "result.download"
     ANALYTICS_READ = "analytics.read"
     PASSWORD_CHANGE = "password.change"  # noqa: S105  # pragma: allowlist secret
+    SECOND_FACTOR_SET = "second_factor.set"
     ACCOUNT_READ = "account.read"
     ACCOUNT_MANAGE = "account.manage"
     AUDIT_READ = "audit.read"
@@ -43,6 +44,9 @@ class Action(StrEnum):
     STORAGE_SYNC = "storage.sync"
     BACKUP_READ = "backup.read"
     BACKUP_RUN = "backup.run"
+    ROLLOUT_READ = "rollout.read"
+    FEEDBACK_GIVE = "feedback.give"
+    FEEDBACK_READ = "feedback.read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Actor:
     role: Role
     session_id: str
     address: str
+    must_enrol: bool = False
+    """A second factor is demanded, and there is none yet: nothing else may be done until there is."""
 
 
 EVERYONE = frozenset(Role)
@@ -74,6 +80,7 @@ ROLE_ACTIONS: dict[Action, frozenset[Role]] = {
     Action.RESULT_DOWNLOAD: EVERYONE,
     Action.ANALYTICS_READ: EVERYONE,
     Action.PASSWORD_CHANGE: EVERYONE,
+    Action.SECOND_FACTOR_SET: EVERYONE,
     Action.ACCOUNT_READ: OVERSEERS,
     Action.ACCOUNT_MANAGE: frozenset({Role.ADMIN}),
     Action.AUDIT_READ: OVERSEERS,
@@ -82,7 +89,12 @@ ROLE_ACTIONS: dict[Action, frozenset[Role]] = {
     Action.STORAGE_SYNC: frozenset({Role.ADMIN}),
     Action.BACKUP_READ: OVERSEERS,
     Action.BACKUP_RUN: frozenset({Role.ADMIN}),
+    Action.ROLLOUT_READ: OVERSEERS,
+    Action.FEEDBACK_GIVE: EVERYONE,
+    Action.FEEDBACK_READ: OVERSEERS,
 }
+
+BEFORE_ENROLMENT = frozenset({Action.PASSWORD_CHANGE, Action.SECOND_FACTOR_SET})
 
 
 def allowed(role: Role, action: Action) -> bool:
@@ -91,7 +103,9 @@ def allowed(role: Role, action: Action) -> bool:
 
 
 def check(actor: Actor, action: Action) -> None:
-    """Raise NotAllowed unless the actor's role allows the action."""
+    """Raise NotAllowed unless the actor's role allows the action and the second factor that is demanded is there."""
+    if actor.must_enrol and action not in BEFORE_ENROLMENT:
+        raise NotAllowed("A second factor is needed here: set yours up on the page Your account first.")
     if not allowed(actor.role, action):
         log.warning("access.refused", action=action, role=actor.role, account=actor.account_id, address=actor.address)
         raise NotAllowed(f"The role {actor.role} does not allow {action}; ask an administrator.")

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from services import logs
 from services.database.models import Account, SignInTicket, UserSession
-from services.errors import NotSignedIn
+from services.errors import NotSignedIn, SecondFactorNeeded
 from services.limits import Limited
 from services.permissions import Action, Actor, Role, check
 from services.slow_down import SlowDown
@@ -38,15 +38,20 @@ class SessionService:
         return f"__Host-{COOKIE}" if self._container.settings.is_production else COOKIE
 
     def sign_in(self, email: str, password: str, address: str, agent: str) -> tuple[str, Account]:
-        """Check the password and start a session: its token, and the account. Raises NotSignedIn."""
+        """Check the password and start a session: its token, and the account. Raises what `prove` raises."""
         account = self.prove(email, password, address)
         return self.start(account, address, agent), account
 
     def prove(self, email: str, password: str, address: str) -> Account:
-        """The account of this address and password. Raises NotSignedIn, or TooMany when tried too often."""
+        """The account of this address and password, if that is all it needs.
+
+        Raises NotSignedIn, TooMany when tried too often, or SecondFactorNeeded.
+        """
         account = self.checked(email, password, address)
         if account is None:
             raise NotSignedIn(WRONG)
+        if account.totp_since is not None:
+            raise SecondFactorNeeded(self._container.second_factor.challenge(account))
         return account
 
     def checked(self, email: str, password: str, address: str) -> Account | None:
@@ -70,10 +75,10 @@ class SessionService:
                 workspace_id=account.workspace_id if account else None, address=address,
             )  # fmt: skip
 
-    def start(self, account: Account, address: str, agent: str) -> str:
-        """Start a session for an account whose password was just checked; returns the token for its cookie."""
+    def start(self, account: Account, address: str, agent: str, *, second_factor: bool = False) -> str:
+        """Start a session for an account that was just proven; returns the token for its cookie."""
         with self._container.transaction() as session:
-            return self._start(session, account, address, agent)
+            return self._start(session, account, address, agent, second_factor)
 
     def resolve(self, token: str | None, *, poll: bool = False) -> Actor:
         """Who holds this token. Raises NotSignedIn when it is unknown, ended, idle too long or too old.
@@ -93,7 +98,7 @@ class SessionService:
             raise NotSignedIn
         held, account = found
         idle = timedelta(minutes=self._container.settings.session_idle_minutes)
-        if held.ended_at is not None or not account.active:
+        if held.ended_at is not None or not account.active or (account.totp_since and not held.second_factor):
             raise NotSignedIn("This session was ended; please sign in again.")
         if now >= held.expires_at or now - held.last_seen_at >= idle:
             raise NotSignedIn("This session has expired; please sign in again.")
@@ -101,7 +106,7 @@ class SessionService:
             with self._container.transaction() as session:
                 session.execute(update(UserSession).where(UserSession.id == held.id).values(last_seen_at=now))
         logs.note(user=account.id, session=held.id)
-        return _actor(held, account)
+        return self._actor(held, account)
 
     def end(self, token: str | None) -> None:
         """Sign out. Nothing happens when the token is not of a running session."""
@@ -117,12 +122,12 @@ class SessionService:
                 return
             held, account = found
             held.ended_at = self._container.clock.now()
-            self._container.audit.record(session, _actor(held, account), "session.end", "session", held.id)
+            self._container.audit.record(session, self._actor(held, account), "session.end", "session", held.id)
 
-    def end_all(self, account_id: str, session: Session) -> None:
-        """End every session and every open ticket of an account, within the caller's transaction."""
+    def end_all(self, account_id: str, session: Session, *, but: str = "") -> None:
+        """End every session, but one if named, and every open ticket of an account in the caller's transaction."""
         now = self._container.clock.now()
-        running = (UserSession.account_id == account_id, UserSession.ended_at.is_(None))
+        running = (UserSession.account_id == account_id, UserSession.ended_at.is_(None), UserSession.id != but)
         session.execute(update(UserSession).where(*running).values(ended_at=now))
         session.execute(delete(SignInTicket).where(SignInTicket.account_id == account_id))
 
@@ -168,8 +173,8 @@ class SessionService:
             self.end_all(account.id, session)
             self._container.audit.record(session, actor, "session.end_all", "account", account.id)
 
-    def issue_ticket(self, account_id: str) -> str:
-        """A one-time ticket for an account whose password was just checked, good for a minute.
+    def issue_ticket(self, account_id: str, *, second_factor: bool = False) -> str:
+        """A one-time ticket for an account that was just proven, good for a minute.
 
         The sign-in form runs over a WebSocket, where no cookie can be set: the browser takes the ticket to
         /api/auth/enter, which sets it.
@@ -182,6 +187,7 @@ class SessionService:
                 SignInTicket(
                     token_hash=self._container.tokens.digest(ticket),
                     account_id=account_id,
+                    second_factor=second_factor,
                     created_at=now,
                     expires_at=now + TICKET_LIFETIME,
                 )
@@ -193,22 +199,23 @@ class SessionService:
         now = self._container.clock.now()
         with self._container.transaction() as session:
             # One statement: of two browsers with the same ticket, one gets a row.
-            account_id = session.scalar(
+            used = session.execute(
                 update(SignInTicket)
                 .where(
                     SignInTicket.token_hash == self._container.tokens.digest(ticket),
+                    ~SignInTicket.awaits_code,
                     SignInTicket.used_at.is_(None),
                     SignInTicket.expires_at > now,
                 )
                 .values(used_at=now)
-                .returning(SignInTicket.account_id)
-            )
-            account = session.get(Account, account_id) if account_id else None
-            if account is None or not account.active:
+                .returning(SignInTicket.account_id, SignInTicket.second_factor)
+            ).one_or_none()
+            account = session.get(Account, used.account_id) if used else None
+            if used is None or account is None or not account.active:
                 raise NotSignedIn("This sign-in link was used or is too old; please sign in again.")
-            return self._start(session, account, address, agent)
+            return self._start(session, account, address, agent, used.second_factor)
 
-    def _start(self, session: Session, account: Account, address: str, agent: str) -> str:
+    def _start(self, session: Session, account: Account, address: str, agent: str, second_factor: bool) -> str:
         token = self._container.tokens.issue()
         now = self._container.clock.now()
         held = UserSession(
@@ -219,20 +226,24 @@ class SessionService:
             expires_at=now + timedelta(hours=self._container.settings.session_absolute_hours),
             address=address[:64],
             agent=agent[:300],
+            second_factor=second_factor,
         )
         session.add(held)
         session.flush()
-        self._container.audit.record(session, _actor(held, account), "session.start", "session", held.id)
+        self._container.audit.record(
+            session, self._actor(held, account), "session.start", "session", held.id, second_factor=second_factor
+        )
         return token
 
-
-def _actor(held: UserSession, account: Account) -> Actor:
-    return Actor(
-        account_id=account.id,
-        workspace_id=account.workspace_id,
-        email=account.email,
-        name=account.name,
-        role=Role(account.role),
-        session_id=held.id,
-        address=held.address,
-    )
+    def _actor(self, held: UserSession, account: Account) -> Actor:
+        role = Role(account.role)
+        return Actor(
+            account_id=account.id,
+            workspace_id=account.workspace_id,
+            email=account.email,
+            name=account.name,
+            role=role,
+            session_id=held.id,
+            address=held.address,
+            must_enrol=not held.second_factor and self._container.second_factor.asked_of(role),
+        )

@@ -259,8 +259,44 @@ class Settings(BaseSettings):
     sign_in_free_failures: Count = 5
     """Wrong passwords for one account within an hour after which each further attempt is answered slowly."""
 
+    second_factor: Literal["optional", "admins", "everyone"] | None = None
+    """Who must have a second factor; optional: whoever wants one. Empty means admins in production, else optional."""
+
     audit_anchor_seconds: Count = 300
     """Time between two looks at the audit trail's end, which is noted outside the database when it has moved."""
+
+    version: str = Field("development", max_length=64, pattern=r"^[A-Za-z0-9._+-]+$")
+    """Name of the version that is deployed, as people and metrics see it; the image sets it."""
+
+    prometheus_url: str = Field("", validation_alias="PROMETHEUS_URL")
+    """Prometheus that a rollout reads from; empty means that it asks each process of the app for its metrics."""
+
+    rollout_proxy: str = ""
+    """HAProxy's admin socket that carries out a rollout, as a path or host:port; empty means there is no proxy."""
+
+    rollout_blue: str = ""
+    """Addresses (with commas) of the app's processes in the slot blue, as http://app-blue:2000."""
+
+    rollout_green: str = ""
+    """Addresses (with commas) of the app's processes in the slot green."""
+
+    rollout_watch_seconds: Seconds = 30
+    """Time between two readings of a rollout's numbers."""
+
+    rollout_window_seconds: Seconds = 300
+    """Time over which the rates of the go / no-go board are taken."""
+
+    rollout_crash_seconds: Seconds = 3600
+    """A crash-free rate that is too low for this long takes the new version back."""
+
+    rollout_slow_seconds: Seconds = 1800
+    """A P95 that is too high for this long takes the new version back."""
+
+    rollout_grace_seconds: Annotated[float, Field(ge=0)] = 10
+    """Time that requests under way have to end when a version is taken back, before its connections are cut."""
+
+    limit_feedback: RateLimit = "20/hour"
+    """Times that one person may say what they think of a page."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severity that is logged."""
@@ -285,6 +321,11 @@ class Settings(BaseSettings):
     def is_production(self) -> bool:
         """True when the strict rules of production hold."""
         return self.app_env == "production"
+
+    @property
+    def second_factor_rule(self) -> str:
+        """Who must have a second factor: optional, admins or everyone."""
+        return self.second_factor or ("admins" if self.is_production else "optional")
 
     @property
     def mail_sender(self) -> str:

@@ -50,6 +50,10 @@ def _production_faults(settings: Settings) -> list[str]:
         for name, secret in CATALOGUE.items()
         if settings.given_secret(name)
     ]
+    if "public_url" not in settings.model_fields_set:
+        faults.append(
+            f"settings: {variable('public_url')} is missing; links in mails begin with it, as https://recon.example.org"
+        )
     if settings.password_hash_rounds < LEAST_HASH_ROUNDS:
         rounds = variable("password_hash_rounds")
         faults.append(f"settings: {rounds} must be {LEAST_HASH_ROUNDS} or more when APP_ENV=production")

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Discriminator, Field, SecretStr, Tag
 
 from services.api.accounts import AccountOut
 from services.api.identity import (
@@ -30,6 +30,23 @@ class Login(BaseModel):
 
     email: Annotated[str, Field(max_length=254)]
     password: Annotated[SecretStr, Field(max_length=1000)]
+
+
+class LoginCode(BaseModel):
+    """The token of the answer to a right password, and the code of the second factor or a recovery code."""
+
+    challenge: Annotated[SecretStr, Field(max_length=200)]
+    code: Annotated[SecretStr, Field(max_length=100)]
+
+
+def _step(given: object) -> str:
+    return "code" if isinstance(given, dict) and "challenge" in given else "password"
+
+
+LoginStep = Annotated[
+    Annotated[Login, Tag("password")] | Annotated[LoginCode, Tag("code")],
+    Discriminator(_step),
+]
 
 
 class Registration(BaseModel):
@@ -77,11 +94,20 @@ class SignedIn(BaseModel):
 
 
 @router.post("/login")
-def login(given: Login, request: Request, response: Response, services: Services) -> SignedIn:
-    """Sign in: the token comes in the answer and as a cookie."""
-    token, account = services.sessions.sign_in(
-        given.email, given.password.get_secret_value(), address_of(request), agent_of(request)
-    )
+def login(given: LoginStep, request: Request, response: Response, services: Services) -> SignedIn:
+    """Sign in: the token comes in the answer and as a cookie.
+
+    An account with a second factor gets a 401 of the type `second-factor-needed` for a right password, with a
+    `challenge`: call again with it and the `code`, within five minutes.
+    """
+    address = address_of(request)
+    if isinstance(given, LoginCode):
+        account = services.second_factor.answer(
+            given.challenge.get_secret_value(), given.code.get_secret_value(), address
+        )
+    else:
+        account = services.sessions.prove(given.email, given.password.get_secret_value(), address)
+    token = services.sessions.start(account, address, agent_of(request), second_factor=isinstance(given, LoginCode))
     services.sessions.end(token_of(request))  # the session before this one, of whoever it was
     set_cookie(response, services, token)
     return SignedIn(token=token, account=AccountOut.model_validate(account))

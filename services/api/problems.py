@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from services.errors import ServiceError, TooMany
+from services.errors import SecondFactorNeeded, ServiceError, TooMany
 
 log = structlog.get_logger()
 
@@ -26,12 +26,16 @@ class Problem(BaseModel):
     status: int
     detail: str
     instance: str = Field(description="The path that was called.")
+    challenge: str | None = Field(
+        None, description="The token to send with the code (401 of type second-factor-needed only)."
+    )
     violated_policies: list[str] | None = Field(
         None, serialization_alias="violated-policies", description="The limits that were reached (429 only)."
     )
 
 
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+SECOND_FACTOR_NEEDED = "second-factor-needed"
 
 
 def problem(request: Request, status: int, title: str, detail: str, headers: Any = None, **more: Any) -> JSONResponse:
@@ -50,6 +54,8 @@ def service_problem(request: Request, error: ServiceError) -> JSONResponse:
     if isinstance(error, TooMany):
         headers["Cache-Control"] = "no-store"
         more = {"type": QUOTA_EXCEEDED, "violated_policies": [error.policy]}
+    if isinstance(error, SecondFactorNeeded):
+        more = {"type": SECOND_FACTOR_NEEDED, "challenge": error.challenge}
     return problem(request, error.status, error.title, error.message, headers, **more)
 
 

@@ -81,7 +81,20 @@ class Account(Base):
     # asked for by registration; an administrator has not decided yet
     waiting: Mapped[bool] = mapped_column(default=False, server_default=false())
     email_confirmed_at: Mapped[datetime | None]
+    # the second factor: its secret, sealed; since when it counts; the last time step whose code was accepted
+    totp_secret: Mapped[str | None] = mapped_column(Text)
+    totp_since: Mapped[datetime | None]
+    totp_last_step: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     created_at: Mapped[datetime]
+
+
+class RecoveryCode(Base):
+    """A code that stands in for a lost second factor, once. Only its hash is kept."""
+
+    __tablename__ = "recovery_code"
+    code_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = mapped_column(Id, ForeignKey("account.id"), index=True)
+    used_at: Mapped[datetime | None]
 
 
 class AccountToken(Base):
@@ -109,14 +122,19 @@ class UserSession(Base):
     ended_at: Mapped[datetime | None]
     address: Mapped[str] = mapped_column(String(64))
     agent: Mapped[str] = mapped_column(String(300))
+    second_factor: Mapped[bool] = mapped_column(default=False, server_default=false())  # whether its code was given
 
 
 class SignInTicket(Base):
-    """A one-time ticket that a browser exchanges for its session cookie. Only its hash is kept."""
+    """One step of signing in, good once: a browser exchanges it for its session cookie; one that `awaits_code` only
+    says that the password was right, and is exchanged together with a code of the second factor. Only its hash is kept.
+    """
 
     __tablename__ = "sign_in_ticket"
     token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     account_id: Mapped[str] = mapped_column(Id, ForeignKey("account.id"))
+    awaits_code: Mapped[bool] = mapped_column(default=False, server_default=false())
+    second_factor: Mapped[bool] = mapped_column(default=False, server_default=false())  # whether its code was given
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
@@ -318,3 +336,55 @@ class WorkerNode(Base):
     version: Mapped[str] = mapped_column(String(64))
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Rollout(Base):
+    """A new version on its way to everybody. Status: running, complete, rolled back."""
+
+    __tablename__ = "rollout"
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    version: Mapped[str] = mapped_column(String(64))
+    # where the proxy finds the new version; the other slot holds the old one
+    slot: Mapped[str] = mapped_column(String(16))
+    phase: Mapped[str] = mapped_column(String(16))
+    status: Mapped[str] = mapped_column(String(16), default="running")
+    reason: Mapped[str | None] = mapped_column(Text)
+    # the old version's, while it still had requests to count
+    usual_error_rate: Mapped[float] = mapped_column(default=0.0)
+    started_at: Mapped[datetime] = mapped_column(index=True)
+    phase_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class RolloutReading(Base):
+    """What every process of both slots had counted at a moment; kept for two days."""
+
+    __tablename__ = "rollout_reading"
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    slots_json: Mapped[dict[str, Any]]
+    database_cpu: Mapped[float | None]
+
+
+class Feedback(Base):
+    """What somebody thinks of a page."""
+
+    __tablename__ = "feedback"
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    workspace_id: Mapped[str] = mapped_column(Id, ForeignKey("workspace.id"))
+    account_id: Mapped[str] = mapped_column(Id, ForeignKey("account.id"))
+    session_id: Mapped[str] = mapped_column(Id)
+    page: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(64))
+    rating: Mapped[int]
+    sentence: Mapped[str] = mapped_column(String(1000))
+    at: Mapped[datetime]
+    __table_args__ = (Index(None, "workspace_id", "at"),)
+
+
+class RollingSample(Base):
+    """What one instance counted in half a minute: the last 24 hours, for the health page."""
+
+    __tablename__ = "rolling_sample"
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    instance: Mapped[str] = mapped_column(Id, primary_key=True)
+    counts_json: Mapped[dict[str, Any]]

@@ -163,7 +163,8 @@ def test_cookie_of_production(
     container: Container, admin: Actor, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In production the cookie is bound to this host and to HTTPS; the plain name is not looked at there."""
-    monkeypatch.setattr(container, "settings", settings.model_copy(update={"app_env": "production"}))
+    production = {"app_env": "production", "second_factor": "optional"}
+    monkeypatch.setattr(container, "settings", settings.model_copy(update=production))
     with http_server(Starlette(routes=[Mount("/api", build_api(container))])) as client:
         answer = client.post("/api/auth/login", json={"email": admin.email, "password": PASSWORD})
         parts = [part.strip() for part in answer.headers["set-cookie"].split(";")]

@@ -98,6 +98,13 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_worker_seen_at"), "worker", ["seen_at"])
     op.create_table(
+        "rolling_sample",
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("instance", sa.String(length=32), nullable=False),
+        sa.Column("counts_json", sa.JSON(none_as_null=True), nullable=False),
+        sa.PrimaryKeyConstraint("at", "instance", name=op.f("pk_rolling_sample")),
+    )
+    op.create_table(
         "account_token",
         sa.Column("token_hash", sa.String(length=64), nullable=False),
         sa.Column("account_id", sa.String(length=32), nullable=False),
@@ -109,8 +116,61 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_account_token")),
     )
     op.create_index(op.f("ix_account_token_account_id"), "account_token", ["account_id"])
+    op.create_table(
+        "rollout",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("version", sa.String(length=64), nullable=False),
+        sa.Column("slot", sa.String(length=16), nullable=False),
+        sa.Column("phase", sa.String(length=16), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("usual_error_rate", sa.Float(), nullable=False),
+        sa.Column("started_at", MOMENT, nullable=False),
+        sa.Column("phase_at", MOMENT, nullable=False),
+        sa.Column("ended_at", MOMENT, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rollout")),
+    )
+    op.create_index(op.f("ix_rollout_started_at"), "rollout", ["started_at"])
+    op.create_table(
+        "rollout_reading",
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("slots_json", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("database_cpu", sa.Float(), nullable=True),
+        sa.PrimaryKeyConstraint("at", name=op.f("pk_rollout_reading")),
+    )
+    op.create_table(
+        "feedback",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("workspace_id", sa.String(length=32), nullable=False),
+        sa.Column("account_id", sa.String(length=32), nullable=False),
+        sa.Column("session_id", sa.String(length=32), nullable=False),
+        sa.Column("page", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.String(length=64), nullable=False),
+        sa.Column("rating", sa.Integer(), nullable=False),
+        sa.Column("sentence", sa.String(length=1000), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_feedback_account_id_account")),
+        sa.ForeignKeyConstraint(["workspace_id"], ["workspace.id"], name=op.f("fk_feedback_workspace_id_workspace")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_feedback")),
+    )
+    op.create_index(op.f("ix_feedback_workspace_id_at"), "feedback", ["workspace_id", "at"])
     op.add_column("account", sa.Column("email_confirmed_at", MOMENT, nullable=True))
     op.add_column("account", sa.Column("waiting", sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.add_column("account", sa.Column("totp_secret", sa.Text(), nullable=True))
+    op.add_column("account", sa.Column("totp_since", MOMENT, nullable=True))
+    op.add_column("account", sa.Column("totp_last_step", sa.BigInteger(), server_default="0", nullable=False))
+    op.create_table(
+        "recovery_code",
+        sa.Column("code_hash", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(length=32), nullable=False),
+        sa.Column("used_at", MOMENT, nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_recovery_code_account_id_account")),
+        sa.PrimaryKeyConstraint("code_hash", name=op.f("pk_recovery_code")),
+    )
+    op.create_index(op.f("ix_recovery_code_account_id"), "recovery_code", ["account_id"])
+    op.add_column("session", sa.Column("second_factor", sa.Boolean(), server_default=sa.false(), nullable=False))
+    for column in ("awaits_code", "second_factor"):
+        op.add_column("sign_in_ticket", sa.Column(column, sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("job", sa.Column("request_id", sa.String(length=32), nullable=True))
     op.create_index(op.f("ix_job_finished_at"), "job", ["finished_at"])
     op.create_index(op.f("ix_file_uploaded_by"), "file", ["uploaded_by"])
@@ -121,10 +181,23 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_file_uploaded_by"), table_name="file")
     op.drop_index(op.f("ix_job_finished_at"), table_name="job")
     op.drop_column("job", "request_id")
+    for column in ("second_factor", "awaits_code"):
+        op.drop_column("sign_in_ticket", column)
+    op.drop_column("session", "second_factor")
+    op.drop_index(op.f("ix_recovery_code_account_id"), table_name="recovery_code")
+    op.drop_table("recovery_code")
+    for column in ("totp_last_step", "totp_since", "totp_secret"):
+        op.drop_column("account", column)
     op.drop_column("account", "waiting")
     op.drop_column("account", "email_confirmed_at")
+    op.drop_index(op.f("ix_feedback_workspace_id_at"), table_name="feedback")
+    op.drop_table("feedback")
+    op.drop_table("rollout_reading")
+    op.drop_index(op.f("ix_rollout_started_at"), table_name="rollout")
+    op.drop_table("rollout")
     op.drop_index(op.f("ix_account_token_account_id"), table_name="account_token")
     op.drop_table("account_token")
+    op.drop_table("rolling_sample")
     op.drop_index(op.f("ix_worker_seen_at"), table_name="worker")
     op.drop_table("worker")
     op.drop_index(op.f("ix_spooled_object_node_next_at"), table_name="spooled_object")
