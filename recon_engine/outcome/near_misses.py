@@ -24,7 +24,7 @@ MISSES_SCHEMA = {"l": pl.UInt32, "r": pl.UInt32}
 @dataclass(frozen=True, slots=True)
 class OpenSides:
     """The open records of both sides: `__i` (position in the file), `__id` and the comparable columns; row by row.
-    `agreeing`: the pairs that were found for a key, kept for the next rule that asks.
+    `agreeing` (the pairs that were found for a key) and `limits` are kept for the next rule that asks.
     """
 
     plan: Plan
@@ -32,11 +32,19 @@ class OpenSides:
     right: pl.DataFrame
     known: Rarities
     agreeing: dict[tuple[Any, ...], pl.DataFrame] = field(default_factory=dict)
+    limits: list[int] = field(default_factory=list)
 
     @property
     def looked_at(self) -> tuple[int, int]:
         """How many open records of each side are looked at."""
         return min(self.left.height, MOST_LOOKED_AT), min(self.right.height, MOST_LOOKED_AT)
+
+    def last_looked_at(self) -> tuple[int, int]:
+        """Per side the `__id` up to which records are looked at."""
+        if not self.limits:
+            for table, count in zip((self.left, self.right), self.looked_at, strict=True):
+                self.limits.append(int(table[ID].sort()[count - 1]))
+        return self.limits[0], self.limits[1]
 
 
 def near_misses(sides: OpenSides, rule: Rule, dropped: Condition) -> pl.DataFrame:
@@ -76,12 +84,6 @@ def _agreeing(sides: OpenSides, equal: tuple[Condition, ...]) -> pl.DataFrame:
         left, right = (t.lazy().join(fair, on="k", how="semi").collect() for t in (left, right))
     if max(sides.left.height, sides.right.height) <= MOST_LOOKED_AT:
         return left.join(right, on="k").select("l", "r")
-    chosen = (_first(left, sides.left), right), (left, _first(right, sides.right))
+    limits = sides.last_looked_at()
+    chosen = (left.filter(pl.col("id") <= limits[0]), right), (left, right.filter(pl.col("id") <= limits[1]))
     return pl.concat([a.join(b, on="k").select("l", "r") for a, b in chosen]).unique()
-
-
-def _first(keyed: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
-    """The records of `keyed` that are looked at."""
-    if table.height <= MOST_LOOKED_AT:
-        return keyed
-    return keyed.filter(pl.col("id") <= table[ID].sort()[MOST_LOOKED_AT - 1])
