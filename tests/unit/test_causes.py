@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 from collections.abc import Callable
@@ -304,78 +303,51 @@ REAL = Path(os.environ.get("RECON_REAL_DATA", Path(__file__).parents[3] / "share
 ACQUIRER, BANK = REAL / "lerian_01_card_acquirer_settlement", REAL / "lerian_02_bank_statement_vs_ledger"
 
 
-def real_plan(left: Path, right: Path, fields: list[tuple[str, str, str, str]], on: list[Any]) -> Plan:
-    """A plan of one rule over two real files."""
-    names = ("name", "left", "right", "type")
-    return Plan.build(
-        {
-            "name": "real",
-            "left": {"label": "Ledger", "files": [str(left)]},
-            "right": {"label": "Other", "files": [str(right)]},
-            "fields": [dict(zip(names, field, strict=True)) for field in fields],
-            "rules": [{"name": "exact", "on": on}],
-        }
-    )
+CARDS = (ACQUIRER / "ledger-midaz.csv", ACQUIRER / "acquirer-settlement.json.gz")
+STATEMENT = (BANK / "midaz-ledger-export.json.gz", BANK / "bank-statement.csv")
+CARD_DAYS, STATEMENT_DAYS = ("occurred_at", "settlement_date"), ("posted_at", "booking_date")
 
 
 @pytest.mark.skipif(not REAL.exists(), reason=f"no real data in {REAL}: set RECON_REAL_DATA")
 @pytest.mark.parametrize(
-    ("plan", "cause"),
+    ("files", "key", "amount", "days", "day", "cause"),
     [
-        pytest.param(
-            lambda: real_plan(
-                ACQUIRER / "ledger-midaz.csv",
-                ACQUIRER / "acquirer-settlement.json.gz",
-                [
-                    ("order_id", "order_id", "order_id", "text"),
-                    ("amount", "amount", "gross_amount", "decimal"),
-                    ("day", "occurred_at", "settlement_date", "date"),
-                ],
-                ["order_id", "amount", "day"],
-            ),
-            "day is 1 to 3 days apart, rule 'exact' allows none",
-            id="settled later",
-        ),
-        pytest.param(
-            lambda: real_plan(
-                ACQUIRER / "ledger-midaz.csv",
-                ACQUIRER / "acquirer-settlement.json.gz",
-                [
-                    ("order_id", "order_id", "order_id", "text"),
-                    ("amount", "amount", "net_amount", "decimal"),
-                    ("day", "occurred_at", "settlement_date", "date"),
-                ],
-                ["order_id", "amount", {"field": "day", "days": [0, 5]}],
-            ),
+        (CARDS, "order_id", "gross_amount", CARD_DAYS, "day", "day is 1 to 3 days apart, rule 'exact' allows none"),
+        (
+            CARDS,
+            "order_id",
+            "net_amount",
+            CARD_DAYS,
+            {"field": "day", "days": [0, 5]},
             "amount in Other is less by a fee of 2.9 % and 0.49",
-            id="fees",
         ),
-        pytest.param(
-            lambda: real_plan(
-                BANK / "midaz-ledger-export.json.gz",
-                BANK / "bank-statement.csv",
-                [
-                    ("reference", "reference", "reference", "text"),
-                    ("amount", "amount", "amount", "decimal"),
-                    ("day", "posted_at", "booking_date", "date"),
-                ],
-                ["reference", "amount", "day"],
-            ),
-            "day is 1 day apart, rule 'exact' allows none",
-            id="booked later",
-        ),
+        (STATEMENT, "reference", "amount", STATEMENT_DAYS, "day", "day is 1 day apart, rule 'exact' allows none"),
     ],
+    ids=["settled later", "fees", "booked later"],
 )
-def test_causes_of_real_breaks_are_found_and_keep_their_promise(plan: Callable[[], Plan], cause: str) -> None:
+def test_causes_of_real_breaks_are_found_and_keep_their_promise(
+    files: tuple[Path, Path], key: str, amount: str, days: tuple[str, str], day: Any, cause: str
+) -> None:
     """Settlement lag and acquirer fees are named in real files, and every cause finds what it promises."""
-    result = reconcile(plan())
+    plan = {
+        "name": "real",
+        "left": {"label": "Ledger", "files": [str(files[0])]},
+        "right": {"label": "Other", "files": [str(files[1])]},
+        "fields": [
+            {"name": key, "left": key, "right": key},
+            {"name": "amount", "left": "amount", "right": amount, "type": "decimal"},
+            {"name": "day", "left": days[0], "right": days[1], "type": "date"},
+        ],
+        "rules": [{"name": "exact", "on": [key, "amount", day]}],
+    }
+    result = reconcile(Plan.build(plan))
     found = result.summary["causes"]
     assert cause in [c["cause"] for c in found]
     for number, each in enumerate(found, start=1):
         if each["blast"] is not None:
             better = reconcile(mended(result.path, number)[0]).summary
             gained = better["matches"] - result.summary["matches"]
-            assert gained == each["blast"]["new_matches"] - each["blast"]["lost_matches"], json.dumps(each)
+            assert gained == each["blast"]["new_matches"] - each["blast"]["lost_matches"], each
 
 
 @pytest.mark.skipif(not REAL.exists(), reason=f"no real data in {REAL}: set RECON_REAL_DATA")
