@@ -191,7 +191,7 @@ def test_production_on_postgresql(postgresql_address: str, tmp_path: Path) -> No
         assert answer.status_code == 201
         assert "Secure" in answer.headers["set-cookie"]
         assert "max-age" in answer.headers["strict-transport-security"]
-        assert httpx.get(f"{address}/api/health").json()["parts"]["database"]["detail"] == "postgresql"
+        wait_for(lambda: httpx.get(f"{address}/api/health").json()["parts"]["database"]["detail"] == "postgresql")
         assert not (tmp_path / "recon.db").exists()
     finally:
         process.terminate()
