@@ -19,6 +19,7 @@ from ops.scheduler import Scheduler
 from pages._shared.telemetry import crashed
 from services.api import build_api
 from services.api.headers import SecurityHeaders
+from services.api.injected import injected_failure
 from services.api.proxies import believe_only
 from services.api.telemetry import Telemetry
 from services.container import Container, get_container
@@ -66,10 +67,12 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     beginning.start()
     await anyio.to_thread.run_sync(beginning.join, LONGEST_START_SECONDS)
     container.health.watch()
+    container.rolling.start()
     try:
         yield
     finally:
         await anyio.to_thread.run_sync(desk.stop)
+        await anyio.to_thread.run_sync(container.rolling.stop)
         if not beginning.is_alive():
             if worker is not None:
                 await anyio.to_thread.run_sync(worker.stop)
@@ -88,6 +91,7 @@ app = st.App(
     middleware=[
         Middleware(Telemetry),
         Middleware(SecurityHeaders, https_only=container.settings.is_production, page=SCREENS),
+        *injected_failure(),
     ],
     lifespan=lifespan,
 )

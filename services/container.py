@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from services.redis_link import RedisLink
     from services.registration import RegistrationService
     from services.results import ResultService
+    from services.rolling import Rolling
     from services.rollout.service import RolloutService
     from services.second_factor import SecondFactorService
     from services.secrets import Secrets

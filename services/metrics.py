@@ -6,11 +6,18 @@ Labels are bounded: route templates, service and action names.
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.metrics import MetricWrapperBase as Metric
+from prometheus_client.samples import Sample
+
+__all__ = ["Metric", "Sample"]
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nothing that we ask
 
 REGISTRY = CollectorRegistry()
 """The one registry, served at /api/metrics."""
+
+PROBES = frozenset({"/api/health", "/api/health/live", "/api/metrics", "/_stcore/health"})
+"""What monitors ask: they are no users, and a health check that answers 503 does its duty."""
 
 LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
