@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._shared import charts, demo, layout, wording
+from pages._shared import demo, layout, plan_history, wording
 from pages._shared.context import actor, dialog, may, services
 from pages._shared.messages import empty_state, explained
 from pages._shared.wizard import reachable
@@ -70,12 +70,10 @@ def main() -> None:
     if not recent:
         empty_state("No reconciliation yet", "Start one with two files of your own, or try the demo first.")
         return
-    jobs = {job.id: job for job in services().jobs.list(person)}
-    finished = [job for job in jobs.values() if job.summary_json]
-    if len(finished) > 1:
-        with st.container(border=True):
-            st.markdown("**Share of rows matched, by run**")
-            st.plotly_chart(charts.trend(finished), config=charts.CONFIG, key="trend")
+    jobs = {job.id: job for job in services().jobs.list(person, limit=200)}
+    finished = [job for job in jobs.values() if job.summary_json and job.result_prefix]
+    with explained():
+        plan_history.show(person, finished)
     st.subheader("Recent", anchor=False)
     pages = max(1, -(-len(recent) // SHOWN))
     place = st.session_state.get("recent-page", 1)

@@ -47,7 +47,7 @@ def card(person: Actor, template: PlanTemplate, editable: bool) -> None:
                     st.rerun()
         with st.expander("Rules"):
             for place, rule in enumerate(plan.rules, start=1):
-                st.markdown(f"{place}. **{rule.name}**: {wording.rule_sentence(rule)}")
+                st.markdown(f"{place}. **{wording.literal(rule.name)}**: {wording.rule_in(plan, rule)}")
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from services.database.models import Job
 from services.errors import NotFound
 from services.permissions import Action, Actor
 
-SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Rejected"]
+SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Duplicates", "Rejected"]
 
 
 def opened(person: Actor) -> Job:
@@ -63,7 +63,7 @@ def main() -> None:
         download(person, job)
     with explained():
         if section == "Overview":
-            result_overview.show(job.summary_json or {}, plan)
+            result_overview.show(person, job, plan)
         elif section == "Breaks":
             result_break.show(person, job, plan)
         else:

@@ -9,24 +9,44 @@ import streamlit as st
 from pages._shared import layout, progress, wizard, wording
 from pages._shared.context import actor, fragment, may, services
 from pages._shared.messages import explained, notice
-from recon_engine.plan import Plan
+from recon_engine.plan import SIDES, Plan
 from services.database.models import Job, Reconciliation
 from services.permissions import Action, Actor
 
-ACTIVE = ("queued", "running", "cancelling")
+ACTIVE = ("queued", "running", "cancelling", "paused")
+
+
+def expected(person: Actor, reconciliation: Reconciliation, plan: Plan) -> None:
+    """How large the run will be, before anything starts."""
+    left, right = reconciliation.left_file_id, reconciliation.right_file_id
+    found = services().jobs.estimate(person, plan, left, right) if left and right else None
+    if found is None:
+        return
+    with st.container(horizontal=True, key="expected"):
+        st.metric(f"{plan.left.label}, rows", f"{found.left_rows:,}", border=True)
+        st.metric(f"{plan.right.label}, rows", f"{found.right_rows:,}", border=True)
+        st.metric("Memory, about", wording.size(found.memory_bytes), border=True)
+        st.metric("Time, about", wording.lasted(found.seconds), border=True)
+    if found.partitions > 1:
+        st.caption("It does not fit into the memory that one run may take: it goes through the disk in parts.")
 
 
 def about_to_run(plan: Plan) -> None:
     """What the run will do, in words, before it is launched."""
     with st.container(border=True):
         st.markdown(
-            f"**{plan.left.label}** against **{plan.right.label}**: {wording.count(len(plan.fields), 'field')}, "
+            f"**{wording.literal(plan.left.label)}** against **{wording.literal(plan.right.label)}**: "
+            f"{wording.count(len(plan.fields), 'field')}, "
             f"{wording.count(len(plan.rules), 'rule')}"
         )
         for place, rule in enumerate(plan.rules, start=1):
-            st.markdown(f"{place}. **{rule.name}**: {wording.rule_sentence(rule)}")
+            st.markdown(f"{place}. **{wording.literal(rule.name)}**: {wording.rule_in(plan, rule)}")
         if plan.compare:
             st.caption("Compared inside each match: " + ", ".join(plan.compare))
+        for side in SIDES:
+            if (search := plan.duplicates_of(side)) is not None:
+                label = wording.literal(plan.side(side).label)
+                st.caption(f"Duplicates in {label}: {wording.duplicates_sentence(search)}")
 
 
 def launch(
@@ -89,7 +109,7 @@ def earlier(person: Actor, reconciliation: Reconciliation, job: Job) -> None:
     if others:
         with st.expander(wording.count(len(others), "earlier result")):
             for one in others:
-                when = (one.finished_at or one.created_at).strftime("%d %b %Y, %H:%M UTC")
+                when = wording.moment(one.finished_at or one.created_at)
                 st.page_link("results.py", label=when, icon=":material/fact_check:", query_params={"job": one.id})
 
 
@@ -109,11 +129,13 @@ def main() -> None:
         notice("The run is finished.")
         st.switch_page("results.py", query_params={"job": job.id})
     if job is None:
+        expected(person, reconciliation, plan)
         about_to_run(plan)
         if may(person, Action.JOB_LAUNCH):
             launch(person, reconciliation, plan, "Run reconciliation")
         return
     ended(person, reconciliation, job, plan)
+    expected(person, reconciliation, plan)
     about_to_run(plan)
     earlier(person, reconciliation, job)
 

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from recon_engine.errors import PlanError
 from recon_engine.plan import Plan
-from services.database.models import PlanTemplate, Reconciliation, new_id
-from services.errors import Invalid, NotFound
+from recon_engine.plan_changes import changed
+from services.database.models import Job, PlanTemplate, Reconciliation, new_id
+from services.errors import Conflict, Invalid, NotFound
 from services.files import find_file
 from services.permissions import Action, Actor, check
 
@@ -88,6 +89,33 @@ class PlanService:
         data = valid_plan(plan).to_data()
         return self._change(actor, reconciliation_id, "reconciliation.plan", {"plan_json": data})
 
+    def try_cause(self, actor: Actor, job_id: str, number: int) -> Reconciliation:
+        """Take the change that cause `number` (from 1) of a run proposes into the plan, for the Map step to show.
+
+        The plan as it is prepared now is changed, so that nothing edited since the run is lost; a run without a
+        reconciliation gets one. Raises NotFound, and Conflict when the plan has it already or it no longer fits.
+        """
+        check(actor, Action.PLAN_EDIT)
+        with self._container.session() as session:
+            job = session.get(Job, job_id)
+            if job is None or job.workspace_id != actor.workspace_id:
+                raise NotFound("There is no such run.")
+            causes = (job.summary_json or {}).get("causes", [])
+            if not 1 <= number <= len(causes):
+                raise NotFound(f"This run has no cause {number}; it has {len(causes)}.")
+            kept = None if job.reconciliation_id is None else session.get(Reconciliation, job.reconciliation_id)
+        plan = Plan.build((kept.plan_json if kept else None) or job.plan_json)
+        try:
+            mended = changed(plan, causes[number - 1]["change"])
+        except PlanError as error:
+            raise Conflict(
+                f"The plan has this change already, or was edited so that it no longer fits: {error}."
+            ) from error
+        if kept is None:
+            kept = self.set_files(actor, self.start(actor, plan.name).id, job.left_file_id, job.right_file_id)
+        values = {"plan_json": mended.to_data(), "step": "map"}
+        return self._change(actor, kept.id, "reconciliation.cause", values, job=job_id, cause=number)
+
     def set_step(self, actor: Actor, reconciliation_id: str, step: Step) -> Reconciliation:
         """Remember where in the wizard the reconciliation is."""
         return self._change(actor, reconciliation_id, "reconciliation.step", {"step": step})
@@ -144,7 +172,9 @@ class PlanService:
             raise NotFound("There is no such saved plan.")
         return template
 
-    def _change(self, actor: Actor, reconciliation_id: str, action: str, values: dict[str, Any]) -> Reconciliation:
+    def _change(
+        self, actor: Actor, reconciliation_id: str, action: str, values: dict[str, Any], **detail: Any
+    ) -> Reconciliation:
         check(actor, Action.PLAN_EDIT)
         with self._container.transaction() as session:
             reconciliation = find_reconciliation(session, actor.workspace_id, reconciliation_id)
@@ -152,7 +182,7 @@ class PlanService:
                 setattr(reconciliation, name, value)
             reconciliation.updated_at = self._container.clock.now()
             short = {name: value for name, value in values.items() if isinstance(value, str)}
-            self._record(session, actor, action, reconciliation_id, **short)
+            self._record(session, actor, action, reconciliation_id, **short, **detail)
         return reconciliation
 
     def _record(self, session: Session, actor: Actor, action: str, target_id: str, **detail: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 import polars as pl
 
+from recon_engine.plan import SIDES, Plan
+from services.break_history import compared
 from services.database.models import Job
 from services.errors import Conflict, Invalid, NotFound, TooLarge
 from services.jobs.queue import find_job
@@ -22,11 +24,14 @@ from services.result_exports import csv_chunk, xlsx_file, zip_chunks
 if TYPE_CHECKING:
     from services.container import Container
 
-Table = Literal["matches", "breaks", "differences", "rejected"]
+Table = Literal["matches", "breaks", "differences", "rejected", "duplicates"]
 TABLES: tuple[str, ...] = get_args(Table)
-WITH_RECORDS = ("matches", "breaks")  # tables whose rows are records: their values are shown beside
+WITH_RECORDS = ("matches", "breaks", "duplicates")  # tables whose rows are records: their values are shown beside
+ADDED_LATER = ("duplicates", "certificates", "weights")  # results of earlier versions do not have them
+MATCH_RECORDS = 200  # of one side of a match, the most that are told; their sum is of all
 MAX_PAGE_SIZE = 500
 MAX_SHEET_ROWS = 200_000
+RUNS_LOOKED_AT = 200  # for the run before
 _EXPORT_ROWS = 50_000
 Filters = Mapping[str, str | int | Sequence[str | int] | None]
 
@@ -82,10 +87,15 @@ class ResultService:
         page, size = max(1, page), min(max(1, size), MAX_PAGE_SIZE)
 
         def read() -> bytes:
-            with self._scan(job, _known(table)) as scan:
-                chosen = _filtered(scan, filters or {})
-                total = int(chosen.select(pl.len()).collect().item())
-                frame = _sorted(chosen, sort).slice((page - 1) * size, size).collect()
+            try:
+                with self._scan(job, _known(table)) as scan:
+                    chosen = _filtered(scan, filters or {})
+                    total = int(chosen.select(pl.len()).collect().item())
+                    frame = _sorted(chosen, sort).slice((page - 1) * size, size).collect()
+            except FileNotFoundError:
+                if table not in ADDED_LATER:
+                    raise
+                return _packed(0, pl.DataFrame())
             return _packed(total, self._with_records(job, table, frame))
 
         # A result never changes: its place and the question say which page this is.
@@ -102,7 +112,12 @@ class ResultService:
         return found[0]
 
     def match(self, actor: Actor, job_id: str, match_id: int) -> dict[str, Any]:
-        """One match: `match` (rule, outcome, certificate), the `left` and `right` records, the `differences`."""
+        """One match: `match` (rule, outcome, score), the `left` and `right` records, the `differences`.
+
+        `records` counts them per side (at most 200 of each are told); `sums` has per decimal field the exact sum of
+        each side and their difference; `certificate` (of a match by a total) and `evidence` (of a linkage: bits by
+        field of its first pair) are None where the rule has none.
+        """
         job = self._job(actor, job_id, Action.RESULT_READ)
         with self._scan(job, "matches") as scan:
             members = scan.filter(pl.col("match_id") == match_id).collect().to_dicts()
@@ -111,9 +126,67 @@ class ResultService:
         with self._scan(job, "differences") as scan:
             differences = scan.filter(pl.col("match_id") == match_id).collect().to_dicts()
         about = {name: value for name, value in members[0].items() if name not in ("side", "source", "row")}
-        rows = {side: [m["row"] for m in members if m["side"] == side] for side in ("left", "right")}
-        records = {side: self._records(job, side, rows[side]) for side in rows}
-        return {"match": about, **records, "differences": differences}
+        frames = {side: self._members(job, side, members) for side in ("left", "right")}
+        certificate = self._rows_of_match(job, "certificates", match_id)
+        return {
+            "match": about,
+            **{side: frame.head(MATCH_RECORDS).to_dicts() for side, frame in frames.items()},
+            "differences": differences,
+            "records": {side: frame.height for side, frame in frames.items()},
+            "sums": _sums(frames["left"], frames["right"]),
+            "certificate": certificate[0] if certificate else None,
+            "evidence": _first_pair(self._rows_of_match(job, "weights", match_id)),
+        }
+
+    def since(self, actor: Actor, job_id: str) -> dict[str, Any] | None:
+        """What became of the breaks since the run before of the same plan; None when there was none.
+
+        `job_id` and `finished_at` of that run; `new`, `gone` and `still` open breaks as counts; the first rows of the
+        new and the gone ones.
+        """
+        job = self._job(actor, job_id, Action.RESULT_READ)
+        earlier = self._run_before(actor, job)
+        if earlier is None:
+            return None
+        plans = [Plan.build(one.plan_json) for one in (earlier, job)]
+        fields = [spec.name for spec in plans[1].fields if spec.name in {other.name for other in plans[0].fields}]
+
+        def compare() -> dict[str, Any]:
+            with ExitStack() as stack:
+                tables = [[self._open_side(stack, one, side) for side in SIDES] for one in (earlier, job)]
+                return compared(tables[0], tables[1], fields)
+
+        key = ("since", earlier.result_prefix, job.result_prefix, fields)
+        found = self._container.cache.get_json(key, self._container.settings.cache_seconds, compare)
+        return {"job_id": earlier.id, "finished_at": earlier.finished_at, **found}
+
+    def _run_before(self, actor: Actor, job: Job) -> Job | None:
+        """The last run with a result before this one, of the same reconciliation or of a plan of the same name."""
+        earlier = [
+            one
+            for one in self._container.jobs.list(actor, limit=RUNS_LOOKED_AT)
+            if one.result_prefix is not None and one.id != job.id and one.created_at < job.created_at
+        ]
+        same = [one for one in earlier if job.reconciliation_id and one.reconciliation_id == job.reconciliation_id]
+        return next(iter([*same, *(one for one in earlier if one.plan_json["name"] == job.plan_json["name"])]), None)
+
+    def _open_side(self, stack: ExitStack, job: Job, side: str) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+        breaks = stack.enter_context(self._scan(job, "breaks"))
+        return breaks.filter(pl.col("side").cast(pl.String) == side), stack.enter_context(self._scan(job, side))
+
+    def _members(self, job: Job, side: str, members: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+        """The records of one side of a match: rows are numbered by source, so that both say which record it is."""
+        own = [(m["source"], m["row"]) for m in members if m["side"] == side]
+        found = self._record_frame(job, side, [row for _, row in own])
+        wanted = pl.DataFrame(own, schema={"source": pl.String, "row": pl.Int64}, orient="row")
+        return wanted.join(found.with_columns(pl.col("source").cast(pl.String)), on=["source", "row"], how="left")
+
+    def _rows_of_match(self, job: Job, table: str, match_id: int) -> list[dict[str, Any]]:
+        try:
+            with self._scan(job, table) as scan:
+                return scan.filter(pl.col("match_id") == match_id).collect().to_dicts()
+        except FileNotFoundError:  # a result of an earlier version
+            return []
 
     def break_detail(self, actor: Actor, job_id: str, side: str, row: int, source: str | None = None) -> dict[str, Any]:
         """One break: `break` (category, reason), its `record`, the `nearest` record of the other side or None.
@@ -239,6 +312,24 @@ class ResultService:
 def plain(value: Any) -> Any:
     """The value as JSON holds it without loss."""
     return str(value) if isinstance(value, Decimal | date) else value
+
+
+def _sums(left: pl.DataFrame, right: pl.DataFrame) -> dict[str, dict[str, Decimal]]:
+    """Per decimal field the exact sum of each side, and right minus left."""
+    told = {}
+    for name, kind in left.schema.items():
+        if isinstance(kind, pl.Decimal):
+            own, other = (sum((v for v in frame[name] if v is not None), Decimal(0)) for frame in (left, right))
+            told[name] = {"left": own, "right": other, "difference": other - own}
+    return told
+
+
+def _first_pair(weights: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
+    """The bits by field of the first pair of a linked match."""
+    if not weights:
+        return None
+    first = min((line["left_row"], line["right_row"]) for line in weights)
+    return {line["field"]: line["bits"] for line in weights if (line["left_row"], line["right_row"]) == first}
 
 
 def _packed(total: int, frame: pl.DataFrame) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages._shared.wording import CATEGORY_NAMES, named
+from pages._shared.wording import CATEGORY_NAMES, moment, named, share
 from services.database.models import Job
 
 CONFIG = {"displayModeBar": False}
@@ -65,8 +65,9 @@ def rule_waterfall(rules: Sequence[Mapping[str, Any]]) -> go.Figure:
     numbers = [int(rule["matches"]) for rule in rules]
     figure = go.Figure(
         go.Waterfall(
-            x=[*names, "All matches"],
-            y=[*numbers, 0],
+            y=[*names, "All matches"],
+            x=[*numbers, 0],
+            orientation="h",
             measure=[*["relative"] * len(rules), "total"],
             text=[f"{number:,}" for number in [*numbers, sum(numbers)]],
             textposition="outside",
@@ -74,11 +75,12 @@ def rule_waterfall(rules: Sequence[Mapping[str, Any]]) -> go.Figure:
             increasing={"marker": {"color": COLOURS["matched"]}},
             totals={"marker": {"color": "#4a7fb5"}},
             connector={"line": {"width": 1, "color": "#9aa5ae"}},
-            hovertemplate="%{x}: %{text} matches<extra></extra>",
+            hovertemplate="%{y}: %{text} matches<extra></extra>",
         )
     )
-    figure.update_yaxes(visible=False, range=[0, max(1, sum(numbers)) * 1.15])
-    return _calm(figure)
+    figure.update_xaxes(visible=False, range=[0, max(1, sum(numbers)) * 1.15])
+    figure.update_yaxes(autorange="reversed")
+    return _calm(figure, max(4, 0.75 * len(names)))
 
 
 def money_in_breaks(totals: Mapping[str, Any], labels: Mapping[str, str]) -> go.Figure | None:
@@ -107,27 +109,118 @@ def money_in_breaks(totals: Mapping[str, Any], labels: Mapping[str, str]) -> go.
     return _calm(figure, max(4, len(bars)), legend=True)
 
 
+def false_rates(rules: Sequence[Mapping[str, Any]]) -> go.Figure | None:
+    """The estimated share of accidental matches of each rule with its interval; None when nothing was estimated."""
+    told = [(place, rule) for place, rule in enumerate(rules, start=1) if rule.get("chance") and rule["matches"]]
+    if not told:
+        return None
+    rates = [100 * rule["chance"]["false_rate"] for _, rule in told]
+    ends = [(100 * rule["chance"]["low"], 100 * rule["chance"]["high"]) for _, rule in told]
+    figure = go.Figure(
+        go.Scatter(
+            y=[f"{place}. {rule['name']}" for place, rule in told],
+            x=rates,
+            mode="markers+text",
+            text=[f"  {rate:.2g}%" for rate in rates],
+            textposition="top center",
+            marker={"size": 10, "color": COLOURS["suggested"]},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [high - rate for rate, (_, high) in zip(rates, ends, strict=True)],
+                "arrayminus": [rate - low for rate, (low, _) in zip(rates, ends, strict=True)],
+                "color": COLOURS["rejected"],
+                "thickness": 2,
+                "width": 6,
+            },
+            customdata=ends,
+            hovertemplate="%{y}: %{x:.3g}% (%{customdata[0]:.3g}% to %{customdata[1]:.3g}%)<extra></extra>",
+            cliponaxis=False,
+        )
+    )
+    figure.update_yaxes(autorange="reversed")
+    _calm(figure, max(3, len(told)))
+    highest = max(high for _, high in ends)
+    return figure.update_xaxes(ticksuffix="%", rangemode="tozero", range=[-highest / 40, max(0.1, highest * 1.1)])
+
+
+def causes(found: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """The breaks that each cause explains, numbered as in the list beside it."""
+    figure = go.Figure(
+        go.Bar(
+            y=[str(place) for place in range(1, len(found) + 1)],
+            x=[cause["rows"] for cause in found],
+            text=[f"{cause['rows']:,}" for cause in found],
+            orientation="h",
+            marker_color="#4a7fb5",
+            textposition="outside",
+            cliponaxis=False,
+            customdata=[str(cause["cause"]) for cause in found],
+            hovertemplate="%{customdata}: %{x:,} breaks<extra></extra>",
+        )
+    )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(autorange="reversed", type="category")
+    return _calm(figure, max(2, 1.6 * len(found)))
+
+
+def evidence(bits: Mapping[str, float]) -> go.Figure:
+    """What each field says for or against a linked pair, in bits, from what is known before to the sum."""
+    fields = sorted((name for name in bits if name != "prior"), key=lambda name: -abs(bits[name]))
+    names = [*(["prior"] if "prior" in bits else []), *fields]
+    values = [bits[name] for name in names]
+    figure = go.Figure(
+        go.Waterfall(
+            x=["before looking" if name == "prior" else name for name in names] + ["evidence"],
+            y=[*values, 0],
+            measure=[*["relative"] * len(names), "total"],
+            text=[f"{value:+.1f}" for value in [*values, sum(values)]],
+            textposition="outside",
+            cliponaxis=False,
+            increasing={"marker": {"color": COLOURS["matched"]}},
+            decreasing={"marker": {"color": COLOURS["breaks"]}},
+            totals={"marker": {"color": "#4a7fb5"}},
+            connector={"line": {"width": 1, "color": "#9aa5ae"}},
+            hovertemplate="%{x}: %{text} bits<extra></extra>",
+        )
+    )
+    figure.update_yaxes(visible=False)
+    _calm(figure, 5)
+    return figure.update_layout(margin={"t": 28}).update_yaxes(zeroline=True, zerolinecolor="#9aa5ae")
+
+
 def trend(jobs: Sequence[Job]) -> go.Figure:
-    """The share of rows matched in each finished run, over time."""
+    """The share of rows matched in each finished run of a plan, in running order."""
     points = []
     for job in sorted(jobs, key=lambda one: one.created_at):
         rows = (job.summary_json or {})["rows"]
         read = rows["left"]["read"] + rows["right"]["read"]
-        points.append((job.created_at, 100 * (rows["left"]["matched"] + rows["right"]["matched"]) / max(1, read)))
+        matched = rows["left"]["matched"] + rows["right"]["matched"]
+        points.append((job.created_at, 100 * matched / max(1, read), share(matched, read)))
+    shares = [value for _, value, _ in points]
     figure = go.Figure(
         go.Scatter(
-            x=[when for when, _ in points],
-            y=[value for _, value in points],
-            mode="lines+markers",
+            x=list(range(1, len(points) + 1)),
+            y=shares,
+            mode="lines+markers+text",
+            text=[*[""] * (len(points) - 1), points[-1][2]],
+            textposition="top center",
             line={"color": COLOURS["matched"], "width": 2},
-            hovertemplate="%{x|%d %b %H:%M}: %{y:.1f}%<extra></extra>",
+            customdata=[(moment(when), told) for when, _, told in points],
+            hovertemplate="%{customdata[0]}: %{customdata[1]}<extra></extra>",
+            cliponaxis=False,
         )
     )
-    figure.update_yaxes(range=[0, 102], ticksuffix="%")
-    return _calm(figure, 3)
+    _calm(figure, 3)
+    room = max(1.0, (max(shares) - min(shares)) / 3)
+    figure.update_yaxes(range=[max(0, min(shares) - room), min(100, max(shares)) + room], ticksuffix="%", nticks=4)
+    one_day = points[0][0].date() == points[-1][0].date()
+    labels = [f"{when:%H:%M}" if one_day else f"{when:%d %b}" for when, _, _ in points]
+    every = max(1, len(points) // 8)
+    return figure.update_xaxes(tickvals=list(range(1, len(points) + 1, every)), ticktext=labels[::every])
 
 
-def _calm(figure: go.Figure, bars: int = 4, legend: bool = False) -> go.Figure:
+def _calm(figure: go.Figure, bars: float = 4, legend: bool = False) -> go.Figure:
     """The same quiet look for all: no grid noise, room for labels, theme's own text colour."""
     figure.update_layout(
         height=_ROW_PIXELS * bars + 60,

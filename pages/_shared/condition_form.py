@@ -130,7 +130,7 @@ def _also(edited: Cells, key: str) -> None:
             format_func=ALSO.__getitem__,
             key=f"{key}-also",
             label_visibility="collapsed",
-            help="Added up: the sum of the many side is compared. After a fee: the right value is the left one less it.",
+            help="Added up: the many side's sum is compared. After a fee: the right value is the left one less it.",
         )
         edited["also"] = [name for name in ALSO if name in (chosen or [])]
         if "fee" in edited["also"]:

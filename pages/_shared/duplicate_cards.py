@@ -27,12 +27,8 @@ def show(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bo
         with column.container(border=True, key=f"duplicates-{side}", height="stretch", gap="xsmall"):
             with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
                 st.markdown(f"**{literal(names[side])}**", width="content")
-                if editable and st.button(
-                    "Edit" if search else "Search",
-                    key=f"duplicates-edit-{side}",
-                    type="tertiary",
-                    icon=":material/edit:",
-                ):
+                label, icon = ("Edit", ":material/edit:") if search else ("Search", ":material/search:")
+                if editable and st.button(label, key=f"duplicates-edit-{side}", type="tertiary", icon=icon):
                     _open(plan, search)
                     _edit(person, reconciliation, plan, side)
             st.markdown(duplicates_sentence(search))

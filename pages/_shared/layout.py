@@ -81,6 +81,14 @@ def style() -> None:
             white-space: nowrap; border: 1px solid rgba(128, 140, 150, .45); font-size: .93rem;
         }
         .st-key-plan-file textarea { font-family: "Source Code Pro", monospace; font-size: .87rem; }
+        .sides { overflow-x: auto; }
+        .sides table { border-collapse: collapse; width: 100%; font-size: .93rem; }
+        .sides th, .sides td { text-align: left; padding: .35rem .7rem; font-weight: 400; vertical-align: top;
+            border-bottom: 1px solid rgba(128, 140, 150, .25); overflow-wrap: anywhere; }
+        .sides thead th, .sides .empty { opacity: .65; }
+        .sides .empty { font-style: italic; }
+        .sides .amount { font-variant-numeric: tabular-nums; text-align: right; }
+        .sides mark { background: rgba(217, 161, 59, .38); color: inherit; border-radius: 2px; }
         a.download:hover { border-color: currentColor; }
         [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
         </style>"""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import streamlit as st
 
@@ -29,9 +31,25 @@ def show(job: Job, plan: Plan, now: datetime) -> None:
             st.caption(wording.lasted(max(0.0, (now - since).total_seconds())), width="content")
         waiting = "Waiting for a free worker" if job.status == "queued" else "Starting"
         st.progress(_fraction(done, total), text=STAGES.get(stage, stage.capitalize() or waiting))
+        at_work = stage == "match"
+        if at_work and isinstance(done, int):
+            st.caption(f"Rule {min(done + 1, len(plan.rules))} of {len(plan.rules)}")
+        took = _seconds(told)
         finished = {"": 0, "read": 0, "match": done if isinstance(done, int) else 0}.get(stage, len(plan.rules))
         for place, rule in enumerate(plan.rules):
-            st.markdown(f"{_mark(place, finished, at_work=stage == 'match')} {wording.literal(rule.name)}")
+            time = f" :gray[{wording.lasted(took[rule.name])}]" if place < finished and rule.name in took else ""
+            st.markdown(f"{_mark(place, finished, at_work=at_work)} {wording.literal(rule.name)}{time}")
+
+
+def _seconds(told: Mapping[str, Any]) -> dict[str, float]:
+    """How long each rule took that is done: from the end of the step before it to its own end."""
+    took, before = {}, 0.0
+    for step in told.get("steps", []):
+        ended = float(step.get("seconds") or 0)
+        if step.get("stage") == "match" and step.get("rule"):
+            took[str(step["rule"])] = max(0.0, ended - before)
+        before = ended
+    return took
 
 
 def _fraction(done: object, total: object) -> float:

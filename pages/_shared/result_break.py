@@ -7,11 +7,21 @@ from typing import Any
 
 import streamlit as st
 
+from pages._shared import side_by_side
 from pages._shared.context import may, services
 from pages._shared.messages import empty_state
-from pages._shared.tables import PAGE_ROWS, amount_fields, as_text, page_number, pager, table
+from pages._shared.tables import (
+    PAGE_ROWS,
+    amount_fields,
+    as_text,
+    first_page,
+    page_number,
+    pager,
+    table,
+    whole_table,
+)
 from pages._shared.wizard import labels
-from pages._shared.wording import CATEGORY_NAMES
+from pages._shared.wording import CATEGORY_NAMES, literal
 from recon_engine.plan import SIDES, Plan
 from services.database.models import Job
 from services.permissions import Action, Actor
@@ -37,16 +47,15 @@ def show(person: Actor, job: Job, plan: Plan) -> None:
     headings = {"side_name": "Side", "row": "Row", "category_name": "Category", "reason": "Reason"}
     headings |= {spec.name: spec.name for spec in plan.fields if spec.name in found.columns}
     chosen = table(rows, headings, "breaks-table", selectable=True, amounts=amount_fields(plan))
-    whole = (
-        f"/api/reconciliation/jobs/{job.id}/results/breaks?format=csv" if may(person, Action.RESULT_DOWNLOAD) else ""
-    )
+    taken = {name: value for name, value in filters.items() if name != "cause"}
+    whole = whole_table(job, "breaks", taken) if may(person, Action.RESULT_DOWNLOAD) else ""
     pager("breaks", found.total, ("break", "breaks"), whole)
     if chosen is not None:
         _detail(person, job, plan, rows[chosen])
 
 
 def _filters(summary: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
-    breaks = {name: number for name, number in summary["breaks"].items() if number}
+    breaks = [name for name, number in summary["breaks"].items() if number]
     with st.container(horizontal=True):
         side = st.segmented_control(
             "Side",
@@ -54,7 +63,9 @@ def _filters(summary: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
             default=ALL,
             required=True,
             key="breaks-side",
-            on_change=_first_page,
+            bind="query-params",
+            on_change=first_page,
+            args=("breaks",),
             format_func=lambda one: "Both sides" if one == ALL else names[one],
         )
         category = st.segmented_control(
@@ -63,15 +74,30 @@ def _filters(summary: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
             default=ALL,
             required=True,
             key="breaks-category",
-            on_change=_first_page,
-            format_func=lambda one: "All" if one == ALL else f"{CATEGORY_NAMES.get(one, one)} {breaks[one]:,}",
+            bind="query-params",
+            on_change=first_page,
+            args=("breaks",),
+            format_func=lambda one: "All" if one == ALL else CATEGORY_NAMES.get(one, one),
         )
-    chosen = {"side": side, "category": category}
+    chosen = {"side": side, "category": category, "cause": _cause(summary)}
     return {name: value for name, value in chosen.items() if value and value != ALL}
 
 
-def _first_page() -> None:
-    st.session_state.pop("breaks-page", None)
+def _cause(summary: Mapping[str, Any]) -> str | None:
+    """The cause whose breaks are shown, when the run found any."""
+    found = [cause["cause"] for cause in summary.get("causes", [])]
+    if not found:
+        return None
+    chosen: str | None = st.selectbox(
+        "Cause",
+        [ALL, *found],
+        key="breaks-cause",
+        bind="query-params",
+        on_change=first_page,
+        args=("breaks",),
+        format_func=lambda one: "Any or none" if one == ALL else one,
+    )
+    return chosen
 
 
 def _detail(person: Actor, job: Job, plan: Plan, row: Mapping[str, Any]) -> None:
@@ -81,19 +107,17 @@ def _detail(person: Actor, job: Job, plan: Plan, row: Mapping[str, Any]) -> None
     nearest = detail["nearest"]
     with st.container(border=True, key="break-detail"):
         st.markdown(f"**{row['side_name']} row {row['row']}** · {row['category_name']}")
-        st.markdown(str(row["reason"]))
+        st.markdown(literal(str(row["reason"])))
+        if row.get("cause"):
+            st.caption(f"Smallest change that would match it: {literal(row['cause'])}.")
         headings = {"field": "Field", "record": f"{row['side_name']} row {row['row']}"}
         if nearest is None:
             st.caption(f"No record of {other} is near it.")
         else:
-            headings |= {"nearest": f"{other} row {nearest['row']} (nearest)", "differs": ""}
-        lines = [
-            {
-                "field": line["field"],
-                "record": as_text(line["record"]),
-                "nearest": as_text(line["nearest"]),
-                "differs": "differs" if line["same"] is False else "",
-            }
-            for line in detail["fields"]
-        ]
+            fields = [(line["field"], line["record"], line["nearest"]) for line in detail["fields"]]
+            notes = {line["field"]: "differs" for line in detail["fields"] if line["same"] is False}
+            titles = (f"{row['side_name']} row {row['row']}", f"{other} row {nearest['row']} (nearest)")
+            side_by_side.show(fields, titles, notes, amount_fields(plan))
+            return
+        lines = [{"field": line["field"], "record": as_text(line["record"])} for line in detail["fields"]]
         table(lines, headings, "break-detail-table")

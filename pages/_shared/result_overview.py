@@ -7,11 +7,14 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared import charts, wording
+from pages._shared import charts, result_causes, result_rules, wording
 from pages._shared.tables import table
 from pages._shared.wizard import labels
 from recon_engine.plan import SIDES, Plan
+from services.database.models import Job
+from services.permissions import Actor
 
+MOST_AMOUNTS = 8
 PARTS = ("read", "matched", "suggested", "breaks", "rejected")
 HEADINGS = {
     "side": "Side",
@@ -24,10 +27,12 @@ HEADINGS = {
 }
 
 
-def show(summary: Mapping[str, Any], plan: Plan) -> None:
+def show(person: Actor, job: Job, plan: Plan) -> None:
     """Draw the section."""
+    summary = job.summary_json or {}
     names = labels(plan)
     _figures(summary, names)
+    _amounts(summary, plan, names)
     _conservation(summary, names)
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch"):
@@ -36,6 +41,7 @@ def show(summary: Mapping[str, Any], plan: Plan) -> None:
     with right.container(border=True, height="stretch"):
         st.markdown("**Matches added by each rule**")
         st.plotly_chart(charts.rule_waterfall(summary["rules"]), config=charts.CONFIG, key="rules")
+    result_causes.show(person, job)
     left, right = st.columns(2, gap="medium")
     found = {name: number for name, number in summary["breaks"].items() if number}
     with left.container(border=True, height="stretch"):
@@ -51,7 +57,7 @@ def show(summary: Mapping[str, Any], plan: Plan) -> None:
             st.markdown(":green[:material/check_circle:] No amount is open.")
         else:
             st.plotly_chart(figure, config=charts.CONFIG, key="money")
-    _rules(summary)
+    result_rules.show(summary)
     for warning in summary.get("warnings", []):
         st.warning(_text(warning), icon=":material/warning:")
 
@@ -75,6 +81,32 @@ def _figures(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
         st.metric("Rejected rows", f"{sum(rows[side]['rejected'] for side in SIDES):,}", border=True, height="stretch")
 
 
+def _amounts(summary: Mapping[str, Any], plan: Plan, names: Mapping[str, str]) -> None:
+    """The same by amount: what is open of the first decimal field, per side and currency."""
+    money = next((spec.name for spec in plan.fields if spec.type == "decimal"), "")
+    sums = [
+        (side, wording.named(money, currency), fields[money])
+        for side in SIDES
+        for currency, fields in summary["totals"][side].items()
+        if money in fields
+    ]
+    if not sums:
+        return
+    with st.grid(min(4, len(sums)), gap="small"):
+        for side, what, found in sums[:MOST_AMOUNTS]:
+            st.metric(
+                f"{names[side]} {what} open",
+                wording.amount(str(found["breaks"])),
+                border=True,
+                height="stretch",
+                delta=f"of {wording.amount(str(found['read']))} read",
+                delta_color="off",
+                delta_arrow="off",
+            )
+    if len(sums) > MOST_AMOUNTS:
+        st.caption(f"{wording.count(len(sums) - MOST_AMOUNTS, 'more total')} below, under counts and control totals.")
+
+
 def _conservation(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
     with st.container(border=True):
         if summary["conserved"]:
@@ -96,22 +128,6 @@ def _totals(summary: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[s
                 amounts = {part: wording.amount(str(sums[part])) for part in PARTS}
                 lines.append({"side": names[side], "what": wording.named(field, currency), **amounts})
     return lines
-
-
-def _rules(summary: Mapping[str, Any]) -> None:
-    with st.expander("Rules in detail"):
-        lines = [
-            {**rule, "matches": f"{rule['matches']:,}", "seconds": wording.lasted(float(rule["seconds"]))}
-            for rule in summary["rules"]
-        ]
-        headings = {
-            "name": "Rule",
-            "matches": "Matches",
-            "candidates": "Candidates",
-            "ambiguous": "Ambiguous",
-            "seconds": "Time",
-        }
-        table(lines, headings, "rules-table", amounts=("matches", "seconds"))
 
 
 def _text(warning: Any) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
+from pages._shared import result_match
 from pages._shared.context import may, services
 from pages._shared.messages import empty_state
-from pages._shared.tables import PAGE_ROWS, amount_fields, as_text, page_number, pager, table
+from pages._shared.tables import PAGE_ROWS, amount_fields, first_page, page_number, pager, table, whole_table
 from pages._shared.wizard import labels
-from pages._shared.wording import count, rule_sentence
+from pages._shared.wording import score
 from recon_engine.plan import SIDES, Plan
 from services.database.models import Job
 from services.permissions import Action, Actor
@@ -32,6 +36,12 @@ HEADINGS = {
         "right_value": "{right} value",
         "difference": "Difference",
     },
+    "duplicates": {
+        "group": "Group",
+        "side": "Side",
+        "row": "Row",
+        "kept": "Takes part",
+    },
     "rejected": {
         "side": "Side",
         "source": "File",
@@ -45,21 +55,20 @@ HEADINGS = {
 EMPTY = {
     "matches": ("No match", "No rule brought two records together: look at the breaks, and at the rules."),
     "differences": ("No differences", "Every compared field is equal inside every match."),
+    "duplicates": ("No duplicates", "No side was searched, or no record is there twice. The Map step says how."),
     "rejected": ("No rejected rows", "Every row could be read as the plan says."),
 }
 NOUNS = {
     "matches": ("record in a match", "records in matches"),
     "differences": ("difference", "differences"),
+    "duplicates": ("record in a group of duplicates", "records in groups of duplicates"),
     "rejected": ("rejected row", "rejected rows"),
 }
 
 
 def show(person: Actor, job: Job, plan: Plan, name: str) -> None:
-    """Draw one of the three tables."""
-    filters = {}
-    if name == "matches":
-        rule = st.selectbox("Rule", ["All rules", *(one.name for one in plan.rules)], key="matches-rule")
-        filters = {} if rule == "All rules" else {"rule": rule}
+    """Draw one of the tables."""
+    filters = _filters(plan, name)
     found = services().results.page(person, job.id, name, page=page_number(name), size=PAGE_ROWS, filters=filters)
     if not found.total:
         empty_state(*EMPTY[name], icon=":material/task_alt:")
@@ -68,40 +77,58 @@ def show(person: Actor, job: Job, plan: Plan, name: str) -> None:
     fields = [spec.name for spec in plan.fields if spec.name in found.columns and spec.name not in own]
     names = labels(plan)
     headings = {column: HEADINGS[name][column].format(**names) for column in own} | {field: field for field in fields}
-    rows = [{**row, "side": names[row["side"]]} if "side" in row else row for row in found.rows]
-    whole = (
-        f"/api/reconciliation/jobs/{job.id}/results/{name}?format=csv" if may(person, Action.RESULT_DOWNLOAD) else ""
-    )
-    if name == "rejected":
-        table(rows, headings, "rejected-table")
+    rows = [_shown(row, names) for row in found.rows]
+    whole = whole_table(job, name, filters) if may(person, Action.RESULT_DOWNLOAD) else ""
+    if name in ("rejected", "duplicates"):
+        table(rows, headings, f"{name}-table", amounts=amount_fields(plan))
         pager(name, found.total, NOUNS[name], whole)
         return
     st.caption("Select a row to see the whole match.")
     chosen = table(rows, headings, f"{name}-table", selectable=True, amounts=amount_fields(plan))
     pager(name, found.total, NOUNS[name], whole)
     if chosen is not None:
-        _match(person, job, plan, int(found.rows[chosen]["match_id"]))
+        result_match.show(person, job, plan, int(found.rows[chosen]["match_id"]))
 
 
-def _match(person: Actor, job: Job, plan: Plan, match_id: int) -> None:
-    """The records of one match side by side, and why they belong together."""
-    found = services().results.match(person, job.id, match_id)
-    about = found["match"]
-    rule = next((one for one in plan.rules if one.name == about["rule"]), None)
-    rivals = "no rival candidate" if not about["rivals"] else count(about["rivals"], "rival candidate")
-    with st.container(border=True, key="match-detail"):
-        st.markdown(f"**Match {match_id}** by rule **{about['rule']}** · {about['outcome']} · {rivals}")
-        if rule is not None:
-            st.caption(rule_sentence(rule))
-        names = labels(plan)
-        records = [(names[side], record) for side in SIDES for record in found[side]]
-        headings = {"field": "Field"} | {
-            f"{side} {record['row']}": f"{side} row {record['row']}" for side, record in records
-        }
-        differing = {line["field"]: line["difference"] for line in found["differences"]}
-        lines = [
-            {"field": spec.name, "difference": differing.get(spec.name, "")}
-            | {f"{side} {record['row']}": as_text(record[spec.name]) for side, record in records}
-            for spec in plan.fields
-        ]
-        table(lines, headings | {"difference": "Difference"}, "match-detail-table")
+def _shown(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The row in the words of the screen."""
+    shown = dict(row)
+    if "side" in row:
+        shown["side"] = names[row["side"]]
+    if "score" in row:
+        shown["score"] = score(row["score"])
+    if "kept" in row:
+        shown["kept"] = "yes" if row["kept"] else "no, left out"
+    return shown
+
+
+def _filters(plan: Plan, name: str) -> dict[str, str]:
+    """What is chosen above the table; the address holds it, so that it can be passed on."""
+    chosen: dict[str, str | None] = {}
+    with st.container(horizontal=True):
+        if name == "matches":
+            every = "All rules"
+            rule = st.selectbox(
+                "Rule",
+                [every, *(one.name for one in plan.rules)],
+                key="matches-rule",
+                bind="query-params",
+                on_change=first_page,
+                args=(name,),
+            )
+            chosen["rule"] = None if rule == every else rule
+        if name in ("matches", "duplicates", "rejected"):
+            names = labels(plan)
+            side = st.segmented_control(
+                "Side",
+                ["all", *SIDES],
+                default="all",
+                required=True,
+                key=f"{name}-side",
+                bind="query-params",
+                on_change=first_page,
+                args=(name,),
+                format_func=lambda one: "Both sides" if one == "all" else names[one],
+            )
+            chosen["side"] = None if side == "all" else side
+    return {column: value for column, value in chosen.items() if value}

@@ -10,7 +10,7 @@ import streamlit as st
 from pages._shared import draft, rule_form
 from pages._shared.context import dialog
 from pages._shared.messages import explained
-from pages._shared.wording import handling_sentence, literal, rule_sentence
+from pages._shared.wording import handling_sentence, literal, rule_in
 from recon_engine.plan import Plan
 from services.database.models import Reconciliation
 from services.permissions import Actor
@@ -50,9 +50,10 @@ def _description(plan: Plan, place: int, suggestion: Mapping[str, Any] | None) -
             st.badge("suggested", color="orange")
         if suggestion:
             st.badge(f"{suggestion['confidence']:.0%} sure", color="gray", help=suggestion["reason"])
-    st.markdown(rule_sentence(rule, plan.left.label, plan.right.label))
-    reason = f"{suggestion['reason']} · " if suggestion else ""
-    st.caption(reason + handling_sentence(rule))
+    st.markdown(rule_in(plan, rule))
+    about = [suggestion["reason"] if suggestion else "", handling_sentence(rule)]
+    if any(about):
+        st.caption(" · ".join(filter(None, about)))
 
 
 def _buttons(person: Actor, reconciliation: Reconciliation, plan: Plan, place: int) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from pages._shared.layout import download_link
 from pages._shared.wording import count
 from recon_engine.plan import Plan
+from services.database.models import Job
 
 PAGE_ROWS = 50
 
 
 def page_number(key: str) -> int:
     """The page chosen in the table called `key`; 1 at first."""
-    return int(st.session_state.get(f"{key}-page", 1))
+    kept = st.session_state.get(f"{key}-page") or st.query_params.get(f"{key}-page", "1")
+    return max(1, int(kept)) if str(kept).isdecimal() else 1
 
 
 def pager(key: str, total: int, nouns: tuple[str, str], whole: str = "", size: int = PAGE_ROWS) -> None:
@@ -25,9 +28,19 @@ def pager(key: str, total: int, nouns: tuple[str, str], whole: str = "", size: i
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(count(total, *nouns), width="content")
         if pages > 1:
-            st.pagination(pages, key=f"{key}-page")
+            st.pagination(pages, key=f"{key}-page", bind="query-params")
         if whole:
             download_link("Whole table (.csv)", whole)
+
+
+def first_page(key: str) -> None:
+    """Begin again at the first page: what the table holds has changed."""
+    st.session_state[f"{key}-page"] = 1
+
+
+def whole_table(job: Job, name: str, filters: Mapping[str, str]) -> str:
+    """The address that answers the whole table, filtered alike, as CSV."""
+    return f"/api/reconciliation/jobs/{job.id}/results/{name}?{urlencode({'format': 'csv', **filters})}"
 
 
 def table(

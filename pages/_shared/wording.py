@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from recon_engine.plan import Condition, Duplicates, Rule
+from recon_engine.plan import Budget, Condition, Duplicates, Plan, Rule
 
 CATEGORY_NAMES = {
     "missing_counterpart": "No counterpart",
@@ -20,6 +20,7 @@ CATEGORY_NAMES = {
 STATUS_LOOKS = {
     "queued": ("Waiting", "gray", ":material/schedule:"),
     "running": ("Running", "blue", ":material/progress_activity:"),
+    "paused": ("Paused", "orange", ":material/pause_circle:"),
     "cancelling": ("Cancelling", "orange", ":material/hourglass_bottom:"),
     "succeeded": ("Finished", "green", ":material/check_circle:"),
     "failed": ("Failed", "red", ":material/error:"),
@@ -72,7 +73,9 @@ def ago(moment: datetime, now: datetime) -> str:
 
 
 def lasted(seconds: float) -> str:
-    """'0.8 s', '42 s', '3 min 10 s'."""
+    """'under 0.1 s', '0.8 s', '42 s', '3 min 10 s'."""
+    if seconds < 0.05:
+        return "under 0.1 s"
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < _MINUTE:
@@ -94,15 +97,13 @@ def amount(text: str) -> str:
 
 
 def condition_sentence(condition: Condition) -> str:
-    """'amount within ±0.05', 'posted_on 0 to +3 days', 'reference contained in narrative', 'amount less 0.30, equal'."""
-    name = f"`{condition.field}`"
+    """'amount within ±0.05', 'posted_on 0 to +3 days', 'reference contained in narrative', 'sum of amount equal'."""
+    name = f"sum of `{condition.field}`" if condition.total else f"`{condition.field}`"
     if condition.similarity is not None:
         return f"{name} alike ({METHOD_NAMES[condition.similarity]}), at least {percent(condition.at_least or 0)}"
     if condition.found_in is not None:
         return f"{name} contained in `{condition.found_in}`, or the other way round"
     parts = [name]
-    if condition.total:
-        parts.append("added up")
     if condition.sign is not None:
         parts.append("with the opposite sign")
     if condition.net_of is not None:
@@ -116,7 +117,7 @@ def condition_sentence(condition: Condition) -> str:
         parts.append(f"within {_window(condition.percent)}%{cap}")
     elif condition.days is not None:
         parts.append(f"{_window(condition.days)} days")
-    elif len(parts) == 1 or condition.total:
+    elif len(parts) == 1:
         parts.append("equal")
     return " ".join(parts) + (" (or both empty)" if condition.nulls else "")
 
@@ -132,6 +133,11 @@ def rule_sentence(rule: Rule, left: str = "left", right: str = "right") -> str:
         parts = [condition_sentence(c) for c in rule.on]
     shape = f"net_{rule.net}" if rule.net else rule.cardinality
     return " · ".join(parts if shape == "one_to_one" else [*parts, shape_sentence(shape, left, right)])
+
+
+def rule_in(plan: Plan, rule: Rule) -> str:
+    """The rule's sentence with the names of the plan's sides, safe inside Markdown."""
+    return rule_sentence(rule, literal(plan.left.label), literal(plan.right.label))
 
 
 def shape_sentence(shape: str, left: str, right: str) -> str:
@@ -154,14 +160,15 @@ def link_details(compare_as: Mapping[str, str], block_on: Iterable[Iterable[str]
 
 
 def handling_sentence(rule: Rule) -> str:
-    """What happens to records that compete, and when matches only count as suggestions."""
-    told = {
-        "best": "competing records: the best assignment if it is unique",
-        "leave": "competing records stay open",
-        "suggest": "competing records are suggested",
-    }[rule.when_ambiguous]
-    gate = rule.max_false_rate
-    return told if gate is None else f"{told} · only suggested when more than {percent(gate)} would be accidental"
+    """What is unusual in how the rule's matches are treated; empty when nothing is."""
+    told = {"best": "", "leave": "competing records stay open", "suggest": "competing records are suggested"}
+    gate, sums = rule.max_false_rate, rule.budget.members
+    parts = [
+        told[rule.when_ambiguous],
+        "" if gate is None else f"only suggested when more than {percent(gate)} would be accidental",
+        f"sums are searched among at most {sums} candidates" if rule.total and rule.budget != Budget() else "",
+    ]
+    return " · ".join(filter(None, parts))
 
 
 def duplicates_sentence(search: Duplicates | None) -> str:
@@ -204,3 +211,60 @@ def named(field: str, currency: str) -> str:
     if currency == "all":
         return field
     return f"{field} {currency}" if currency else f"{field} (no currency)"
+
+
+def certificate_sentence(certificate: Mapping[str, Any]) -> str:
+    """How a set that adds up was found, and how many such sets chance alone would give."""
+    number, expected = int(certificate["candidates"]), float(certificate["expected_by_chance"])
+    if number == 1:
+        told = "The only candidate, and it adds up"
+    elif certificate["search"] == "exhaustive":
+        told = f"The only one of {2**number:,} possible sets of {number} candidates that adds up"
+    else:
+        told = f"All {number} candidates together add up"
+    chance = "fewer than 0.01" if expected < 0.01 else f"about {expected:.2f}" if expected < 10 else f"{expected:,.0f}"
+    return f"{told}; {chance} would by chance."
+
+
+def cause_sentence(cause: Mapping[str, Any]) -> str:
+    """How much a cause explains, and what its change would do."""
+    amounts = [f"{amount(total)} {currency}" for currency, total in cause["amount"].items() if currency != "all"]
+    amounts += [amount(total) for currency, total in cause["amount"].items() if currency == "all"]
+    parts = [count(cause["rows"], "break"), *amounts]
+    blast = cause["blast"]
+    if blast is None:
+        return " · ".join([*parts, f"not tried: {cause['not_tried']}"])
+    does = [f"would add {count(blast['new_matches'], 'match', 'matches')}"]
+    does += [f"lose {blast['lost_matches']:,}"] if blast["lost_matches"] else ["lose none"]
+    if blast["new_ambiguous"]:
+        does.append(f"leave {count(blast['new_ambiguous'], 'more record')} ambiguous")
+    return " · ".join([*parts, ", ".join(does)])
+
+
+def chance_sentence(chance: Mapping[str, Any] | None) -> str:
+    """The estimated share of accidental matches with its interval: '0.3% (0% to 1.2%)'."""
+    if not chance:
+        return "not estimated"
+    rate, low, high = (_rate(float(chance[key])) for key in ("false_rate", "low", "high"))
+    return f"{rate} ({low} to {high})"
+
+
+def score(part: float) -> str:
+    """'1', '0.93', '0.9999': never rounded up to 1."""
+    return "1" if part == 1 else f"{min(part, 0.9999):.4f}".rstrip("0")
+
+
+def probability(part: float) -> str:
+    """'97.3%'; never a certainty."""
+    return "more than 99.99%" if part > 0.9999 else f"{100 * part:.4g}%"
+
+
+def _rate(part: float) -> str:
+    if part == 0:
+        return "0%"
+    return "under 0.01%" if part < 0.0001 else f"{100 * part:.2g}%" if part < 0.1 else f"{100 * part:.0f}%"
+
+
+def moment(when: datetime) -> str:
+    """'24 Nov 2026, 12:10 UTC'."""
+    return f"{when:%d %b %Y, %H:%M} UTC"

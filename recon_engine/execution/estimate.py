@@ -44,7 +44,11 @@ class Estimate:
 
 def estimate(plan: Plan, tables: Mapping[SideName, list[TextTable]], memory: int | None = None) -> Estimate:
     """What running `plan` on the opened files will need. `memory`: bytes it may take; None: what is free here."""
-    rows = {side: sum(_rows(table) for table in tables[side]) for side in SIDES}
+    return estimate_of(plan, {side: sum(_rows(table) for table in tables[side]) for side in SIDES}, memory)
+
+
+def estimate_of(plan: Plan, rows: Mapping[SideName, int], memory: int | None = None) -> Estimate:
+    """The same for files whose rows are counted already."""
     total = sum(rows.values())
     needed = _FIXED_BYTES + total * _COPIES * _row_bytes(plan)
     usable = (memory if memory is not None else free_memory()) * _USABLE

@@ -9,7 +9,8 @@ import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from recon_engine.plan import Plan
+from recon_engine.execution.estimate import Estimate, estimate_of
+from recon_engine.plan import SIDES, Plan
 from services import logs
 from services.crash_points import reach
 from services.database.models import Job, StoredFile, new_id
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from services.container import Container
 
 _log = structlog.get_logger(__name__)
-Status = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
+Status = Literal["queued", "running", "cancelling", "paused", "succeeded", "failed", "cancelled"]
+UNDER_WAY = ("queued", "running", "cancelling", "paused")
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
 
@@ -84,6 +86,17 @@ class JobQueue:
         _log.info("job accepted", job=job.id)
         return job
 
+    def estimate(self, actor: Actor, plan: PlanLike, left_file_id: str, right_file_id: str) -> Estimate | None:
+        """What a run would need, by the rows that the files' profiles counted; None while a file has no profile."""
+        check(actor, Action.JOB_READ)
+        model = valid_plan(plan)
+        with self._container.session() as session:
+            files = [find_file(session, actor.workspace_id, one) for one in (left_file_id, right_file_id)]
+        if not all(file.profile_json for file in files):
+            return None
+        rows = {side: int((file.profile_json or {})["rows"]) for side, file in zip(SIDES, files, strict=True)}
+        return estimate_of(model, rows, self._container.settings.job_memory_mb << 20)
+
     def get(self, actor: Actor, job_id: str) -> Job:
         """One job, as it stands now. Raises NotFound."""
         check(actor, Action.JOB_READ)
@@ -114,11 +127,47 @@ class JobQueue:
             session.refresh(job, with_for_update=True)
             if job.status in ENDED:
                 raise Conflict(f"The run has ended already: {job.status}.")
-            if job.status == "queued":
+            if job.status in ("queued", "paused"):
                 job.status, job.finished_at = "cancelled", self._container.clock.now()
             else:
                 job.status = "cancelling"
             self._container.audit.record(session, actor, Action.JOB_CANCEL, "job", job.id)
+        return job
+
+    def under_way(self, actor: Actor, limit: int = 20) -> Sequence[Job]:
+        """The jobs that have not ended, the oldest first."""
+        check(actor, Action.JOB_READ)
+        mine = select(Job).where(Job.workspace_id == actor.workspace_id, Job.status.in_(UNDER_WAY))
+        with self._container.session() as session:
+            return session.scalars(mine.order_by(Job.created_at).limit(limit)).all()
+
+    def pause(self, actor: Actor, job_id: str) -> Job:
+        """Hold the job until it is resumed; one that runs is taken from its worker, and begins anew then.
+
+        The worker learns of it as of a lost lease: it ends the child at its next heartbeat. Raises Conflict.
+        """
+        check(actor, Action.JOB_PAUSE)
+        with self._container.transaction() as session:
+            job = find_job(session, actor.workspace_id, job_id)
+            session.refresh(job, with_for_update=True)
+            if job.status not in ("queued", "running"):
+                raise Conflict(f"Only a run that waits or runs can be paused; this one is {job.status}.")
+            if job.status == "running":
+                job.max_attempts += 1  # this attempt does not count
+            job.status, job.owner, job.lease_until, job.progress_json = "paused", None, None, None
+            self._container.audit.record(session, actor, Action.JOB_PAUSE, "job", job.id)
+        return job
+
+    def resume(self, actor: Actor, job_id: str) -> Job:
+        """Put a paused job back into the queue, at its old place. Raises Conflict."""
+        check(actor, Action.JOB_PAUSE)
+        with self._container.transaction() as session:
+            job = find_job(session, actor.workspace_id, job_id)
+            session.refresh(job, with_for_update=True)
+            if job.status != "paused":
+                raise Conflict(f"Only a paused run can be resumed; this one is {job.status}.")
+            job.status = "queued"
+            self._container.audit.record(session, actor, "job.resume", "job", job.id)
         return job
 
 

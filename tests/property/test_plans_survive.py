@@ -126,7 +126,7 @@ def plans(draw: st.DrawFn) -> Plan:
         raise
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(plans())
 def test_what_is_opened_and_saved_untouched_is_the_same_plan(plan: Plan) -> None:
     """Each rule, each search for duplicates and the table of fields come back as they were."""
@@ -143,7 +143,7 @@ def test_what_is_opened_and_saved_untouched_is_the_same_plan(plan: Plan) -> None
     assert Plan.build(mapping.applied(plan, rows, before)) == plan
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(plans(), FIELDS)
 def test_a_renamed_field_is_renamed_wherever_it_is_named(plan: Plan, name: str) -> None:
     """Renaming a field and giving it its name again changes nothing: no rule, linkage or search forgets it."""
@@ -187,14 +187,17 @@ if "rule-draft" not in st.session_state:
     rule_form.open_draft(plan.rules[st.session_state["place"]], plan)
 rule_form.show(plan, lambda rule: st.session_state.__setitem__("saved", rule))
 """
-WIDE = {
+WIDE: dict[str, Any] = {
     "name": "p",
     "left": {"label": "Ledger"},
     "right": {"label": "Bank"},
     "fields": [{"name": name, "left": name, "right": name, "type": kind} for name, kind in NAMES.items()],
     "rules": [
         {"name": " spaced ", "on": ["reference", {"field": "day", "days": [0, 3]}], "when_ambiguous": "suggest"},
-        {"name": "cap", "on": [{"field": "amount", "percent": [-1, 2], "cap": "5.50"}, {"field": "paid", "nulls": "equal"}]},
+        {
+            "name": "cap",
+            "on": [{"field": "amount", "percent": [-1, 2], "cap": "5.50"}, {"field": "paid", "nulls": "equal"}],
+        },
         {"name": "alike", "on": [{"field": "narrative", "similarity": "tfidf", "at_least": 0.925}, "amount"]},
         {"name": "within", "on": [{"field": "reference", "found_in": "narrative"}, "amount"], "max_false_rate": 0.005},
         {
@@ -209,7 +212,12 @@ WIDE = {
         {"name": "reversal", "net": "right", "on": ["reference", {"field": "amount", "total": True}]},
         {
             "name": "linked",
-            "link": {"fields": ["narrative", "day"], "probability": 0.9, "block_on": [["day"]], "compare_as": {"day": "date"}},
+            "link": {
+                "fields": ["narrative", "day"],
+                "probability": 0.9,
+                "block_on": [["day"]],
+                "compare_as": {"day": "date"},
+            },
             "cardinality": "one_to_many",
             "outcome": "suggested",
         },

@@ -1,0 +1,69 @@
+"""One plan over its runs: the share matched as a line, and what became of its breaks since the run before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from pages._shared import charts, wording
+from pages._shared.context import services
+from pages._shared.tables import table
+from services.database.models import Job
+from services.permissions import Actor
+
+
+def show(person: Actor, finished: Sequence[Job]) -> None:
+    """The history of the plan that is chosen, at first of the one that ran last; `finished` has the newest first."""
+    runs: dict[str, list[Job]] = {}
+    for job in finished:
+        runs.setdefault(str(job.plan_json["name"]), []).append(job)
+    several = [name for name, jobs in runs.items() if len(jobs) > 1]
+    if not several:
+        return
+    with st.container(border=True, key="history"):
+        if len(several) > 1:
+            name = st.selectbox("Plan", several, key="plan", bind="query-params", width=360)
+        else:
+            name = several[0]
+        jobs = runs[name or several[0]]
+        left, right = st.columns([1.2, 1], gap="large")
+        with left:
+            st.markdown(f"**Share of rows matched** :gray[{wording.literal(name or several[0])}, by run]")
+            st.plotly_chart(charts.trend(jobs), config=charts.CONFIG, key="trend")
+        with right:
+            _changes(person, jobs[0])
+
+
+def _changes(person: Actor, job: Job) -> None:
+    found = services().results.since(person, job.id)
+    if found is None:
+        return
+    st.markdown(f"**Breaks since the run of {wording.moment(found['finished_at'])}**")
+    with st.container(horizontal=True, gap="small"):
+        for kind, label in (("new", "New"), ("gone", "Gone"), ("still", "Still open")):
+            st.metric(label, f"{found[kind]:,}", border=True)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.page_link("results.py", label="Latest result", icon=":material/fact_check:", query_params={"job": job.id})
+        if found["new"] and st.button("Show new", key="new-breaks", type="tertiary", icon=":material/add_circle:"):
+            st.session_state["shown-breaks"] = "new"
+        if found["gone"] and st.button("Show gone", key="gone-breaks", type="tertiary", icon=":material/task_alt:"):
+            st.session_state["shown-breaks"] = "gone"
+    shown = st.session_state.get("shown-breaks")
+    if shown and found[shown]:
+        _rows(found, shown, job)
+
+
+def _rows(found: dict[str, Any], kind: str, job: Job) -> None:
+    rows = found[f"{kind}_rows"]
+    names = {side: job.plan_json[side]["label"] for side in ("left", "right")}
+    values = [name for name in (rows[0] if rows else {}) if name not in ("side", "source", "row", "category", "reason")]
+    headings = {"side": "Side", "row": "Row"} | {name: name for name in values} | {"category": "Category"}
+    lines = [
+        {**row, "side": names[row["side"]], "category": wording.CATEGORY_NAMES.get(row["category"], row["category"])}
+        for row in rows
+    ]
+    of = "" if len(rows) == found[kind] else f", the first {len(rows)} of {found[kind]:,}"
+    st.caption(f"{kind.capitalize()} breaks{of}")
+    table(lines, headings, "changed-breaks")
