@@ -30,6 +30,7 @@ class Action(StrEnum):
     PLAN_EDIT = "plan.edit"
     JOB_LAUNCH = "job.launch"
     JOB_CANCEL = "job.cancel"
+    JOB_PAUSE = "job.pause"
     JOB_READ = "job.read"
     RESULT_READ = "result.read"
     RESULT_DOWNLOAD = "result.download"
@@ -75,6 +76,7 @@ ROLE_ACTIONS: dict[Action, frozenset[Role]] = {
     Action.PLAN_EDIT: WORKERS,
     Action.JOB_LAUNCH: WORKERS,
     Action.JOB_CANCEL: WORKERS,
+    Action.JOB_PAUSE: frozenset({Role.ADMIN}),
     Action.JOB_READ: EVERYONE,
     Action.RESULT_READ: EVERYONE,
     Action.RESULT_DOWNLOAD: EVERYONE,

@@ -195,7 +195,7 @@ class PlanTemplate(Base):
 
 
 class Job(Base):
-    """One run of a plan on two files. Status: queued, running, cancelling, succeeded, failed, cancelled."""
+    """One run of a plan on two files. Status: queued, running, cancelling, paused, succeeded, failed, cancelled."""
 
     __tablename__ = "job"
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)

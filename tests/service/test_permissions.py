@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -78,6 +79,11 @@ WITHOUT_ACTOR = {
     "rollouts.note": "the command line of operations",
     "rollouts.state": "the command line of operations",
     "rollouts.take_back": "the command line of operations",
+    "rolling.count": "the process",
+    "rolling.exchange": "the process",
+    "rolling.start": "the process",
+    "rolling.stop": "the process",
+    "rolling.window": "the go/no-go board: counts only",
     "sessions.checked": "sign-in: whoever knows the password",
     "sessions.end": "whoever holds the token",
     "sessions.end_all": "within the transaction of a use case that has checked",
@@ -136,6 +142,10 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "jobs.list": (Action.JOB_READ, ()),
     "jobs.counts": (Action.JOB_READ, ()),
     "jobs.cancel": (Action.JOB_CANCEL, (JOB_ID,)),
+    "jobs.pause": (Action.JOB_PAUSE, (JOB_ID,)),
+    "jobs.resume": (Action.JOB_PAUSE, (JOB_ID,)),
+    "jobs.under_way": (Action.JOB_READ, ()),
+    "rolling.figures": (Action.HEALTH_READ, (timedelta(minutes=5), timedelta(minutes=1))),
     "plans.start": (Action.PLAN_EDIT, ("A reconciliation",)),
     "plans.get": (Action.PLAN_READ, (DRAFT,)),
     "plans.list": (Action.PLAN_READ, ()),
@@ -212,7 +222,7 @@ def test_every_action_has_its_roles() -> None:
     """No action is missing from the table, and an auditor may do nothing that changes anything."""
     assert set(ROLE_ACTIONS) == set(Action)
     changing = {Action.FILE_UPLOAD, Action.PLAN_EDIT, Action.JOB_LAUNCH, Action.JOB_CANCEL, Action.ACCOUNT_MANAGE}
-    changing |= {Action.MAIL_RETRY, Action.STORAGE_SYNC, Action.BACKUP_RUN}
+    changing |= {Action.JOB_PAUSE, Action.MAIL_RETRY, Action.STORAGE_SYNC, Action.BACKUP_RUN}
     assert not any(allowed(Role.AUDITOR, action) for action in changing)
     assert all(allowed(Role.AUDITOR, action) for action in set(Action) - changing)
 
