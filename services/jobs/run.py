@@ -31,7 +31,6 @@ _log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 0.2
 _NEWS_SECONDS = 1.0  # between two notes of the same step's progress; another step is noted at once
 _PARTITIONS = 16  # measured: carries twice the rows that fit whole
-_MEMORY_FACTOR = 4  # measured: address space for a byte of CSV when a run is not partitioned, with a margin
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 _DISK_FULL = "the server's disk is full or cannot be written"
 _STORAGE_WAIT_SECONDS = 30
@@ -72,11 +71,10 @@ class Run:
         """Run the job to its end, or to an interruption, and say so in the queue."""
         try:
             reach("job claimed")
-            input_bytes = self._prepare()
+            self._prepare()
             reach("job prepared")
-            whole = input_bytes * _MEMORY_FACTOR <= self._limits.memory_mb * 1024 * 1024
-            ended = self._supervise(partitions=1 if whole else _PARTITIONS)
-            if whole and ended is not None and ended.out_of_memory:
+            ended = self._supervise()
+            if ended is not None and ended.out_of_memory:
                 _log.info("run again in partitions", attempt=self.lease.attempt)
                 ended = self._supervise(partitions=_PARTITIONS)
             if ended is None:
@@ -96,8 +94,8 @@ class Run:
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _prepare(self) -> int:
-        """Lay out the files and the plan in the run's folder; returns the size of the files in bytes."""
+    def _prepare(self) -> None:
+        """Lay out the files and the plan in the run's folder."""
         self._folder.mkdir(parents=True)
         with self._container.session() as session:
             left = session.get_one(StoredFile, self._job.left_file_id)
@@ -107,13 +105,15 @@ class Run:
         link_object(self._container, right.storage_key, self._folder / names["right"])
         plan = Plan.build(self._job.plan_json).with_files([names["left"]], [names["right"]])
         (self._folder / "plan.yaml").write_text(plan.to_yaml(), encoding="utf-8")
-        return left.size_bytes + right.size_bytes
 
-    def _supervise(self, partitions: int) -> Ended | None:
-        """Start the engine and wait for it; None when it was interrupted."""
+    def _supervise(self, partitions: int | None = None) -> Ended | None:
+        """Start the engine and wait for it; None when it was interrupted. The engine chooses its partitions by the
+        memory that it may take, unless they are given.
+        """
         for left_over in self._folder.glob("result*"):  # by an engine that was ended before it could tidy up
             shutil.rmtree(left_over)
-        command = ["run", "plan.yaml", "--out", "result", "--progress", "ndjson", "--partitions", str(partitions)]
+        command = ["run", "plan.yaml", "--out", "result", "--progress", "ndjson"]
+        command += ["--partitions", str(partitions)] if partitions else []
         child = Child(command, self._folder, self._limits)
         reach("job started")
         try:
