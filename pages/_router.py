@@ -5,8 +5,9 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
-from pages._shared import gate_forms, layout, outage, sign_in, telemetry
+from pages._shared import feedback, gate_forms, layout, outage, sign_in, telemetry
 from pages._shared.context import may, signed_in, watch_session
 from pages._shared.messages import explained
 from pages._shared.wording import literal
@@ -30,6 +31,7 @@ ADMINISTRATION = {
     Action.HEALTH_READ: st.Page("health.py", title="Health", icon=":material/monitor_heart:"),
     Action.ACCOUNT_MANAGE: st.Page("users.py", title="Users", icon=":material/group:"),
     Action.BACKUP_READ: st.Page("backups.py", title="Backups", icon=":material/backup:"),
+    Action.ROLLOUT_READ: st.Page("rollout.py", title="Rollout", icon=":material/conversion_path:"),
     Action.AUDIT_READ: st.Page("audit.py", title="Audit", icon=":material/history_edu:"),
 }
 
@@ -54,13 +56,25 @@ def _show(run: telemetry.Run) -> None:
         return
     st.session_state[_SIGNED_IN] = True
     watch_session()
-    allowed = [page for action, page in ADMINISTRATION.items() if may(person, action)]
-    everyones = [*WORK, *WIZARD, ACCOUNT]
-    page = st.navigation({"": everyones, "Administration": allowed} if allowed else everyones)
-    _account_corner(person)
+    page = _only_account() if person.must_enrol else _navigation(person)
     run.page = page.url_path or "home"
+    _account_corner(person, run.page)
     with explained(), outage.waited_out():  # a limit or an outage may meet any call of a page
         page.run()
+
+
+def _navigation(person: Actor) -> StreamlitPage:
+    allowed = [page for action, page in ADMINISTRATION.items() if may(person, action)]
+    everyones = [*WORK, *WIZARD, ACCOUNT]
+    return st.navigation({"": everyones, "Administration": allowed} if allowed else everyones)
+
+
+def _only_account() -> StreamlitPage:
+    """Whatever the address says: first a second factor is set up."""
+    page = st.navigation([*WORK, *WIZARD, ACCOUNT, *ADMINISTRATION.values()], position="hidden")
+    if page.url_path != ACCOUNT.url_path:
+        st.switch_page(ACCOUNT)
+    return page
 
 
 def _parameters() -> str:
@@ -68,11 +82,13 @@ def _parameters() -> str:
     return "?" + urlencode(given, doseq=True) if given else ""
 
 
-def _account_corner(person: Actor) -> None:
+def _account_corner(person: Actor, page: str) -> None:
     with st.sidebar:
         st.space("stretch")
         st.markdown(f"**{literal(person.name)}**  \n:small[:gray[{person.role.capitalize()}]]")
         st.page_link(ACCOUNT)
+        if not person.must_enrol:
+            feedback.corner(person, page)
         if st.button("Sign out", icon=":material/logout:", type="tertiary"):
             sign_in.leave()
             st.stop()

@@ -15,7 +15,7 @@ from tests.browser import steps
 from tests.browser.server import Server
 
 OPEN_TO_ALL = ["", "plans", "upload", "map", "run", "results"]
-OVERSIGHT = ["health", "users", "backups", "audit"]
+OVERSIGHT = ["health", "users", "backups", "rollout", "audit"]
 DEMO = Path("pages/_shared/demo")
 
 

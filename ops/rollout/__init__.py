@@ -1,0 +1,1 @@
+"""Rollouts: reading the numbers, moving the proxy, going on or back."""
