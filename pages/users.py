@@ -100,6 +100,12 @@ def change(person: Actor, account: Account) -> None:
                 services().sessions.end_of(person, account.id)
                 notice(f"{account.name} is signed out everywhere.")
                 st.rerun()
+        theirs = account.totp_since and account.id != person.account_id
+        if theirs and st.button("Reset the second factor", icon=":material/remove_moderator:"):
+            with explained():
+                services().second_factor.reset(person, account.id)
+                notice(f"{account.name} signs in with the password alone now, and gets a mail.")
+                st.rerun()
 
 
 def request(person: Actor, account: Account) -> None:
@@ -132,6 +138,8 @@ def line(person: Actor, account: Account, editable: bool) -> None:
             st.text(account.email)
         with role.container(horizontal=True, gap="xsmall"):
             st.badge(account.role, color="blue" if account.role == Role.ADMIN else "gray")
+            if account.totp_since:
+                st.badge("second factor", color="green", icon=":material/verified_user:")
             if not account.active:
                 st.badge("cannot sign in", color="orange")
         since.caption(f"Since {wording.ago(account.created_at, services().clock.now())}")

@@ -191,11 +191,12 @@ class SecondFactorService:
         if present == self._resealed_with:
             return
         with self._container.transaction() as session:
-            for account in session.scalars(select(Account).where(Account.totp_secret.is_not(None))):
-                sealed = account.totp_secret or ""
+            kept = session.scalars(select(Account.totp_secret).where(Account.totp_secret.is_not(None))).all()
+            for sealed in filter(None, kept):
                 secret = None if self._seal.is_current(sealed) else self._seal.open(sealed)
-                if secret is not None:
-                    account.totp_secret = self._seal.close(secret)
+                if secret is not None:  # and nobody has begun anew meanwhile
+                    fresh = update(Account).where(Account.totp_secret == sealed)
+                    session.execute(fresh.values(totp_secret=self._seal.close(secret)))
         self._resealed_with = present
 
     def _challenged(self, session: Session, digest: str) -> Account | None:

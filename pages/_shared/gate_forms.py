@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import streamlit as st
 
 from pages._shared.context import services
 from pages._shared.messages import explained
+from services.database.models import Account
 from services.errors import NotFound
 from services.passwords import MAX_CHARACTERS, MIN_CHARACTERS
 from services.permissions import Actor
 
 HINT = f"At least {MIN_CHARACTERS} characters; a few words in a row are easy to keep"
 LINK = "link"  # the parameter of the address that mailed links carry
-_FORM, _TOLD = "gate-form", "gate-told"
+_FORM, _TOLD, _CHALLENGE = "gate-form", "gate-told", "gate-challenge"
 
 
 def shown() -> str:
-    """Which form stands in the gate: `ask`, `forgot`, or empty for signing in."""
+    """Which form stands in the gate: `ask`, `forgot`, `code`, or empty for signing in."""
     return str(st.session_state.get(_FORM, ""))
 
 
@@ -61,6 +64,27 @@ def forgot() -> None:
     if submitted:
         with explained():
             _show("", services().password_links.forgot(email, st.context.ip_address or ""))
+
+
+def ask_for_code(challenge: str) -> NoReturn:
+    """The password was right: put the form for the code in the gate."""
+    st.session_state[_CHALLENGE] = challenge
+    _show("code")
+
+
+def second_factor() -> Account | None:
+    """The form for the code of the second factor; the account once it is right."""
+    with st.form("second-factor"):
+        st.subheader("Second factor", anchor=False)
+        st.caption("The code that your authenticator app shows now, or one of your recovery codes.")
+        code = st.text_input("Code", autocomplete="one-time-code", max_chars=60)
+        submitted = st.form_submit_button("Sign in", type="primary", width="stretch")
+    _back()
+    if submitted:
+        with explained():
+            challenge = st.session_state.get(_CHALLENGE, "")
+            return services().second_factor.answer(challenge, code, st.context.ip_address or "")
+    return None
 
 
 def set_password(token: str) -> None:
@@ -122,7 +146,7 @@ def _back() -> None:
         _show("")
 
 
-def _show(form: str, text: str = "") -> None:
+def _show(form: str, text: str = "") -> NoReturn:
     st.session_state[_FORM], st.session_state[_TOLD] = form, text
     st.rerun()
 

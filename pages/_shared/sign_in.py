@@ -15,6 +15,7 @@ import streamlit_authenticator as stauth
 from pages._shared import gate_forms
 from pages._shared.context import ENDED, services
 from pages._shared.messages import explained
+from services.errors import SecondFactorNeeded
 
 
 def show(return_to: str, *, ended: bool = False) -> None:
@@ -35,6 +36,10 @@ def show(return_to: str, *, ended: bool = False) -> None:
             gate_forms.ask()
         elif gate_forms.shown() == "forgot":
             gate_forms.forgot()
+        elif gate_forms.shown() == "code":
+            account = gate_forms.second_factor()
+            if account is not None:
+                _enter(account.id, return_to, second_factor=True)
         else:
             if ended:
                 st.warning(ENDED, icon=":material/lock_clock:")
@@ -74,7 +79,10 @@ def _sign_in(return_to: str) -> None:
         if email is None:
             return False  # the library's own cookie, which we never set
         with explained():
-            account = services().sessions.prove(email, password or "", st.context.ip_address or "")
+            try:
+                account = services().sessions.prove(email, password or "", st.context.ip_address or "")
+            except SecondFactorNeeded as needed:
+                gate_forms.ask_for_code(needed.challenge)
             _enter(account.id, return_to)
         return False  # the browser is on its way to the address that sets the cookie
 
@@ -83,8 +91,8 @@ def _sign_in(return_to: str) -> None:
     form.login(fields={"Form name": "Sign in", "Username": "Email", "Login": "Sign in"}, key="sign-in")
 
 
-def _enter(account_id: str, return_to: str) -> None:
-    ticket = services().sessions.issue_ticket(account_id)
+def _enter(account_id: str, return_to: str, *, second_factor: bool = False) -> None:
+    ticket = services().sessions.issue_ticket(account_id, second_factor=second_factor)
     _visit("/api/auth/enter?" + urlencode({"ticket": ticket, "next": return_to}))
 
 
