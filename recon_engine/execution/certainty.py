@@ -45,8 +45,8 @@ def estimates(
             matched[gone[1]] = True
             is_tied = (pl.col("rule") == number) & (pl.col("side") == 1)
             tied = decided.ties.filter(is_tied)["i"].n_unique()
-            own, other = (t.filter(pl.Series(o)) for t, o in zip(tables, is_open, strict=True))
-            chance = chance_of(plan, rule, own, other, matched[is_open[1]], tied, known)
+            open_now = is_open[0], is_open[1]
+            chance = chance_of(plan, rule, (tables[0], tables[1]), open_now, matched, tied, known)
             rate, method = (chance.false_rate(len(gone[0])) if chance else None), "decoys"
         found.append(dict(zip(("method", "false_rate", "low", "high"), (method, *rate), strict=True)) if rate else None)
         for flags, places in zip(is_open, gone, strict=True):

@@ -16,7 +16,7 @@ import polars as pl
 from recon_engine.matching.assignment import Bools
 from recon_engine.matching.candidates import join_key
 from recon_engine.matching.comparables import ID, columns_of, text_column
-from recon_engine.matching.conditions import Rarities, equalities
+from recon_engine.matching.conditions import Rarities, equalities, needed_columns
 from recon_engine.matching.decisions import decide
 from recon_engine.plan import FieldSpec, Plan, Rule
 
@@ -57,37 +57,46 @@ class Chance:
 
 
 def chance_of(
-    plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame, matched: Bools, tied: int, known: Rarities
+    plan: Plan,
+    rule: Rule,
+    tables: tuple[pl.DataFrame, pl.DataFrame],
+    is_open: tuple[Bools, Bools],
+    matched: Bools,
+    tied: int,
+    known: Rarities,
 ) -> Chance | None:
     """The decoys' hits under a rule; None where decoys say nothing: a single condition, a link, a total.
 
-    `left` and `right`: `__id` and the comparable columns of the records that were open; `matched`: which right ones the
-    rule matched, `tied`: how many it left tied.
+    `tables`: `__id` and the comparable columns of all records of each side; `is_open`: those that the rule could match;
+    `matched`: the right ones that it did; `tied`: how many right ones it left tied.
     """
     if rule.link is not None or rule.total is not None or len({c.field for c in rule.on}) < 2:
         return None
-    free = right.filter(pl.Series(~matched))
-    permuted, strata = _permuted(plan, rule, right)
     equal = equalities(rule)
     keys = join_key(plan, equal, tuple(c.field for c in equal)) if equal else pl.col(ID)
-    every = max(1, -(-left.height // SAMPLED))
-    chosen = (keys.hash(23) % every) == 0
-    own = left.filter(chosen) if every > 1 else left
+    every = max(1, -(-int(is_open[0].sum()) // SAMPLED))
+    chosen = (keys.hash(23) % every) == 0 if every > 1 else pl.lit(True)
+    columns = [ID, *needed_columns(plan, [rule])]
+    left, right = (table.lazy().select(columns) for table in tables)
+    own = left.filter(pl.Series(is_open[0])).filter(chosen).collect(engine="streaming")
+    # Without equalities, nothing says which right records the chosen left ones could match: all of them compete.
+    competing = right.filter(pl.Series(matched)).filter(chosen if equal else pl.lit(True)).collect(engine="streaming")
+    free = right.filter(pl.Series(is_open[1] & ~matched)).collect(engine="streaming")
+    if own.is_empty() or free.is_empty():
+        return Chance(0, float(every), free.height, min(tied, free.height))
+    permuted, strata = _permuted(plan, rule, free)
+    stratum = join_key(plan, equal, strata) if strata else pl.lit(0, dtype=pl.UInt64)
+    # In each stratum, records stand in an order that their content decides.
+    free = free.with_columns(__stratum=stratum).sort("__stratum", pl.col(ID).hash(29), ID)
+    free = free.with_columns(__size=pl.len().over("__stratum"), __first=pl.int_range(pl.len()).min().over("__stratum"))
     hits = 0
     for shift in range(1, ROUNDS + 1):
-        decoys = _decoys(free, permuted, join_key(plan, equal, strata) if strata else None, shift)
-        table = pl.concat([right.filter(pl.Series(matched)), decoys])
-        if every > 1 and equal:
-            table = table.filter(chosen)
-        if own.is_empty() or table.is_empty():
-            continue
-        is_decoy = np.arange(table.height) >= table.height - decoys.height
-        if every > 1 and equal:
-            is_decoy = np.arange(table.height) >= table.height - decoys.filter(chosen).height
+        decoys = _decoys(free, permuted, shift, chosen if equal else pl.lit(True), columns)
+        table = pl.concat([competing, decoys])
         ids = (own[ID].to_numpy(), table[ID].to_numpy())
         settled, _ = decide(plan, rule, own.with_row_index("i"), table.with_row_index("i"), ids, known)
-        hits += int(is_decoy[settled.pairs["r"].to_numpy()].sum())
-        hits += int(is_decoy[settled.sets.filter(pl.col("side") == 1)["i"].to_numpy()].sum())
+        members = settled.sets.filter(pl.col("side") == 1)["i"]
+        hits += int((settled.pairs["r"] >= competing.height).sum()) + int((members >= competing.height).sum())
     return Chance(hits, float(every), free.height, min(tied, free.height))
 
 
@@ -106,18 +115,16 @@ def _permuted(plan: Plan, rule: Rule, right: pl.DataFrame) -> tuple[FieldSpec, t
     return plan.field(ranked[0]), tuple(c.field for c in equalities(rule) if c.field not in apart)
 
 
-def _decoys(free: pl.DataFrame, permuted: FieldSpec, stratum: pl.Expr | None, shift: int) -> pl.DataFrame:
-    """The free records, each with the permuted field of another one of its stratum; the order is decided by content.
-    One that has nobody to exchange with stays as it is: such accidents are real.
+def _decoys(free: pl.DataFrame, permuted: FieldSpec, shift: int, chosen: pl.Expr, columns: list[str]) -> pl.DataFrame:
+    """The free records, each with the permuted field of the one `shift` places on in its stratum; of these, the
+    `chosen`. One that has nobody to exchange with stays as it is: such accidents are real.
     """
-    columns = [c for c in (*columns_of(permuted), text_column(permuted.name)) if c in free.columns]
-    keyed = free.with_columns(__stratum=stratum if stratum is not None else pl.lit(0, dtype=pl.UInt64))
-    ordered = keyed.sort("__stratum", pl.col(ID).hash(29), ID)
-    size, place = pl.len().over("__stratum"), pl.int_range(pl.len()).over("__stratum")
-    other = ordered.select(pl.int_range(pl.len()) - place + (place + shift) % size).to_series()
-    moved = ordered.with_columns(ordered[c].gather(other) for c in columns)
+    values = [c for c in (*columns_of(permuted), text_column(permuted.name)) if c in columns]
+    place = pl.int_range(pl.len()) - pl.col("__first")
+    other = pl.col("__first") + (place + shift) % pl.col("__size")
+    moved = free.lazy().with_columns(pl.col(c).gather(other) for c in values).filter(chosen)
     # Decoys are nobody's equals.
-    return moved.with_columns(pl.col(ID).hash(31 + shift)).select(free.columns)
+    return moved.with_columns(pl.col(ID).hash(31 + shift)).select(columns).collect()
 
 
 def link_chance(probabilities: pl.Series) -> tuple[float, float, float]:
