@@ -134,19 +134,19 @@ def _capped(capped: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _bucketed(plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Adds the bucket of the narrowest window to the key; a left record probes the two buckets that its window can
-    touch.
-    """
+    """Adds the bucket of a window to the key; a left record probes the buckets that its window can touch."""
     for condition in windows(rule):
         spec = plan.field(condition.field)
+        value = pl.col(condition.field).cast(pl.Int64)
         if condition.percent is not None and condition.cap is None:
-            continue
+            if condition.net_of is not None:
+                continue
+            return _bucketed_by_size(condition, value, left, right)
         if condition.percent is None:
             low, high = window_units(spec, condition)
         else:
             cap = int(condition.cap.scaleb(spec.digits)) if condition.cap is not None else 0
             low, high = -cap, cap
-        value = pl.col(condition.field).cast(pl.Int64)
         if condition.days is not None and spec.type == "datetime":
             value = value // MICROSECONDS_PER_DAY
         width = max(high - low, 1)
@@ -155,6 +155,34 @@ def _bucketed(plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame) -
         probes = [left.with_columns(k=_mix(pl.col("k"), first + step)) for step in (0, 1)]
         return pl.concat(probes), right.with_columns(k=_mix(pl.col("k"), value // width))
     return left, right
+
+
+def _bucketed_by_size(
+    condition: Condition, value: pl.Expr, left: pl.DataFrame, right: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Buckets of equal ratio, for a window in percent: what lies within it differs by at most one bucket either way.
+
+    Only a pre-selection, so that rounding does no harm: buckets are wider than the window.
+    """
+    assert condition.percent is not None
+    low, high = (float(p) / 100 for p in condition.percent)
+    if low <= -0.9 or high >= 9:
+        return left, right  # a window that wide selects nothing
+    # From the far end of the window to no difference at all, with a margin for rounding.
+    width = max(-math.log1p(min(low, 0.0)), math.log1p(max(high, 0.0)), 1e-9) * 1.01 + 1e-9
+    size = (value.abs().cast(pl.Float64).log() / width).floor()
+    bucket = pl.when(value == 0).then(-(1 << 40)).otherwise(size.cast(pl.Int64) * 2 + (value > 0).cast(pl.Int64))
+    sides = -1 if condition.sign else 1
+    own = (sides * value).sign()
+    # What is within the window of nothing is nothing, and a value keeps its sign.
+    probe = pl.when(value == 0).then(-(1 << 40))
+    probes = [
+        left.with_columns(
+            k=_mix(pl.col("k"), probe.otherwise((size.cast(pl.Int64) + step) * 2 + (own > 0).cast(pl.Int64)))
+        )
+        for step in (-1, 0, 1)
+    ]
+    return pl.concat(probes), right.with_columns(k=_mix(pl.col("k"), bucket))
 
 
 def _mix(key: pl.Expr, bucket: pl.Expr) -> pl.Expr:
