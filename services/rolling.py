@@ -183,6 +183,11 @@ class Rolling:
             self._mine = {at: counts for at, counts in self._mine.items() if at >= old}
             self._unwritten &= self._mine.keys()
 
+    def depths(self, actor: Actor) -> dict[str, int]:
+        """How much waits just now: `jobs`, `mails`, objects in the `spool`."""
+        check(actor, Action.HEALTH_READ)
+        return self._depths()
+
     def _depths(self) -> dict[str, int]:
         with self._container.session() as session:
             jobs = session.scalar(select(func.count()).where(Job.status == "queued")) or 0

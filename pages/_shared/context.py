@@ -64,20 +64,38 @@ def dialog(title: str, **options: Any) -> Callable[[Callable[Concatenate[Actor, 
     return lambda function: st.dialog(title, **options)(_asked_again(function, poll=False))
 
 
-def fragment(run_every: float) -> Callable[[Callable[Concatenate[Actor, P], None]], Any]:
-    """A part of a page that is drawn anew by the clock, for the signed-in person, given first and asked for again."""
-    return lambda function: st.fragment(run_every=run_every)(_asked_again(function, poll=True))
+def fragment(
+    run_every: float, *, through_outages: bool = False
+) -> Callable[[Callable[Concatenate[Actor, P], None]], Any]:
+    """A part of a page that is drawn anew by the clock, for the signed-in person, given first and asked for again.
+
+    One that goes `through_outages` is drawn also while the database is away, when no session can be asked for, and
+    none can be ended: for the person who was there before. It must not need the database.
+    """
+    return lambda function: st.fragment(run_every=run_every)(
+        _asked_again(function, poll=True, through_outages=through_outages)
+    )
 
 
 def _asked_again(
-    function: Callable[Concatenate[Actor, P], None], *, poll: bool
+    function: Callable[Concatenate[Actor, P], None], *, poll: bool, through_outages: bool = False
 ) -> Callable[Concatenate[Actor, P], None]:
     @wraps(function)
-    def asked(_then: Actor, /, *args: P.args, **kwargs: P.kwargs) -> None:
+    def asked(then: Actor, /, *args: P.args, **kwargs: P.kwargs) -> None:
         with waited_out("fragment"):
-            function(actor(poll=poll), *args, **kwargs)
+            function(_there(then) if through_outages else actor(poll=poll), *args, **kwargs)
 
     return asked
+
+
+def _there(then: Actor) -> Actor:
+    """Who is signed in; while the database is away, who was."""
+    if services().health.check().status == "down":
+        return then
+    try:
+        return actor(poll=True)
+    except Unavailable:
+        return then
 
 
 def may(person: Actor, action: Action) -> bool:

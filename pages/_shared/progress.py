@@ -18,6 +18,7 @@ STAGES = {
     "explain": "Explaining what stayed open",
     "evidence": "Writing the evidence",
 }
+WAITING = {"queued": "Waiting for a free worker", "paused": "Paused by an administrator"}
 
 
 def show(job: Job, plan: Plan, now: datetime) -> None:
@@ -29,7 +30,7 @@ def show(job: Job, plan: Plan, now: datetime) -> None:
             layout.status_badge(job.status)
             since = job.started_at or job.created_at
             st.caption(wording.lasted(max(0.0, (now - since).total_seconds())), width="content")
-        waiting = {"queued": "Waiting for a free worker", "paused": "Paused by an administrator"}.get(job.status, "Starting")
+        waiting = WAITING.get(job.status, "Starting")
         st.progress(_fraction(done, total), text=STAGES.get(stage, stage.capitalize() or waiting))
         at_work = stage == "match"
         if at_work and isinstance(done, int):

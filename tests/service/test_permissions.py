@@ -145,6 +145,7 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "jobs.pause": (Action.JOB_PAUSE, (JOB_ID,)),
     "jobs.resume": (Action.JOB_PAUSE, (JOB_ID,)),
     "jobs.under_way": (Action.JOB_READ, ()),
+    "rolling.depths": (Action.HEALTH_READ, ()),
     "rolling.figures": (Action.HEALTH_READ, (timedelta(minutes=5), timedelta(minutes=1))),
     "plans.start": (Action.PLAN_EDIT, ("A reconciliation",)),
     "plans.get": (Action.PLAN_READ, (DRAFT,)),
