@@ -1,6 +1,7 @@
 # make run     set up what is missing and serve http://localhost:2000
 # make test    set up what is missing and run every test
-# make fault   the long runs of faults: kills, pauses and crashes as often as is promised
+# make fault   the long runs of faults: kills, pauses and crashes as often as is promised; MINUTES=10 of them under load
+# make load    fifty signed-in sessions at work: how long pages take, errors, memory; MINUTES=10
 # make check   formatting, lint, types, arrows between packages, quick tests (under a minute)
 # make setup   only create .venv with the locked dependencies
 # make settings-reference   write .env.example and docs/reference/settings.md from the settings
@@ -9,11 +10,12 @@
 
 PYTHON ?= python3
 PORT ?= 2000
+MINUTES ?= 10
 BIN := .venv/bin
 TYPED := recon_engine services ops pages app.py
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev test fault system-packages check lint types arrows quick scan audit lock settings-reference bench clean
+.PHONY: run setup setup-dev test fault soak load system-packages check lint types arrows quick scan audit lock settings-reference bench clean
 
 run: setup
 	@exec $(BIN)/streamlit run app.py --server.port $(PORT) --server.headless true
@@ -38,6 +40,14 @@ setup-dev: .venv/installed-dev
 # The faults as many times as is promised: an hour. `make test` injects a sample of them.
 fault: setup-dev system-packages
 	RECON_FAULT=full $(BIN)/python -m pytest -rP tests/fault $(ARGS)
+	$(BIN)/python -m tests.fault.soak --minutes $(MINUTES)
+
+# Only the part of `make fault` in which users are at work.
+soak: setup-dev system-packages
+	$(BIN)/python -m tests.fault.soak --minutes $(MINUTES) $(ARGS)
+
+load: setup-dev
+	$(BIN)/python -m benchmarks.load --minutes $(MINUTES) $(ARGS)
 
 system-packages:
 	@.ci/system-packages
