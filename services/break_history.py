@@ -46,17 +46,17 @@ def _open(sides: Sequence[tuple[pl.LazyFrame, pl.LazyFrame]], fields: Sequence[s
     """The open records of both sides with their values as text, and which of its equals each one is."""
     parts = []
     for breaks, records in sides:
-        values = [_as_text(name, kind) for name, kind in records.select(fields).collect_schema().items()]
-        own = records.select(pl.col("source").cast(pl.String), "row", *values)
+        kinds = records.select(fields).collect_schema()
+        content = [_comparable(name, kind).fill_null("\x00") for name, kind in kinds.items()]
+        own = records.select(
+            pl.col("source").cast(pl.String),
+            "row",
+            *(pl.col(name).cast(pl.String) for name in fields),
+            pl.concat_str(content, separator="\x1f").alias("__content"),
+        )
         told = breaks.select(pl.col("side", "source", "category").cast(pl.String), "row", "reason")
         parts.append(told.join(own, on=["source", "row"], how="inner"))
-    content = pl.concat_str([pl.col(name).fill_null("\x00") for name in fields], separator="\x1f")
-    return (
-        pl.concat(parts)
-        .with_columns(content.alias("__content"))
-        .sort("side", "source", "row")
-        .with_columns(pl.int_range(pl.len()).over(KEY).alias("__copy"))
-    )
+    return pl.concat(parts).sort("side", "source", "row").with_columns(pl.int_range(pl.len()).over(KEY).alias("__copy"))
 
 
 def _surplus(frame: pl.LazyFrame, others: pl.LazyFrame) -> list[dict[str, Any]]:
@@ -66,10 +66,10 @@ def _surplus(frame: pl.LazyFrame, others: pl.LazyFrame) -> list[dict[str, Any]]:
     return shown.collect(engine="streaming").to_dicts()
 
 
-def _as_text(name: str, kind: pl.DataType) -> pl.Expr:
+def _comparable(name: str, kind: pl.DataType) -> pl.Expr:
     """A value as text that does not depend on how many digits the run kept."""
     text = pl.col(name).cast(pl.String)
     if isinstance(kind, pl.Decimal):
         trimmed = text.str.strip_chars_end("0").str.strip_chars_end(".")
-        return pl.when(text.str.contains(".", literal=True)).then(trimmed).otherwise(text).alias(name)
-    return text.alias(name)
+        return pl.when(text.str.contains(".", literal=True)).then(trimmed).otherwise(text)
+    return text

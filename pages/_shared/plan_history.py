@@ -9,9 +9,13 @@ import streamlit as st
 
 from pages._shared import charts, wording
 from pages._shared.context import services
-from pages._shared.tables import table
+from pages._shared.tables import amount_fields, table
+from pages._shared.wizard import labels
+from recon_engine.plan import Plan
 from services.database.models import Job
 from services.permissions import Actor
+
+_SHOWN = "shown-breaks"
 
 
 def show(person: Actor, finished: Sequence[Job]) -> None:
@@ -32,14 +36,16 @@ def show(person: Actor, finished: Sequence[Job]) -> None:
         with left:
             st.markdown(f"**Share of rows matched** :gray[{wording.literal(name or several[0])}, by run]")
             st.plotly_chart(charts.trend(jobs), config=charts.CONFIG, key="trend")
-        with right:
-            _changes(person, jobs[0])
+        found = services().results.since(person, jobs[0].id)
+        if found is not None:
+            with right:
+                _changes(found, jobs[0])
+            shown = st.session_state.get(_SHOWN)
+            if shown and found[shown]:
+                _rows(found, shown, Plan.build(jobs[0].plan_json))
 
 
-def _changes(person: Actor, job: Job) -> None:
-    found = services().results.since(person, job.id)
-    if found is None:
-        return
+def _changes(found: dict[str, Any], job: Job) -> None:
     st.markdown(f"**Breaks since the run of {wording.moment(found['finished_at'])}**")
     with st.container(horizontal=True, gap="small"):
         for kind, label in (("new", "New"), ("gone", "Gone"), ("still", "Still open")):
@@ -47,23 +53,20 @@ def _changes(person: Actor, job: Job) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link("results.py", label="Latest result", icon=":material/fact_check:", query_params={"job": job.id})
         if found["new"] and st.button("Show new", key="new-breaks", type="tertiary", icon=":material/add_circle:"):
-            st.session_state["shown-breaks"] = "new"
+            st.session_state[_SHOWN] = "new"
         if found["gone"] and st.button("Show gone", key="gone-breaks", type="tertiary", icon=":material/task_alt:"):
-            st.session_state["shown-breaks"] = "gone"
-    shown = st.session_state.get("shown-breaks")
-    if shown and found[shown]:
-        _rows(found, shown, job)
+            st.session_state[_SHOWN] = "gone"
 
 
-def _rows(found: dict[str, Any], kind: str, job: Job) -> None:
-    rows = found[f"{kind}_rows"]
-    names = {side: job.plan_json[side]["label"] for side in ("left", "right")}
-    values = [name for name in (rows[0] if rows else {}) if name not in ("side", "source", "row", "category", "reason")]
-    headings = {"side": "Side", "row": "Row"} | {name: name for name in values} | {"category": "Category"}
+def _rows(found: dict[str, Any], kind: str, plan: Plan) -> None:
+    rows, names = found[f"{kind}_rows"], labels(plan)
+    values = {spec.name: spec.name for spec in plan.fields if spec.name in rows[0]}
+    headings = {"side": "Side", "row": "Row", "category": "Category", "reason": "Reason"} | values
     lines = [
         {**row, "side": names[row["side"]], "category": wording.CATEGORY_NAMES.get(row["category"], row["category"])}
         for row in rows
     ]
     of = "" if len(rows) == found[kind] else f", the first {len(rows)} of {found[kind]:,}"
-    st.caption(f"{kind.capitalize()} breaks{of}")
-    table(lines, headings, "changed-breaks")
+    when = "in the latest run" if kind == "new" else "in the run before"
+    st.caption(f"{kind.capitalize()} breaks{of}; rows as they were numbered {when}.")
+    table(lines, headings, "changed-breaks", amounts=amount_fields(plan))

@@ -101,8 +101,8 @@ def allow_small_difference(page: Page) -> None:
     choices.nth(3).click()
     page.get_by_role("option", name="within an amount").click()
     for end, value in (("From", "-0.05"), ("To", "0.05")):
-        dialog.get_by_label(end).fill(value)
-        dialog.get_by_label(end).press("Tab")
+        dialog.get_by_label(end, exact=True).fill(value)
+        dialog.get_by_label(end, exact=True).press("Tab")
     button(page, "Save rule").click()
     expect(dialog).to_be_hidden()
     expect(page.get_by_text("within ±0.05")).to_be_visible()

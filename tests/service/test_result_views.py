@@ -17,58 +17,8 @@ from services.errors import Conflict, NotAllowed, NotFound
 from services.jobs.leases import Leases
 from services.jobs.run import Run
 from services.permissions import Actor, Role
+from tests import rich
 from tests.service.conftest import PASSWORD, make_settings
-
-NAMES = [
-    "Anna Meyer",
-    "Bela Kovac",
-    "Carl Rossi",
-    "Dora Weber",
-    "Emil Jensen",
-    "Finn Costa",
-    "Greta Silva",
-    "Hugo Moreau",
-]
-PLAN: dict[str, Any] = {
-    "name": "rich",
-    "left": {"label": "Ledger"},
-    "right": {"label": "Bank"},
-    "fields": [
-        {"name": "reference", "left": "ref", "right": "ref", "type": "text"},
-        {"name": "amount", "left": "amount", "right": "amount", "type": "decimal", "scale": 2},
-        {"name": "who", "left": "who", "right": "who", "type": "text"},
-        {"name": "city", "left": "city", "right": "city", "type": "text"},
-    ],
-    "rules": [
-        {"name": "exact", "on": ["reference", "amount"]},
-        {"name": "reversals", "net": "left", "on": ["reference", {"field": "amount", "total": True}]},
-        {"name": "in one sum", "cardinality": "many_to_one", "on": ["who", {"field": "amount", "total": True}]},
-        {"name": "same person", "link": {"fields": ["who", "city", "amount"], "probability": 0.5}},
-    ],
-    "compare": ["amount"],
-    "duplicates": {"left": {"on": ["reference", "amount"], "exclude": True}},
-}
-
-
-def _files(open_fees: int) -> tuple[bytes, bytes]:
-    """A ledger and its bank: equal rows, a reversal, a sum, people, fees kept back, a row twice, `open_fees` alone."""
-    left, right = ["ref,amount,who,city"], ["ref,amount,who,city"]
-    for n in range(30):
-        row = f"E{n},{100 + n}.00,{NAMES[n % 8]},Ulm"
-        left.append(row)
-        right.append(row)
-    left += ["R1,50.00,Storno,Kiel", "R1,-50.00,Storno,Kiel", "E0,100.00,Anna Meyer,Ulm"]
-    left += [f"S{n},{amount},Batch,Bonn" for n, amount in enumerate(("10.01", "20.02", "30.03", "7.77", "8.88"))]
-    right.append("SUM,60.06,Batch,Bonn")
-    for n, name in enumerate(NAMES):
-        city = ("Trier", "Kiel", "Bonn", "Ulm")[n % 4]
-        left.append(f"P{n},{3000 + 17 * n}.00,{name},{city}")
-        right.append(f"Q{n},{3000 + 17 * n}.00,{name[:-2]}{name[-1]}{name[-2]},{city}")
-    for n in range(6):
-        left.append(f"F{n},{500 + n}.00,Fees,Mainz")
-        right.append(f"F{n},{499 + n}.70,Fees,Mainz")
-    right += [f"O{n},-{n + 1}.00,Open {n},Nowhere" for n in range(open_fees)]
-    return "\n".join(left).encode(), "\n".join(right).encode()
 
 
 @dataclass(frozen=True)
@@ -92,12 +42,12 @@ def ran(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     container.accounts.create_first_admin("Ada Admin", "ada@example.org", PASSWORD)
     actor = container.sessions.resolve(container.sessions.sign_in("ada@example.org", PASSWORD, "127.0.0.1", "test")[0])
     reconciliation = container.plans.start(actor, "rich").id
-    container.plans.set_plan(actor, reconciliation, PLAN)
+    container.plans.set_plan(actor, reconciliation, rich.PLAN)
     jobs = []
     for open_fees, of in ((3, reconciliation), (5, reconciliation), (5, None)):
-        left, right = _files(open_fees)
+        left, right = rich.files(open_fees)
         pair = [container.files.upload(actor, name, [text]).id for name, text in (("l.csv", left), ("r.csv", right))]
-        jobs.append(container.jobs.launch(actor, of, PLAN, pair[0], pair[1]).id)
+        jobs.append(container.jobs.launch(actor, of, rich.PLAN, pair[0], pair[1]).id)
         leases = Leases(container)
         claimed = leases.claim("w1")
         assert claimed is not None
@@ -221,10 +171,10 @@ def test_the_size_of_a_run_is_known_before(ran: Ran) -> None:
     """Rows come from the files' profiles; before they are profiled nothing is guessed."""
     job = ran.container.jobs.get(ran.actor, ran.first)
     files = (job.left_file_id, job.right_file_id)
-    assert ran.container.jobs.estimate(ran.actor, PLAN, *files) is None
+    assert ran.container.jobs.estimate(ran.actor, rich.PLAN, *files) is None
     for one in files:
         ran.container.files.profile(ran.actor, one)
-    found = ran.container.jobs.estimate(ran.actor, PLAN, *files)
+    found = ran.container.jobs.estimate(ran.actor, rich.PLAN, *files)
     assert found is not None
     rows = ran.container.results.summary(ran.actor, ran.first)["rows"]
     assert (found.left_rows, found.right_rows) == (rows["left"]["read"], rows["right"]["read"])

@@ -1,0 +1,138 @@
+"""What the engine can do is offered and shown: every kind of rule, sets that add up, causes taken into the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from recon_engine.plan import Plan
+from services.container import build_container
+from services.jobs.leases import Leases
+from services.jobs.run import Run
+from services.settings import load_settings
+from tests import rich
+from tests.browser import steps
+from tests.browser.server import Server
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A signed-in browser window, and what was run before it opened."""
+
+    page: Page
+    reconciliation_id: str
+    job_id: str
+
+    def plan(self, data: Path) -> Plan:
+        """The plan in preparation, as it is kept now."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RECON_DATA_DIR", str(data))
+            container = build_container(load_settings(embedded_worker=False))
+        actor = container.sessions.resolve(
+            container.sessions.sign_in(steps.EMAIL, steps.PASSWORD, "127.0.0.1", "test")[0]
+        )
+        kept = container.plans.get(actor, self.reconciliation_id)
+        container.close()
+        return Plan.build(kept.plan_json or {})
+
+
+@pytest.fixture
+def opened(browser: Browser, server: Server, tmp_path: Path) -> Iterator[Opened]:
+    """A finished run of a plan with every kind of rule, and its owner signed in."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECON_DATA_DIR", str(tmp_path))
+        container = build_container(load_settings(embedded_worker=False))
+    admin = container.accounts.create_first_admin("Ada", steps.EMAIL, steps.PASSWORD)
+    token = container.sessions.start(admin, "127.0.0.1", "test")
+    actor = container.sessions.resolve(token)
+    started = container.plans.start(actor, "All kinds")
+    pair = [
+        container.files.upload(actor, name, [text]).id
+        for name, text in zip(("ledger.csv", "bank.csv"), rich.files(3), strict=True)
+    ]
+    for one in pair:
+        container.files.profile(actor, one)
+    container.plans.set_files(actor, started.id, *pair)
+    container.plans.set_plan(actor, started.id, rich.PLAN)
+    job = container.jobs.launch(actor, started.id, rich.PLAN, *pair)
+    claimed = Leases(container).claim("test")
+    if claimed is not None:  # else the server's own worker was faster
+        Run(container, Leases(container), *claimed, tmp_path / "own").execute()
+    context = browser.new_context(base_url=server.address, viewport={"width": 1440, "height": 900})
+    context.add_cookies([{"name": "recon_session", "value": token, "url": server.address}])
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    yield Opened(page, started.id, job.id)
+    context.close()
+    container.close()
+
+
+@pytest.mark.timeout(180)
+def test_every_kind_of_rule_survives_its_dialog(opened: Opened, tmp_path: Path) -> None:
+    """Each rule opened and saved untouched leaves the plan as it was; then a linkage is made with a few clicks."""
+    page = opened.page
+    page.goto(f"/map?r={opened.reconciliation_id}")
+    edit = page.locator("[class*=st-key-rule-card]").get_by_role("button", name="Edit")
+    expect(edit).to_have_count(len(rich.PLAN["rules"]))
+    for place in range(len(rich.PLAN["rules"])):
+        edit.nth(place).click()
+        _save(page)
+    assert opened.plan(tmp_path).rules == Plan.build(rich.PLAN).rules
+    expect(page.get_by_text("Several Ledger records and one Bank record")).to_be_visible()
+
+    steps.button(page, "Add rule").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("by evidence")
+    dialog.get_by_label("Name").press("Tab")
+    dialog.get_by_text("By evidence learnt from the data").click()
+    for field in ("who", "city"):
+        dialog.get_by_role("button", name=field, exact=True).click()
+    _save(page)
+    made = opened.plan(tmp_path).rules[-1]
+    assert made.link is not None
+    assert (made.name, made.link.fields, made.link.probability) == ("by evidence", ("who", "city"), 0.95)
+
+
+@pytest.mark.timeout(180)
+def test_results_tell_sets_and_causes(opened: Opened, tmp_path: Path) -> None:
+    """An address opens the matches of one rule; a set shows its sums; a cause goes into the plan with one click."""
+    page = opened.page
+    page.goto(f"/results?job={opened.job_id}&section=Matches&matches-rule=in+one+sum&matches-side=Bank")
+    expect(page.get_by_text("Select a row to see the whole match")).to_be_visible(timeout=60_000)
+    expect(_chosen(page, "Bank")).to_be_visible()
+    steps.select_row(page, "matches-table", 0)
+    detail = page.locator(".st-key-match-detail")
+    expect(detail).to_contain_text("The only one of 32 possible sets of 5 candidates that adds up")
+    expect(detail.get_by_text("60.06").first).to_be_visible()
+    expect(detail).to_contain_text("Difference of the sums")
+    steps.picture(page, "match-set")
+
+    steps.section(page, "Overview")
+    expect(page.get_by_text("How sure each rule is")).to_be_visible()
+    causes = page.locator(".st-key-causes")
+    expect(causes).to_contain_text("fee of 0.30")
+    steps.picture(page, "causes")
+    before = len(opened.plan(tmp_path).rules)
+    steps.button(page, "Try this change").click()
+    expect(page.get_by_role("heading", name="Rules")).to_be_visible()
+    expect(page.get_by_text("less a fee of 0.30")).to_be_visible()
+    assert len(opened.plan(tmp_path).rules) == before + 1
+
+
+def _save(page: Page) -> None:
+    """Save the rule in the dialog, and wait until it has closed."""
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    steps.quiet(page)
+    steps.button(page, "Save rule").click()
+    expect(dialog).to_be_hidden()
+    steps.quiet(page)
+
+
+def _chosen(page: Page, name: str) -> Locator:
+    """The choice of a segmented control, when it is the chosen one."""
+    return page.get_by_role("radio", name=name, checked=True)
