@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,7 @@ _TYPING_ROWS = 20_000
 VALUES_COMPARED = 40_000
 _LEAST_SCORE = 0.4
 _FEW_VALUES = 50
+_SAME_NAME = 0.9
 _SEED = 20_260
 _NUMBERS = ("decimal", "integer")
 _DATES = ("date", "datetime")
@@ -100,8 +101,13 @@ def comparable(column: str, readings: list[Reading], *, thorough: bool) -> pl.Ex
         text = text.str.replace_all(r"[^\p{L}\p{N}]+", "") if thorough else text
         return pl.when(text != "").then(text)
     if reading.kind in _NUMBERS:
-        return reading.value(column).cast(pl.Float64).cast(pl.String)
+        return number_key(reading.value(column))
     return reading.value(column).cast(pl.Date).cast(pl.String)
+
+
+def number_key(value: pl.Expr) -> pl.Expr:
+    """A number as text: 6 and 6.0 are the same, and the same as the code "6" of a column that has letters elsewhere."""
+    return value.cast(pl.String).str.strip_suffix(".0")
 
 
 def _picked(column: pl.Expr, key: pl.Expr, part: int) -> pl.Expr:
@@ -123,6 +129,9 @@ def matched_columns(left: list[Column], right: list[Column]) -> list[Pair]:
 def _pair(a: Column, b: Column) -> Pair:
     named = name_likeness(a.name, b.name)
     fitting = _fitting(a, b)
+    if fitting == 0 and named >= _SAME_NAME:
+        # One impossible date among a file's birthdays, and its column is text: so are both.
+        a, b, fitting = _as_text(a), _as_text(b), 0.85
     if fitting == 0:
         return Pair(a, b, 0.0, 0.0, "types differ")
     overlap, negated = _overlap(a, b)
@@ -140,6 +149,11 @@ def _pair(a: Column, b: Column) -> Pair:
         else f"{overlap:.0%} of the values in common once the right side's sign is turned",
     ]
     return Pair(a, b, float(np.clip(score, 0, 1)), overlap, ", ".join(told), negated)
+
+
+def _as_text(column: Column) -> Column:
+    keys = column.raw.alias("v").to_frame().select(comparable("v", [], thorough=True)).to_series()
+    return replace(column, readings=[], keys=keys.drop_nulls().unique())
 
 
 def _clash(a: Column, b: Column) -> float:
@@ -167,7 +181,7 @@ def _overlap(a: Column, b: Column) -> tuple[float, bool]:
         return 0.0, False
     direct = _contained(a.keys, b.keys)
     if a.kind in _NUMBERS and b.kind in _NUMBERS and direct < 0.5:
-        turned = (0.0 - b.keys.cast(pl.Float64)).cast(pl.String)
+        turned = b.keys.alias("v").to_frame().select(number_key(0.0 - pl.col("v").cast(pl.Float64))).to_series()
         opposite = _contained(a.keys, turned)
         if opposite > max(0.3, 2 * direct) and len(a.keys) > 5:
             return opposite, True

@@ -11,7 +11,7 @@ import polars as pl
 import yaml
 
 from recon_engine.cleaning import cleaned
-from recon_engine.column_matching import VALUES_COMPARED, Column, Pair, columns_of, matched_columns
+from recon_engine.column_matching import VALUES_COMPARED, Column, Pair, columns_of, matched_columns, number_key
 from recon_engine.column_names import concepts, is_identifier
 from recon_engine.errors import InputError
 from recon_engine.plan import RESERVED_NAMES, CleanName, FieldSpec, Plan, ReaderOptions
@@ -268,9 +268,7 @@ def _question(side: str, file: str, column: Column, other: Column) -> str:
             values = (
                 column.raw.alias("v")
                 .to_frame()
-                .select(
-                    reading.value("v").cast(pl.Date).cast(pl.String) if dates else reading.value("v").cast(pl.String)
-                )
+                .select(reading.value("v").cast(pl.Date).cast(pl.String) if dates else number_key(reading.value("v")))
             )
             share = values.to_series().is_in(other.keys.implode()).mean()
             told = f"{told} ({float(share or 0):.0%} of its values then occur on the other side)"  # type: ignore[arg-type]
