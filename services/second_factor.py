@@ -191,11 +191,10 @@ class SecondFactorService:
         if present == self._resealed_with:
             return
         with self._container.transaction() as session:
-            kept = session.scalars(select(Account.totp_secret).where(Account.totp_secret.is_not(None))).all()
-            for sealed in filter(None, kept):
-                secret = None if self._seal.is_current(sealed) else self._seal.open(sealed)
+            for account, sealed in session.execute(select(Account.id, Account.totp_secret)).all():
+                secret = self._seal.open(sealed) if sealed and not self._seal.is_current(sealed) else None
                 if secret is not None:  # and nobody has begun anew meanwhile
-                    fresh = update(Account).where(Account.totp_secret == sealed)
+                    fresh = update(Account).where(Account.id == account, Account.totp_secret == sealed)
                     session.execute(fresh.values(totp_secret=self._seal.close(secret)))
         self._resealed_with = present
 

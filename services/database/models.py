@@ -132,11 +132,11 @@ class SignInTicket(Base):
 
     __tablename__ = "sign_in_ticket"
     token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
-    account_id: Mapped[str] = mapped_column(Id, ForeignKey("account.id"))
+    account_id: Mapped[str] = mapped_column(Id, ForeignKey("account.id"), index=True)
     awaits_code: Mapped[bool] = mapped_column(default=False, server_default=false())
     second_factor: Mapped[bool] = mapped_column(default=False, server_default=false())  # whether its code was given
     created_at: Mapped[datetime]
-    expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
 
 

@@ -171,6 +171,8 @@ def upgrade() -> None:
     op.add_column("session", sa.Column("second_factor", sa.Boolean(), server_default=sa.false(), nullable=False))
     for column in ("awaits_code", "second_factor"):
         op.add_column("sign_in_ticket", sa.Column(column, sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.create_index(op.f("ix_sign_in_ticket_account_id"), "sign_in_ticket", ["account_id"])
+    op.create_index(op.f("ix_sign_in_ticket_expires_at"), "sign_in_ticket", ["expires_at"])
     op.add_column("job", sa.Column("request_id", sa.String(length=32), nullable=True))
     op.create_index(op.f("ix_job_finished_at"), "job", ["finished_at"])
     op.create_index(op.f("ix_file_uploaded_by"), "file", ["uploaded_by"])
@@ -181,6 +183,8 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_file_uploaded_by"), table_name="file")
     op.drop_index(op.f("ix_job_finished_at"), table_name="job")
     op.drop_column("job", "request_id")
+    op.drop_index(op.f("ix_sign_in_ticket_expires_at"), table_name="sign_in_ticket")
+    op.drop_index(op.f("ix_sign_in_ticket_account_id"), table_name="sign_in_ticket")
     for column in ("second_factor", "awaits_code"):
         op.drop_column("sign_in_ticket", column)
     op.drop_column("session", "second_factor")
