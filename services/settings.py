@@ -260,7 +260,7 @@ class Settings(BaseSettings):
     """Wrong passwords for one account within an hour after which each further attempt is answered slowly."""
 
     second_factor: Literal["optional", "admins", "everyone"] | None = None
-    """Who must have a second factor; optional: whoever wants one. Empty means admins in production, else optional."""
+    """Who must have a second factor; optional: whoever wants one. Empty means everyone in production, else optional."""
 
     audit_anchor_seconds: Count = 300
     """Time between two looks at the audit trail's end, which is noted outside the database when it has moved."""
@@ -325,7 +325,7 @@ class Settings(BaseSettings):
     @property
     def second_factor_rule(self) -> str:
         """Who must have a second factor: optional, admins or everyone."""
-        return self.second_factor or ("admins" if self.is_production else "optional")
+        return self.second_factor or ("everyone" if self.is_production else "optional")
 
     @property
     def mail_sender(self) -> str:

@@ -340,7 +340,7 @@ def test_who_must_have_one(
 def test_production_asks_administrators(settings: Settings) -> None:
     """Unless it is said otherwise, administrators must have one in production, and nobody in development."""
     assert settings.second_factor_rule == "optional"
-    assert settings.model_copy(update={"app_env": "production"}).second_factor_rule == "admins"
+    assert settings.model_copy(update={"app_env": "production"}).second_factor_rule == "everyone"
 
 
 def test_demanded_factor_opens_the_door(admin: Actor, clock: FakeClock, wide: Callable[..., Container]) -> None:
