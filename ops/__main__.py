@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None, container: Container | None = None) -> i
     """Run one command; returns its exit status."""
     arguments = parser().parse_args(argv)
     try:
-        if container is None:
+        if container is None and not getattr(arguments, "alone", False):  # some commands need no settings
             container = get_container()
             configure_logs(container.settings)
         return int(arguments.run(container, arguments))
