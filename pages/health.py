@@ -12,7 +12,6 @@ from pages._shared import layout, wording
 from pages._shared.charts import CONFIG
 from pages._shared.context import actor, dialog, fragment, may, services
 from pages._shared.messages import explained, notice
-from recon_engine.evidence import engine_version
 from services.errors import Unavailable
 from services.permissions import Action, Actor
 from services.rolling import STEP
@@ -27,17 +26,19 @@ LIMITS_SHOWN = 4
 
 
 def backups(person: Actor, now: datetime) -> list[str]:
-    """The newest backup and the last drill."""
+    """The newest backup, and the last drill."""
     found = services().operations.backups(person)
     newest, drill = found.newest, found.drills[0] if found.drills else None
     old = found.automated and (newest is None or now - newest.started_at > timedelta(hours=2))
-    made = f"newest {wording.ago(newest.started_at, now)}" if newest else "no backup yet"
-    drilled = f"last drill {drill.status}, {wording.ago(drill.started_at, now)}" if drill else "never drilled"
     activity = services().operations.activity(person)
     doing = [f"{activity.work}: {activity.doing}"] if activity and (activity.running or activity.failed) else []
-    bad = bool(old or (drill and drill.status == "failed"))
-    aside = "hourly" if found.automated else "by hand"
-    return [board.card("Backups", [made, drilled, *doing], "degraded" if bad else "ok", aside)]
+    made = [f"newest {wording.ago(newest.started_at, now)}" if newest else "none yet", *doing]
+    drilled = [f"{drill.status} {wording.ago(drill.started_at, now)}" if drill else "never drilled"]
+    failed = drill is not None and drill.status == "failed"
+    return [
+        board.card("Backups", made, "degraded" if old else "ok", "hourly" if found.automated else "by hand"),
+        board.card("Drill", drilled, "degraded" if failed else "ok" if drill else "quiet"),
+    ]
 
 
 def queues(person: Actor) -> list[str]:
@@ -59,7 +60,8 @@ def state(person: Actor) -> None:
     with explained():
         now = services().clock.now()
         health = services().health.overview(person)
-        board.banner(health, f"{now:%H:%M:%S} UTC · version {engine_version()[:8]}")
+        board.style()
+        board.banner(health, f"{now:%H:%M:%S} UTC · version {board.version()}")
         windows = {name: services().rolling.figures(person, *span) for name, span in SPANS.items()}
         board.row(board.figures({name: window.whole for name, window in windows.items()}), 5)
         cards = board.dependencies(health)
@@ -70,7 +72,7 @@ def state(person: Actor) -> None:
         except Unavailable:
             known = []
         cards += known or [
-            board.card(title, ["not known while the database is away"]) for title in ("Queues", "Backups")
+            board.card(title, ["not known while the database is away"]) for title in ("Queues", "Backups", "Drill")
         ]
         cards.append(board.card("Limits", limits or ["nobody was refused"], aside="24 h"))
         board.row(cards, 5)
@@ -168,7 +170,6 @@ def actions(person: Actor) -> None:
 def main() -> None:
     """Draw the page."""
     person = actor()
-    board.style()
     layout.page_title("Health")
     state(person)
     actions(person)

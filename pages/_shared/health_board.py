@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from html import escape
 from typing import Literal
 
 import plotly.graph_objects as go
 import streamlit as st
 
-from services.health import Health
+from recon_engine.evidence import engine_version
+from services.health import NOT_KNOWN, Health
 from services.rolling import Figures, Window
 
 Tone = Literal["ok", "degraded", "down", "quiet"]
@@ -29,6 +31,12 @@ NAMES = {
 CIRCUITS = {"database": "database", "storage": "s3", "redis": "redis", "mail": "smtp"}
 CRASH_FREE, ERRORS, P95_SECONDS = (0.998, 0.995), (0.001, 0.01), (0.5, 1.0)
 """What is good, and beyond what nobody goes live: the figures of the go/no-go board."""
+
+
+@cache
+def version() -> str:
+    """The version that this process runs."""
+    return engine_version()[:8]
 
 
 def colours() -> dict[Tone, str]:
@@ -104,7 +112,8 @@ def dependencies(health: Health) -> list[str]:
         if circuit is not None:
             waits = f", tried again in {circuit.retry_after_seconds:.0f} s" if circuit.retry_after_seconds else ""
             lines.append(f"circuit {circuit.state.replace('_', '-')}{waits}")
-        cards.append(card(NAMES.get(name, name), lines, part.state, f"{part.latency_ms:.0f} ms"))
+        tone: Tone = "quiet" if part == NOT_KNOWN else part.state
+        cards.append(card(NAMES.get(name, name), lines, tone, f"{part.latency_ms:.0f} ms"))
     return cards
 
 
@@ -183,7 +192,7 @@ def crash_free(window: Window) -> go.Figure:
 def _small(figure: go.Figure, title: str) -> go.Figure:
     text = "#e3e8ec" if st.context.theme.type == "dark" else "#1d2730"
     figure.update_layout(
-        height=210,
+        height=260,
         margin={"l": 8, "r": 8, "t": 32, "b": 8},
         title={"text": title, "font": {"size": 14, "color": text}, "x": 0, "xanchor": "left", "y": 0.98},
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.2, "yanchor": "top"},

@@ -73,10 +73,9 @@ def pictures(page: Page, name: str) -> None:
     """How the page looks on a wide screen, in both themes."""
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # the two that there are
-        page.wait_for_timeout(1500)  # the next drawing by the clock takes the theme's colours
         page.set_viewport_size({"width": 1920, "height": 1080})
         steps.SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        page.wait_for_timeout(5500)
+        page.wait_for_timeout(6000)  # the next drawing by the clock takes the theme's colours
         page.screenshot(path=steps.SCREENSHOTS / f"health-{name}-{theme}.png")
     page.emulate_media(color_scheme="light")
 
