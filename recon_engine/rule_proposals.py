@@ -11,14 +11,18 @@ from recon_engine.column_matching import Pair, comparable
 from recon_engine.column_names import concepts
 from recon_engine.plan import FieldSpec, Rule
 from recon_engine.reading.table import TextTable
+from recon_engine.rules import Cardinality
 from recon_engine.value_types import Reading
 
 _LONGEST_LAG_DAYS = 31
 _TOLERANCES = ("0.01", "0.02", "0.05", "0.10", "0.25", "0.50", "1.00")
+_SMALL = 1.0
 # A pattern seen in fewer joined records than this share is an exception, not a rule.
 _SEEN = 0.005
+_USUAL = 0.5
 
 On = list[str | dict[str, Any]]
+Tables = tuple[TextTable, TextTable]
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,10 @@ class ProposedRule:
 
 @dataclass(frozen=True)
 class Observed:
-    """What records that share a unique key show. Shares are of the joined records."""
+    """What records that share a unique key show. Shares are of the joined records.
+
+    `far`: those whose amounts differ by more than a small difference.
+    """
 
     joined: int
     coverage: float
@@ -50,6 +57,7 @@ class Observed:
     lag: tuple[int, int] | None
     tolerance: str | None
     close: float
+    far: float = 0.0
 
 
 def key_fields(fields: list[MappedField]) -> list[MappedField]:
@@ -86,18 +94,17 @@ def observed(
     """Join the records that share `keys`, unique on both sides, and look at what differs."""
     sides = []
     for table, side in ((left, "left"), (right, "right")):
-        parts = [_key(f, side, thorough=part == 1) for f in keys]
+        parts = [sided_key(f, side, thorough=part == 1) for f in keys]
         values = [_value(amount, side, "amount"), _value(date, side, "day")]
         frame = table.frame.select(
             pl.concat_str(parts, separator="\x1f").alias("key"), *[v for v in values if v is not None]
         )
-        frame = frame.filter(pl.col("key").is_not_null())
-        sides.append(frame if part == 1 else frame.filter(pl.col("key").hash(7) % part == 0))
+        sides.append(picked(frame, part))
     one, two = (s.collect(engine="streaming") for s in sides)
     unique = [f.filter(pl.col("key").is_unique()) for f in (one, two)]
     both = unique[0].join(unique[1], on="key", how="inner", suffix="_right")
     n = max(1, both.height)
-    equal = close = same_day = 0.0
+    equal = close = far = same_day = 0.0
     tolerance: str | None = None
     lag: tuple[int, int] | None = None
     if amount is not None:
@@ -105,16 +112,23 @@ def observed(
         off = (both["amount_right"] * sign - both["amount"]).abs().round(6)
         equal = float((off == 0).sum()) / n
         tolerance, close = _tolerance(off.filter(off > 0), n)
+        far = float((off > _SMALL).sum()) / n
     if date is not None:
         days = (both["day_right"] - both["day"]).dt.total_days().drop_nulls()
         same_day = float((days == 0).sum()) / n
         lag = _lag(days)
-    return Observed(
-        both.height, both.height / max(1, min(one.height, two.height)), equal, same_day, lag, tolerance, close
-    )
+    coverage = both.height / max(1, min(one.height, two.height))
+    return Observed(both.height, coverage, equal, same_day, lag, tolerance, close, far)
 
 
-def _key(mapped: MappedField, side: str, *, thorough: bool) -> pl.Expr:
+def picked(frame: pl.LazyFrame, part: int) -> pl.LazyFrame:
+    """The rows that have a `key`; of large files, those of one key in `part`, the same keys on both sides."""
+    frame = frame.filter(pl.col("key").is_not_null())
+    return frame if part == 1 else frame.filter(pl.col("key").hash(7) % part == 0)
+
+
+def sided_key(mapped: MappedField, side: str, *, thorough: bool) -> pl.Expr:
+    """The field on one side as text that is equal where the values are."""
     column = mapped.pair.left if side == "left" else mapped.pair.right
     return comparable(column.name, column.readings, thorough=thorough)
 
@@ -122,14 +136,19 @@ def _key(mapped: MappedField, side: str, *, thorough: bool) -> pl.Expr:
 def _value(mapped: MappedField | None, side: str, alias: str) -> pl.Expr | None:
     if mapped is None:
         return None
+    return sided_value(mapped, side).cast(pl.Float64 if alias == "amount" else pl.Date).alias(alias)
+
+
+def sided_value(mapped: MappedField, side: str) -> pl.Expr:
+    """The field on one side as its type's value, numbers for looking at only."""
     column = mapped.pair.left if side == "left" else mapped.pair.right
     reading = column.readings[0] if column.readings else Reading("text")
-    return reading.value(column.name).cast(pl.Float64 if alias == "amount" else pl.Date).alias(alias)
+    return reading.value(column.name)
 
 
 def _tolerance(off: pl.Series, joined: int) -> tuple[str | None, float]:
     """The smallest usual tolerance that covers the small differences seen, and the share of records with one."""
-    small = off.filter(off <= 1.0)
+    small = off.filter(off <= _SMALL)
     if small.len() < max(2, _SEEN * joined):
         return None, 0.0
     for tolerance in _TOLERANCES:
@@ -166,14 +185,14 @@ def keyed_rules(
     by = "" if first else f" by {name}"
     less = 0.0 if first else 0.05
     if amount is None and date is None:
-        return [_rule(f"same {name}", [name], 0.9 * seen.coverage + 0.1, joined, stage=0)]
+        return [rule(f"same {name}", [name], 0.9 * seen.coverage + 0.1, joined, stage=0)]
     base: On = [name, *([currency.spec.name] if currency and amount else [])]
     equal: On = [*base, *([amount.spec.name] if amount else [])]
     rules = []
     both = min(seen.equal_amount if amount else 1.0, seen.same_day if date else 1.0)
     if both > _SEEN:
         on = [*equal, *([date.spec.name] if date else [])]
-        rules.append(_rule(f"exact{by}", on, 0.99 - less, f"{joined}; at least {both:.0%} agree in the rest", stage=0))
+        rules.append(rule(f"exact{by}", on, 0.99 - less, f"{joined}; at least {both:.0%} agree in the rest", stage=0))
     window: On = [{"field": date.spec.name, "days": list(seen.lag)}] if date and seen.lag else []
     if date and seen.lag:
         low, high = seen.lag
@@ -181,21 +200,44 @@ def keyed_rules(
             f"{1 - seen.same_day:.0%} of records with the same {name} have another {date.spec.name}, "
             f"usually {low} to {high} days later"
         )
-        rules.append(_rule(f"other day{by}", [*equal, *window], 0.9 - less, reason, stage=1))
+        rules.append(rule(f"other day{by}", [*equal, *window], 0.9 - less, reason, stage=1))
     if amount and seen.tolerance:
         close = {"field": amount.spec.name, "within": seen.tolerance}
         on = [*base, close, *(window or ([date.spec.name] if date else []))]
         reason = (
             f"{seen.close:.1%} of records with the same {name} differ by up to {seen.tolerance} in {amount.spec.name}"
         )
-        rules.append(_rule(f"small difference{by}", on, 0.8 - less, reason, stage=2))
-    rules.append(_rule(f"same {name}", [name], 0.7 - less, f"{joined}; what differs is listed as differences", stage=3))
+        rules.append(rule(f"small difference{by}", on, 0.8 - less, reason, stage=2))
+    reason, outcome = f"{joined}; what differs is listed as differences", "confirmed"
+    if amount and _SEEN < seen.far < 1 - _USUAL:
+        # Where amounts usually agree, one that is far off is for a person to judge.
+        reason, outcome = f"{joined}, but in {seen.far:.1%} of them {amount.spec.name} is far off", "suggested"
+    rules.append(rule(f"same {name}", [name], 0.7 - less, reason, stage=3, outcome=outcome))
     return rules
 
 
-def _rule(name: str, on: On, confidence: float, reason: str, *, stage: int, outcome: str = "confirmed") -> ProposedRule:
-    rule = Rule.model_validate({"name": name, "on": on, "outcome": outcome})
-    return ProposedRule(rule, round(min(confidence, 0.99), 2), reason, stage)
+def rule(
+    name: str,
+    on: On,
+    confidence: float,
+    reason: str,
+    *,
+    stage: int,
+    outcome: str = "confirmed",
+    cardinality: Cardinality = "one_to_one",
+) -> ProposedRule:
+    """A proposed rule of conditions."""
+    made = Rule.model_validate({"name": name, "on": on, "outcome": outcome, "cardinality": cardinality})
+    return ProposedRule(made, round(min(confidence, 0.99), 2), reason, stage)
+
+
+def link_rule(
+    name: str, fields: list[str], probability: float, cardinality: Cardinality, confidence: float, reason: str
+) -> ProposedRule:
+    """A proposed rule of probabilistic linkage."""
+    link = {"fields": fields, "probability": probability}
+    made = Rule.model_validate({"name": name, "link": link, "cardinality": cardinality})
+    return ProposedRule(made, round(min(confidence, 0.99), 2), reason, stage=3)
 
 
 def keyless_rules(
@@ -204,7 +246,7 @@ def keyless_rules(
     """Without a key: all telling fields together, then the same with dates near each other, for a person to confirm."""
     names = [f.spec.name for f in composite]
     reason = f"no single key; these together are unique in {unique_share:.0%} of the smaller file's records"
-    rules = [_rule("exact", [*names], 0.9 * unique_share, reason, stage=0)]
+    rules = [rule("exact", [*names], 0.9 * unique_share, reason, stage=0)]
     if date is not None and date.spec.name in names and len(names) > 1:
         window = seen.lag or (-3, 3)
         others = [n for n in names if n != date.spec.name]
@@ -214,7 +256,7 @@ def keyless_rules(
             else "a usual window; nothing in the data tells a better one"
         )
         on: On = [*others, {"field": date.spec.name, "days": list(window)}]
-        rules.append(_rule("near dates", on, 0.5 * unique_share, why, stage=1, outcome="suggested"))
+        rules.append(rule("near dates", on, 0.5 * unique_share, why, stage=1, outcome="suggested"))
     return rules
 
 
@@ -234,7 +276,7 @@ def composite_key(
     share = 0.0
     for mapped in usable[:12]:
         trial = [*chosen, mapped]
-        key = pl.struct(_key(f, side, thorough=True).alias(str(i)) for i, f in enumerate(trial))
+        key = pl.struct(sided_key(f, side, thorough=True).alias(str(i)) for i, f in enumerate(trial))
         reached = float(table.frame.head(200_000).select(key.is_unique().mean()).collect().item() or 0)
         if reached > share + 0.02 or not chosen:
             chosen, share = trial, reached

@@ -10,24 +10,15 @@ from typing import Any
 import polars as pl
 import yaml
 
+from recon_engine.cascade_proposals import is_currency, proposed_cascade
 from recon_engine.cleaning import cleaned
 from recon_engine.column_matching import VALUES_COMPARED, Column, Pair, columns_of, matched_columns, number_key
-from recon_engine.column_names import concepts, is_identifier
+from recon_engine.column_names import is_identifier
 from recon_engine.errors import InputError
 from recon_engine.plan import RESERVED_NAMES, CleanName, FieldSpec, Plan, ReaderOptions
 from recon_engine.reading import open_table
 from recon_engine.reading.table import TextTable, staged
-from recon_engine.rule_proposals import (
-    MappedField,
-    Observed,
-    ProposedRule,
-    composite_key,
-    key_fields,
-    keyed_rules,
-    keyless_rules,
-    main_field,
-    observed,
-)
+from recon_engine.rule_proposals import MappedField, ProposedRule
 from recon_engine.value_types import Reading
 
 _CLEANINGS: tuple[tuple[CleanName, ...], ...] = (
@@ -110,11 +101,14 @@ def suggest(
         )
     fields = _fields(pairs)
     questions = _questions(tables, pairs, rows)
-    rules = _rules(tables, fields, (rows[0], rows[1]), part, questions)
+    cascade = proposed_cascade(tables, fields, (rows[0], rows[1]), part)
+    fields, rules = cascade.fields, cascade.rules
+    questions += cascade.questions
     # What every rule demands to be equal cannot differ.
     settled = [{c.field for c in r.rule.on if c.is_equality} for r in rules]
-    compare = [f.spec.name for f in fields if _worth_comparing(f) and not all(f.spec.name in s for s in settled)]
-    currency = next((f for f in fields if _is_currency(f)), None)
+    compared = [f for f in fields if f not in cascade.meaningless and _worth_comparing(f)]
+    compare = [f.spec.name for f in compared if not all(f.spec.name in s for s in settled)]
+    currency = next((f for f in fields if is_currency(f)), None)
     labels = _labels(tables)
     plan = Plan.model_validate(
         {
@@ -212,37 +206,6 @@ def _cleaning(a: Column, b: Column) -> tuple[CleanName, ...]:
     return next(steps for share, steps in zip(shares, _CLEANINGS, strict=True) if share >= best - 0.005)
 
 
-def _rules(
-    tables: tuple[TextTable, TextTable],
-    fields: list[MappedField],
-    rows: tuple[int, int],
-    part: int,
-    questions: list[str],
-) -> list[ProposedRule]:
-    decided = [f for f in fields if not f.pair.left.undecided and not f.pair.right.undecided]
-    amount = main_field(decided, ("decimal", "integer"), "amount")
-    if amount is not None and "amount" not in concepts(amount.spec.name) and amount.spec.type == "integer":
-        amount = None
-    date = main_field(decided, ("date", "datetime"), "date")
-    currency = next((f for f in decided if _is_currency(f)), None)
-    rules: list[ProposedRule] = []
-    for number, key in enumerate(key_fields(fields)[:2]):
-        seen = observed(*tables, [key], amount, date, part)
-        if seen.joined:
-            rules += keyed_rules(key, amount, date, currency, seen, first=number == 0)
-    # Strict rules of every key come before the lenient ones of any.
-    rules.sort(key=lambda r: r.stage)
-    if not rules:
-        composite, share = composite_key(*tables, decided, rows)
-        others = [f for f in composite if f is not date]
-        seen = observed(*tables, others, amount, date, part) if others else Observed(0, 0, 0, 0, None, None, 0)
-        rules = keyless_rules(composite or fields[:1], date, seen, share)
-        questions.append(
-            "no column names single records in both files: check the rules, or add the key that people would use"
-        )
-    return rules
-
-
 def _questions(tables: tuple[TextTable, TextTable], pairs: list[Pair], rows: tuple[int, ...]) -> list[str]:
     questions = []
     for side, table, count in zip(("left", "right"), tables, rows, strict=True):
@@ -275,10 +238,6 @@ def _question(side: str, file: str, column: Column, other: Column) -> str:
         ways.append(str(told))
     key = f"set formats for this field ({side})" if dates else f"set {side}.decimal"
     return f"{file}: column '{column.name}' can be read as {' or '.join(ways)}; {key}"
-
-
-def _is_currency(mapped: MappedField) -> bool:
-    return mapped.spec.type == "text" and "currency" in concepts(mapped.spec.name)
 
 
 def _worth_comparing(mapped: MappedField) -> bool:

@@ -1,0 +1,200 @@
+"""The cascade for two unknown files: keys that others confirm, then repeats and sums, then linkage, then likeness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from recon_engine.code_maps import with_codes
+from recon_engine.column_names import concepts
+from recon_engine.key_evidence import Testimony, misspelt, testimony
+from recon_engine.link_proposals import link_fields, linkage_rule, repeated_side, telling_fields
+from recon_engine.rule_proposals import (
+    MappedField,
+    Observed,
+    ProposedRule,
+    Tables,
+    composite_key,
+    key_fields,
+    keyed_rules,
+    keyless_rules,
+    main_field,
+    observed,
+)
+from recon_engine.set_proposals import repeated_rules, repeats, sum_rule
+
+# Keys tried, keys used; the best come first.
+_TRIED, _USED = 4, 2
+# A key that joins so many of the smaller side's records leaves little to link.
+_WHOLE = 0.98
+_NAMES_ONE = 0.9
+_AGREES = 0.98
+# Where so many have a counterpart of the same day, the day decides and records are not repeats of one.
+_SAME_DAY = 0.5
+_NO_KEY = "no column names single records in both files: check the rules, or add the key that people would use"
+
+
+@dataclass
+class Cascade:
+    """The rules; the fields, some with a lookup; those that mean nothing across; what a person should know."""
+
+    rules: list[ProposedRule]
+    fields: list[MappedField]
+    meaningless: list[MappedField]
+    questions: list[str]
+
+
+@dataclass(frozen=True)
+class _Roles:
+    amount: MappedField | None
+    date: MappedField | None
+    currency: MappedField | None
+
+    @property
+    def transactions(self) -> bool:
+        return self.amount is not None and self.date is not None
+
+
+def is_currency(mapped: MappedField) -> bool:
+    """True for the field that says in which currency an amount is."""
+    return mapped.spec.type == "text" and "currency" in concepts(mapped.spec.name)
+
+
+def proposed_cascade(tables: Tables, fields: list[MappedField], rows: tuple[int, int], part: int) -> Cascade:
+    """Rules for what the data shows, strict ones first."""
+    decided = [f for f in fields if not f.pair.left.undecided and not f.pair.right.undecided]
+    roles = _roles(decided)
+    keys, mistaken = _keys(tables, fields, decided, part)
+    questions = [
+        f"{f.spec.name}: both files have the same values, but the other fields of records that share one do not agree; "
+        "it is taken for each file's own numbering and used in no rule"
+        for f in mistaken
+    ]
+    usable = [f for f in decided if f not in mistaken]
+    if not roles.transactions:
+        linked = _linked(tables, usable, keys, part)
+        if linked is not None:
+            return Cascade([linked], fields, mistaken, questions)
+    rules: list[ProposedRule] = []
+    for number, (key, _) in enumerate(keys[:_USED]):
+        seen = observed(*tables, [key], roles.amount, roles.date, part)
+        groups = repeats(tables, [key], roles.amount, roles.date, part)
+        sums = sum_rule([key], roles.amount, roles.currency, groups) if groups and roles.amount else None
+        again = repeated_rules([key], [], roles.amount, groups) if groups and not sums else []
+        if seen.joined and not again:
+            found = keyed_rules(key, roles.amount, roles.date, roles.currency, seen, first=number == 0)
+            # One of several that add up must not be taken for the whole.
+            rules += [r for r in found if not sums or r.stage < sums.stage]
+        rules += [*again, *([sums] if sums else [])]
+    # Strict rules of every key come before the lenient ones of any.
+    rules.sort(key=lambda r: r.stage)
+    if rules:
+        return Cascade(_named(rules), fields, mistaken, questions)
+    return _keyless(tables, fields, usable, roles, rows, part, Cascade([], fields, mistaken, [*questions, _NO_KEY]))
+
+
+def _roles(decided: list[MappedField]) -> _Roles:
+    amount = main_field(decided, ("decimal", "integer"), "amount")
+    if amount is not None and "amount" not in concepts(amount.spec.name) and amount.spec.type == "integer":
+        amount = None
+    date = main_field(decided, ("date", "datetime"), "date")
+    return _Roles(amount, date, next((f for f in decided if is_currency(f)), None))
+
+
+def _keys(
+    tables: Tables, fields: list[MappedField], decided: list[MappedField], part: int
+) -> tuple[list[tuple[MappedField, Testimony]], list[MappedField]]:
+    """The keys that the other fields confirm, best first, and those that they refute."""
+    asked = [
+        (key, testimony(tables, key, [f for f in decided if f is not key], part)) for key in key_fields(fields)[:_TRIED]
+    ]
+    return [(k, t) for k, t in asked if t.believed], [k for k, t in asked if not t.believed]
+
+
+def _linked(
+    tables: Tables, usable: list[MappedField], keys: Sequence[tuple[MappedField, Testimony]], part: int
+) -> ProposedRule | None:
+    """Linkage, where things have no key or one that is misspelt as the rest is; None where a key or a total will do."""
+    joined = [(k, t) for k, t in keys if t.pairs]
+    texts = [f for f in link_fields(usable) if f.spec.type == "text"]
+    if joined:
+        best, told = max(joined, key=lambda each: each[1].coverage)
+        if told.coverage >= _WHOLE or not misspelt(told):
+            return None
+        why = (
+            f"{best.spec.name} joins {told.coverage:.0%} of the smaller side's records, and among these "
+            f"texts are often written in two ways: keys may be, too"
+        )
+    elif keys or len(texts) < 2 or not any(f.pair.left.repeats < 0.5 and _wordy(f) for f in texts):
+        return None
+    else:
+        why = "no field names a record in both files"
+    seen = [repeats(tables, [f], None, None, part) for f in telling_fields(usable)[:_USED]]
+    return linkage_rule(link_fields(usable), *_swap(why, repeated_side(seen)))
+
+
+def _swap(why: str, told: tuple) -> tuple:  # type: ignore[type-arg]
+    return told[0], why, told[1]
+
+
+def _wordy(mapped: MappedField) -> bool:
+    """True for names and descriptions, of whatever language: texts with letters in several words."""
+    values = mapped.pair.left.raw
+    return float(values.str.contains(r"\p{L}{2,}.*\s\p{L}").mean() or 0) >= 0.3  # type: ignore[arg-type]
+
+
+def _keyless(
+    tables: Tables,
+    fields: list[MappedField],
+    usable: list[MappedField],
+    roles: _Roles,
+    rows: tuple[int, int],
+    part: int,
+    found: Cascade,
+) -> Cascade:
+    """Several fields together: one record and its repeats, sums, and else what is equal in all."""
+    composite, share = composite_key(*tables, usable, rows)
+    undated = [f for f in composite if f is not roles.date]
+    if share >= _NAMES_ONE:
+        coded = {f.spec.name: f for f in with_codes(tables, usable, undated, part)}
+        found.fields = [coded.get(f.spec.name, f) for f in fields]
+        groups = repeats(tables, undated, None, roles.date, part) if undated else None
+        if groups and groups.dated < _SAME_DAY:
+            extras = [*coded.values(), *_agreeing(tables, usable, undated, roles, part)]
+            found.rules = repeated_rules(undated, extras, None, groups)
+        if found.rules:
+            return found
+    if roles.amount is not None:
+        others, named = composite_key(*tables, [f for f in usable if f is not roles.amount], rows)
+        groups = repeats(tables, others, roles.amount, None, part) if named >= _NAMES_ONE and others else None
+        sums = sum_rule(others, roles.amount, roles.currency, groups) if groups else None
+        found.rules = [sums] if sums else []
+    nothing = Observed(0, 0, 0, 0, None, None, 0)
+    seen = observed(*tables, undated, roles.amount, roles.date, part) if undated else nothing
+    found.rules = [*keyless_rules(composite or fields[:1], roles.date, seen, share), *found.rules]
+    return found
+
+
+def _agreeing(
+    tables: Tables, usable: list[MappedField], keys: list[MappedField], roles: _Roles, part: int
+) -> list[MappedField]:
+    """Further fields that nearly always agree where `keys` do."""
+    found = []
+    for mapped in usable:
+        if mapped in keys or mapped is roles.date or mapped.pair.overlap < 0.05:
+            continue
+        groups = [repeats(tables, each, None, None, part) for each in (keys, [*keys, mapped])]
+        if all(groups) and groups[1].keys >= _AGREES * groups[0].keys:  # type: ignore[union-attr]
+            found.append(mapped)
+    return found
+
+
+def _named(rules: list[ProposedRule]) -> list[ProposedRule]:
+    """The rules with names that differ: two keys may repeat in the same way."""
+    seen: dict[str, int] = {}
+    out = []
+    for each in rules:
+        seen[each.rule.name] = number = seen.get(each.rule.name, 0) + 1
+        name = each.rule.name if number == 1 else f"{each.rule.name} ({number})"
+        out.append(ProposedRule(each.rule.model_copy(update={"name": name}), each.confidence, each.reason, each.stage))
+    return out

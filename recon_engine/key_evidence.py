@@ -1,0 +1,112 @@
+"""What the other fields say about a key: that records sharing it are the same thing, and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recon_engine.matching.texts import similarity
+from recon_engine.rule_proposals import MappedField, Tables, picked, sided_key, sided_value
+
+_PAIRS = 2_000
+_FEWEST = 20
+# Where strangers agree in every fifth pair or more, agreement tells nothing.
+_TELLING = 0.2
+_ALIKE, _SAME_WORDS = 0.75, 0.6
+# Texts count as one text written in two ways when they are equal in so many pairs, and alike in so many of the others.
+_EQUAL, _NEAR = 0.15, 0.03
+_RELATIVE = 0.05
+_DAYS = 31
+_BELIEVED = 0.5
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Testimony:
+    """Of records that share a key: how many pairs, the share that others confirm (None: they cannot say), misspelling.
+
+    `coverage`: the share of the smaller side's records among them. `spelt`: the largest share of pairs in which a text
+    that is often equal is nearly so.
+    """
+
+    pairs: int
+    precision: float | None
+    coverage: float
+    spelt: float
+
+    @property
+    def believed(self) -> bool:
+        """False where other fields agree no better than among strangers: row numbers are no key."""
+        return self.pairs < _FEWEST or self.precision is None or self.precision >= _BELIEVED
+
+
+def testimony(tables: Tables, key: MappedField, others: Sequence[MappedField], part: int) -> Testimony:
+    """Ask `others` about the records that share a unique `key`, against as many pairs of strangers."""
+    sides = []
+    for table, side in zip(tables, ("left", "right"), strict=True):
+        frame = table.frame.select(
+            sided_key(key, side, thorough=part == 1).alias("key"),
+            *(_seen(f, side).alias(f"f{i}") for i, f in enumerate(others)),
+        )
+        sides.append(picked(frame, part).collect(engine="streaming"))
+    unique = [s.filter(pl.col("key").is_unique()) for s in sides]
+    both = unique[0].join(unique[1], on="key", suffix="_r").sort("key")
+    coverage = both.height / max(1, min(s.height for s in sides))
+    pairs = both.gather_every(max(1, both.height // _PAIRS))
+    if pairs.height < _FEWEST:
+        return Testimony(both.height, None, coverage, 0.0)
+    confirmed, known, chance = (np.zeros(pairs.height, dtype=np.bool_) for _ in range(3))
+    spelt = 0.0
+    turn = np.roll(np.arange(pairs.height), pairs.height // 2)
+    for i, mapped in enumerate(others):
+        a, b = pairs[f"f{i}"], pairs[f"f{i}_r"]
+        said, likeness = _alike(mapped, a, b)
+        strangers = _alike(mapped, a, b.gather(pl.Series(turn)))[1]
+        if said.sum() < _FEWEST or strangers.mean() > _TELLING:
+            continue
+        known |= said
+        confirmed |= likeness
+        chance |= strangers
+        if mapped.spec.type == "text":
+            equal = (a == b).fill_null(value=False).to_numpy()
+            if equal.sum() >= _EQUAL * said.sum():
+                spelt = max(spelt, float((likeness & ~equal).sum() / said.sum()))
+    if not known.any():
+        return Testimony(both.height, None, coverage, spelt)
+    base = float(chance.mean())
+    precision = (float(confirmed[known].mean()) - base) / (1 - base) if base < 0.5 else None
+    return Testimony(both.height, precision, coverage, spelt)
+
+
+def misspelt(told: Testimony) -> bool:
+    """True where texts of the same thing are written in two ways: then keys may be, too."""
+    return told.spelt >= _NEAR
+
+
+def _seen(mapped: MappedField, side: str) -> pl.Expr:
+    if mapped.spec.type in ("decimal", "integer"):
+        value = sided_value(mapped, side).cast(pl.Float64)
+        return value * -1 if mapped.pair.negated and side == "right" else value
+    if mapped.spec.type in ("date", "datetime"):
+        return sided_value(mapped, side).cast(pl.Date)
+    column = mapped.pair.left if side == "left" else mapped.pair.right
+    text = pl.col(column.name).str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars()
+    return pl.when(text != "").then(text)
+
+
+def _alike(mapped: MappedField, a: pl.Series, b: pl.Series) -> tuple[Bools, Bools]:
+    """Which pairs have both values, and in which these are equal or near each other."""
+    said = (a.is_not_null() & b.is_not_null()).to_numpy()
+    if mapped.spec.type in ("decimal", "integer"):
+        near = (a - b).abs() <= pl.select(pl.max_horizontal(a.abs(), b.abs())).to_series() * _RELATIVE
+    elif mapped.spec.type in ("date", "datetime"):
+        near = (a - b).dt.total_days().abs() <= _DAYS
+    else:
+        texts = pl.DataFrame({"a": a, "b": b})
+        near = similarity(texts, "a", "b", "levenshtein", None) >= _ALIKE
+        near |= similarity(texts, "a", "b", "token_set", None) >= _SAME_WORDS
+    return said, said & near.fill_null(value=False).to_numpy()

@@ -1,0 +1,57 @@
+"""When records are linked by all they say of a thing, since no key names it in both files: which fields, how many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+from recon_engine.column_names import is_identifier
+from recon_engine.rule_proposals import MappedField, ProposedRule, link_rule
+from recon_engine.rules import Cardinality
+from recon_engine.set_proposals import Repeats
+
+# With every record's best partner chosen, a pair that is more likely the same than not is worth matching.
+PROBABILITY = 0.5
+_NO_REPEATS = 0.1
+_NOTHING_SHARED = 0.05
+_SEVERAL_WORDS = 1.5
+_SINGLE, _MANY, _TIMES = 0.9, 0.15, 3.0
+_FEWEST_KEYS = 20
+
+
+def link_fields(fields: Sequence[MappedField]) -> list[MappedField]:
+    """The fields that speak for or against two records being the same: all but each side's own numbering."""
+    return [f for f in fields if not _own_numbers(f) and min(f.pair.left.filled, f.pair.right.filled) > 0]
+
+
+def _own_numbers(mapped: MappedField) -> bool:
+    a, b = mapped.pair.left, mapped.pair.right
+    if max(a.repeats, b.repeats) > _NO_REPEATS or mapped.pair.overlap > _NOTHING_SHARED:
+        return False
+    words = min(float(c.raw.str.count_matches(r"\S+").mean() or 0) for c in (a, b))  # type: ignore[arg-type]
+    return words < _SEVERAL_WORDS and (is_identifier(a.name) or is_identifier(b.name) or mapped.spec.type == "text")
+
+
+def repeated_side(seen: Sequence[Repeats | None]) -> tuple[Cardinality, str]:
+    """How many records a thing has on each side: told by the values that nearly name a record on one of them."""
+    for one in seen:
+        if one is None or one.keys < _FEWEST_KEYS or one.single < _SINGLE or one.many < _MANY:
+            continue
+        if one.many >= _TIMES * (1 - one.single):
+            return one.cardinality, f"{one.many:.0%} of shared values stand several times on the side across"
+    return "one_to_one", "values that name a record on one side rarely stand twice on the other"
+
+
+def telling_fields(fields: Sequence[MappedField]) -> list[MappedField]:
+    """The fields whose values come nearest to naming a record, best first."""
+    def worth(f: MappedField) -> float:
+        return f.pair.overlap * (1 - min(f.pair.left.repeats, f.pair.right.repeats))
+
+    return sorted((f for f in fields if worth(f) > _NOTHING_SHARED and f.spec.type == "text"), key=lambda f: -worth(f))
+
+
+def linkage_rule(fields: Sequence[MappedField], cardinality: Cardinality, why: str, repeated: str) -> ProposedRule:
+    """Linkage over `fields`."""
+    names = [f.spec.name for f in fields]
+    confidence = 0.6 + 0.08 * min(4, len(names))
+    return link_rule("same thing by all fields", names, PROBABILITY, cardinality, confidence, f"{why}; {repeated}")

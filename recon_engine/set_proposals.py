@@ -1,0 +1,128 @@
+"""Rules for keys that repeat: one record against many equal ones, or against several that add up to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from recon_engine.reading.table import TextTable
+from recon_engine.rule_proposals import MappedField, On, ProposedRule, Tables, picked, rule, sided_key, sided_value
+from recon_engine.rules import Cardinality
+
+# One record a key on one side, several on the other: from these shares on it is how the files are, not a mistake.
+_SINGLE, _SEVERAL = 0.9, 0.3
+# Sums that fit to the cent come about by chance far more rarely than repeated keys do.
+_SUMS_FIT, _FEWEST_SUMS = 0.5, 3
+_EQUAL = 0.7
+_CENT = 0.005
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """How a shared key repeats. Shares: of keys with one record on the `one` side, with several on the other.
+
+    `several`: how many keys have one record there and several here; `fits`: the share of these whose amounts add up,
+    `equal`: whose amounts all are the one's; `dated`: the share of shared keys with records of the same day.
+    """
+
+    one: str
+    keys: int
+    single: float
+    many: float
+    several: int
+    fits: float
+    equal: float
+    dated: float
+
+    @property
+    def cardinality(self) -> Cardinality:
+        """One left record to many right ones, or the other way round."""
+        return "one_to_many" if self.one == "left" else "many_to_one"
+
+
+def repeats(
+    tables: Tables, keys: Sequence[MappedField], amount: MappedField | None, date: MappedField | None, part: int
+) -> Repeats | None:
+    """Group both sides by `keys` and compare the groups; None where no key is shared."""
+    sides = []
+    for table, side in zip(tables, ("left", "right"), strict=True):
+        sides.append(_grouped(table, side, keys, amount, date, part))
+    both = sides[0].join(sides[1], on="key", suffix="_right")
+    if both.is_empty():
+        return None
+    single = {side: float((both[n] == 1).mean() or 0) for side, n in (("left", "n"), ("right", "n_right"))}  # type: ignore[arg-type]
+    one = max(single, key=lambda side: single[side])
+    a, b = ("", "_right") if one == "left" else ("_right", "")
+    several = both.filter((pl.col(f"n{a}") == 1) & (pl.col(f"n{b}") > 1))
+    off = (pl.col(f"sum{a}") - pl.col(f"sum{b}")).abs() < _CENT
+    alike = [(pl.col(f"sum{a}") - pl.col(f"{end}{b}")).abs() < _CENT for end in ("min", "max")]
+    fits, equal = several.select(off.mean(), pl.all_horizontal(alike).mean().alias("equal")).row(0)
+    dated = both.select(pl.col("days").list.set_intersection("days_right").list.len() > 0).to_series().mean()
+    return Repeats(
+        one, both.height, single[one], float((both[f"n{b}"] > 1).mean() or 0), several.height,  # type: ignore[arg-type]
+        float(fits or 0), float(equal or 0), float(dated or 0),  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _grouped(
+    table: TextTable,
+    side: str,
+    keys: Sequence[MappedField],
+    amount: MappedField | None,
+    date: MappedField | None,
+    part: int,
+) -> pl.DataFrame:
+    key = pl.concat_str([sided_key(f, side, thorough=part == 1) for f in keys], separator="\x1f")
+    value = sided_value(amount, side).cast(pl.Float64) if amount else pl.lit(None, pl.Float64)
+    value = -value if amount and amount.pair.negated and side == "right" else value
+    day = sided_value(date, side).cast(pl.Date) if date else pl.lit(None, pl.Date)
+    frame = table.frame.select(key=key, value=value, day=day)
+    groups = picked(frame, part).group_by("key")
+    days = pl.col("day").drop_nulls().unique().alias("days")
+    v = pl.col("value")
+    return groups.agg(pl.len().alias("n"), v.sum().alias("sum"), v.min().alias("min"), v.max().alias("max"), days).collect(
+        engine="streaming"
+    )  # fmt: skip
+
+
+def sum_rule(
+    keys: Sequence[MappedField], amount: MappedField, currency: MappedField | None, seen: Repeats
+) -> ProposedRule | None:
+    """Several records that add up to one, where the data shows that they do."""
+    if seen.single < _SINGLE or seen.several < _FEWEST_SUMS or seen.fits < max(_SUMS_FIT, seen.equal):
+        return None
+    names = [f.spec.name for f in keys]
+    named = " and ".join(names)
+    on: On = [*names, *([currency.spec.name] if currency and currency not in keys else [])]
+    on.append({"field": amount.spec.name, "total": True})
+    reason = (
+        f"{seen.several:,} values of {named} stand once on the {seen.one} side and several times on the other; "
+        f"in {seen.fits:.0%} of them the several add up to the one's {amount.spec.name}"
+    )
+    return rule(
+        f"adds up by {named}", on, 0.95 * min(1.0, seen.fits + 0.2), reason, stage=1, cardinality=seen.cardinality
+    )
+
+
+def repeated_rules(
+    keys: Sequence[MappedField], extras: Sequence[MappedField], amount: MappedField | None, seen: Repeats
+) -> list[ProposedRule]:
+    """One record and all that repeat it: with everything that agrees, then with what names the one record."""
+    equal = amount is None or amount in keys or seen.equal >= _EQUAL
+    if seen.single < _SINGLE or seen.many < _SEVERAL or not equal:
+        return []
+    names = [f.spec.name for f in keys]
+    names += [amount.spec.name] if amount is not None and amount not in keys else []
+    reason = (
+        f"{', '.join(names)} name one record of the {seen.one} side in {seen.single:.0%} of {seen.keys:,} cases "
+        f"and several of the other side in {seen.many:.0%}"
+    )
+    rules = []
+    more = [f.spec.name for f in extras]
+    if more:
+        why = f"{reason}; {', '.join(more)} agree as well"
+        rules.append(rule("repeated, all agree", [*names, *more], 0.97, why, stage=0, cardinality=seen.cardinality))
+    rules.append(rule("repeated", [*names], 0.95 * seen.single, reason, stage=1, cardinality=seen.cardinality))
+    return rules
