@@ -11,59 +11,63 @@ from typing import Any
 
 import polars as pl
 
+from recon_engine.plan import SIDES
+
+Side = tuple[pl.LazyFrame, pl.LazyFrame]
 KEY = ["side", "__content"]
 SHOWN = 50
 
 
-def compared(
-    earlier: Sequence[tuple[pl.LazyFrame, pl.LazyFrame]],
-    now: Sequence[tuple[pl.LazyFrame, pl.LazyFrame]],
-    fields: Sequence[str],
-) -> dict[str, Any]:
+def compared(earlier: Sequence[Side], now: Sequence[Side], fields: Sequence[str]) -> dict[str, Any]:
     """`new`, `gone` and `still` as counts, and of the new and the gone ones the first rows with their values.
 
-    `earlier` and `now` hold per side the run's breaks and records. Only what is shown leaves the scan.
+    `earlier` and `now` hold per side the run's breaks and records. Values are looked up for the shown rows only.
     """
-    before, after = _open(earlier, fields), _open(now, fields)
-    counted = [frame.group_by(KEY).len() for frame in (before, after)]
-    both = (
-        counted[0]
-        .join(counted[1], on=KEY, how="full", coalesce=True, suffix="_now")
-        .with_columns(pl.col("len", "len_now").fill_null(0).cast(pl.Int64))
-    )
+    before, after = (_open(sides, fields).collect(engine="streaming") for sides in (earlier, now))
+    counts = [frame.group_by(KEY).len() for frame in (before, after)]
+    both = counts[0].join(counts[1], on=KEY, how="full", coalesce=True, suffix="_now")
+    both = both.with_columns(pl.col("len", "len_now").fill_null(0).cast(pl.Int64))
     kept = pl.min_horizontal("len", "len_now")
-    totals = both.select(
-        new=(pl.col("len_now") - kept).sum(), gone=(pl.col("len") - kept).sum(), still=kept.sum()
-    ).collect(engine="streaming")
+    totals = both.select(new=(pl.col("len_now") - kept).sum(), gone=(pl.col("len") - kept).sum(), still=kept.sum())
     return {
         **totals.row(0, named=True),
-        "new_rows": _surplus(after, counted[0]),
-        "gone_rows": _surplus(before, counted[1]),
+        "new_rows": _told(_surplus(after, counts[0]), now, fields),
+        "gone_rows": _told(_surplus(before, counts[1]), earlier, fields),
     }
 
 
-def _open(sides: Sequence[tuple[pl.LazyFrame, pl.LazyFrame]], fields: Sequence[str]) -> pl.LazyFrame:
-    """The open records of both sides with their values as text, and which of its equals each one is."""
+def _open(sides: Sequence[Side], fields: Sequence[str]) -> pl.LazyFrame:
+    """The open records of both sides: which they are, and a fingerprint of their content."""
     parts = []
     for breaks, records in sides:
         kinds = records.select(fields).collect_schema()
-        content = [_comparable(name, kind).fill_null("\x00") for name, kind in kinds.items()]
-        own = records.select(
-            pl.col("source").cast(pl.String),
-            "row",
-            *(pl.col(name).cast(pl.String) for name in fields),
-            pl.concat_str(content, separator="\x1f").alias("__content"),
-        )
-        told = breaks.select(pl.col("side", "source", "category").cast(pl.String), "row", "reason")
-        parts.append(told.join(own, on=["source", "row"], how="inner"))
-    return pl.concat(parts).sort("side", "source", "row").with_columns(pl.int_range(pl.len()).over(KEY).alias("__copy"))
+        content = pl.concat_str([_comparable(*kind).fill_null("\x00") for kind in kinds.items()], separator="\x1f")
+        own = records.select(pl.col("source").cast(pl.String), "row", content.hash().alias("__content"))
+        open_ones = breaks.select(pl.col("side", "source").cast(pl.String), "row")
+        parts.append(open_ones.join(own, on=["source", "row"], how="inner"))
+    return pl.concat(parts)
 
 
-def _surplus(frame: pl.LazyFrame, others: pl.LazyFrame) -> list[dict[str, Any]]:
-    """The first rows that have no equal among the others."""
-    joined = frame.join(others, on=KEY, how="left").filter(pl.col("__copy") >= pl.col("len").fill_null(0))
-    shown = joined.sort("side", "source", "row").head(SHOWN).drop("__content", "__copy", "len")
-    return shown.collect(engine="streaming").to_dicts()
+def _surplus(frame: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """The first records that have no equal among the others."""
+    counted = frame.join(others, on=KEY, how="left").with_columns(pl.col("len").fill_null(0))
+    own = pl.len().over(KEY)
+    more = counted.filter(pl.col("len") < own).sort("side", "source", "row")
+    return more.filter(pl.int_range(pl.len()).over(KEY) >= pl.col("len")).head(SHOWN)
+
+
+def _told(shown: pl.DataFrame, sides: Sequence[Side], fields: Sequence[str]) -> list[dict[str, Any]]:
+    """The records with category, reason and values, amounts and dates as text."""
+    place = ["source", "row"]
+    parts = []
+    for side, (breaks, records) in zip(SIDES, sides, strict=True):
+        mine = shown.filter(pl.col("side") == side).select("side", *place)
+        wanted = pl.col("row").is_in(mine["row"].implode())
+        why = breaks.filter(wanted).select(pl.col("source", "category").cast(pl.String), "row", "reason")
+        values = records.filter(wanted).select(pl.col("source", *fields).cast(pl.String), "row")
+        joined = mine.lazy().join(why, on=place, how="left").join(values, on=place, how="left")
+        parts.append(joined.sort(place).collect())
+    return pl.concat(parts).to_dicts()
 
 
 def _comparable(name: str, kind: pl.DataType) -> pl.Expr:

@@ -32,6 +32,7 @@ MATCH_RECORDS = 200  # of one side of a match, the most that are told; their sum
 MAX_PAGE_SIZE = 500
 MAX_SHEET_ROWS = 200_000
 RUNS_LOOKED_AT = 200  # for the run before
+MOST_COMPARED = 200_000  # breaks of a run; a screen waits for the comparison
 _EXPORT_ROWS = 50_000
 Filters = Mapping[str, str | int | Sequence[str | int] | None]
 
@@ -142,12 +143,15 @@ class ResultService:
         """What became of the breaks since the run before of the same plan; None when there was none.
 
         `job_id` and `finished_at` of that run; `new`, `gone` and `still` open breaks as counts; the first rows of the
-        new and the gone ones.
+        new and the gone ones. Where a run has more than 200,000 breaks only the run before is told.
         """
         job = self._job(actor, job_id, Action.RESULT_READ)
         earlier = self._run_before(actor, job)
         if earlier is None:
             return None
+        told = {"job_id": earlier.id, "finished_at": earlier.finished_at}
+        if any(sum((one.summary_json or {})["breaks"].values()) > MOST_COMPARED for one in (earlier, job)):
+            return told
         plans = [Plan.build(one.plan_json) for one in (earlier, job)]
         fields = [spec.name for spec in plans[1].fields if spec.name in {other.name for other in plans[0].fields}]
 
@@ -158,7 +162,7 @@ class ResultService:
 
         key = ("since", earlier.result_prefix, job.result_prefix, fields)
         found = self._container.cache.get_json(key, self._container.settings.cache_seconds, compare)
-        return {"job_id": earlier.id, "finished_at": earlier.finished_at, **found}
+        return {**told, **found}
 
     def _run_before(self, actor: Actor, job: Job) -> Job | None:
         """The last run with a result before this one, of the same reconciliation or of a plan of the same name."""

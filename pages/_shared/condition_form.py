@@ -16,6 +16,7 @@ METHODS = {
     "token_set": "by their words, in any order",
     "tfidf": "like descriptions: rare parts count most",
 }
+WIDTHS = [2.2, 2.4, 3.6, 0.5]
 LabelVisibility = Literal["visible", "collapsed"]
 
 
@@ -57,7 +58,7 @@ def _remove(conditions: dict[int, Cells], number: int) -> None:
 def _row(plan: Plan, kept: Cells, conditions: dict[int, Cells], number: int, key: str, *, sums: bool) -> Cells:
     names = [spec.name for spec in plan.fields]
     label: LabelVisibility = "visible" if number == next(iter(conditions)) else "collapsed"
-    cells = st.columns([2.2, 2.4, 3.6, 0.5], vertical_alignment="bottom")
+    cells = st.columns(WIDTHS, vertical_alignment="bottom")
     place = names.index(kept["field"]) if kept["field"] in names else 0
     field = cells[0].selectbox("Field", names, index=place, key=f"{key}-field", label_visibility=label)
     kinds = KINDS_OF_TYPE[plan.field(field).type]
@@ -85,6 +86,8 @@ def _row(plan: Plan, kept: Cells, conditions: dict[int, Cells], number: int, key
     if sums and plan.field(field).type in NUMBERS and kind != "both_empty":
         with cells[2] if kind == "equality" else nullcontext():
             _also(edited, key)
+        if "fee" in edited["also"]:
+            _fee(edited, key)
     else:
         edited["also"] = []
     return edited
@@ -133,10 +136,12 @@ def _also(edited: Cells, key: str) -> None:
             help="Added up: the many side's sum is compared. After a fee: the right value is the left one less it.",
         )
         edited["also"] = [name for name in ALSO if name in (chosen or [])]
-        if "fee" in edited["also"]:
-            edited["fee_percent"] = st.text_input(
-                "Fee, %", edited["fee_percent"], key=f"{key}-fee-percent", placeholder="0", width=110
-            )
-            edited["fee_fixed"] = st.text_input(
-                "Fee, fixed", edited["fee_fixed"], key=f"{key}-fee-fixed", placeholder="0", width=110
-            )
+
+
+def _fee(edited: Cells, key: str) -> None:
+    """The fee that was kept back, on a line of its own."""
+    percent, fixed = st.columns(WIDTHS)[2].columns(2)
+    edited["fee_percent"] = percent.text_input(
+        "Fee, %", edited["fee_percent"], key=f"{key}-fee-percent", placeholder="0"
+    )
+    edited["fee_fixed"] = fixed.text_input("Fee, fixed", edited["fee_fixed"], key=f"{key}-fee-fixed", placeholder="0")

@@ -41,12 +41,16 @@ def show(person: Actor, finished: Sequence[Job]) -> None:
             with right:
                 _changes(found, jobs[0])
             shown = st.session_state.get(_SHOWN)
-            if shown and found[shown]:
+            if shown and found.get(shown):
                 _rows(found, shown, Plan.build(jobs[0].plan_json))
 
 
 def _changes(found: dict[str, Any], job: Job) -> None:
     st.markdown(f"**Breaks since the run of {wording.moment(found['finished_at'])}**")
+    if "new" not in found:
+        st.caption("There are too many breaks to compare them here one by one.")
+        st.page_link("results.py", label="Latest result", icon=":material/fact_check:", query_params={"job": job.id})
+        return
     with st.container(horizontal=True, gap="small"):
         for kind, label in (("new", "New"), ("gone", "Gone"), ("still", "Still open")):
             st.metric(label, f"{found[kind]:,}", border=True)

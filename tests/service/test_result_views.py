@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from recon_engine.plan import Plan
+from services import results
 from services.container import Container, build_container
 from services.errors import Conflict, NotAllowed, NotFound
 from services.jobs.leases import Leases
@@ -130,6 +131,14 @@ def test_a_run_of_a_plan_of_the_same_name_is_the_run_before(ran: Ran) -> None:
     found = ran.container.results.since(ran.actor, ran.alone)
     assert found is not None
     assert (found["job_id"], found["new"], found["gone"]) == (ran.second, 0, 0)
+
+
+def test_too_many_breaks_are_not_compared(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No screen waits for the comparison of very many breaks: then only the run before is named."""
+    monkeypatch.setattr(results, "MOST_COMPARED", 3)
+    found = ran.container.results.since(ran.actor, ran.second)
+    assert found is not None
+    assert set(found) == {"job_id", "finished_at"}
 
 
 def test_a_cause_becomes_the_plan(ran: Ran) -> None:
