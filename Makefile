@@ -6,6 +6,8 @@
 # make setup   only create .venv with the locked dependencies
 # make settings-reference   write .env.example and docs/reference/settings.md from the settings
 # make audit   known weaknesses in the locked dependencies; needs the network
+# make sbom    build/sbom.json: what the product is made of, in CycloneDX
+# make image-steps  the steps of the Dockerfile without an engine; needs root, debootstrap and the network
 # make lock    write requirements.txt and requirements-dev.txt anew from the .in files
 
 PYTHON ?= python3
@@ -15,7 +17,7 @@ BIN := .venv/bin
 TYPED := recon_engine services ops pages app.py
 
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev test fault soak load system-packages check lint types arrows quick scan audit lock settings-reference bench clean
+.PHONY: run setup setup-dev test fault soak load system-packages check lint types arrows quick scan audit sbom image-steps lock settings-reference bench clean
 
 run: setup
 	@exec $(BIN)/streamlit run app.py --server.port $(PORT) --server.headless true
@@ -76,6 +78,12 @@ scan: setup-dev
 # Known weaknesses in what is locked; asks a public list, so it is no part of .ci/run.
 audit: setup-dev
 	@.ci/audit
+
+sbom: setup-dev
+	@$(BIN)/python .ci/sbom $(VERSION)
+
+image-steps:
+	@.ci/image-steps
 
 lock:
 	@test -x build/lock/bin/uv || { .ci/virtual-environment $(PYTHON) build/lock && build/lock/bin/python -m pip install --quiet "uv>=0.8"; }

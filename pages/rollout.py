@@ -124,8 +124,8 @@ def state(person: Actor) -> None:
                 card(line)
         if view.read_at is None:
             st.caption(
-                "Nobody watches: these are the numbers of this process since it began. "
-                "`python -m ops rollout watch` reads all of them."
+                "Nobody watches a rollout: these are the numbers of all instances together, of the last minutes. "
+                "`python -m ops rollout watch` tells the versions apart."
             )
         else:
             ago = wording.ago(view.read_at, services().clock.now())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 
 from ops.errors import Refused
 from ops.rollout.proxy import Proxy
@@ -13,7 +12,6 @@ from ops.rollout.readings import read
 from services.container import Container
 from services.database.models import Rollout
 from services.rollout.board import Board
-from services.rollout.history import History
 from services.rollout.service import State, other
 
 INVITED = 10
@@ -39,13 +37,7 @@ def running(container: Container) -> Rollout:
 def looked(container: Container) -> Board:
     """Read the numbers now, keep them, and judge them."""
     container.rollouts.note(read(container))
-    return container.rollouts.board(container.rollouts.history())
-
-
-def watched(history: History, window: timedelta) -> bool:
-    """Whether there is a reading of late to compare the newest one with."""
-    before, now = ([None, *history.readings])[-2:]
-    return before is not None and now is not None and now.at - before.at <= window
+    return container.rollouts.board()
 
 
 def start(container: Container, version: str, by: str) -> tuple[State, list[str]]:
@@ -54,6 +46,7 @@ def start(container: Container, version: str, by: str) -> tuple[State, list[str]
     proxy.servers()  # a proxy that cannot be reached is known before anything is written
     state = container.rollouts.begin(version, by)
     assert state.running is not None
+    container.rollouts.note(read(container))  # what the new version does from here on is its own
     proxy.apply(state.weights())
     return state, invite(container, proxy, state.running.slot)
 
@@ -70,12 +63,12 @@ def invite(container: Container, proxy: Proxy, slot: str) -> list[str]:
 def advance(container: Container, accepted: Sequence[str], by: str) -> State:
     """The next phase, unless the board or a trigger is against it."""
     seen, proxy = running(container), proxy_of(container)
-    found, history = looked(container), container.rollouts.history()
-    if not watched(history, container.rollouts.patience.window):
+    found = looked(container)
+    if not container.rollouts.watched():
         raise Refused(
             "Nobody watches, so nothing is known: leave `python -m ops rollout watch` running, and try again."
         )
-    trigger = container.rollouts.fired(history)
+    trigger = container.rollouts.fired()
     if trigger:
         raise Refused(f"A trigger has fired: {trigger} Take the version back: `python -m ops rollout rollback`.")
     hindrances = found.hindrances(accepted)

@@ -46,7 +46,7 @@ class Watch:
         except ServiceError as error:  # what is read next time decides
             _log.warning("rollout.not_read", reason=error.message)
         try:
-            reason = rollouts.fired(rollouts.history())
+            reason = rollouts.fired()
             if reason is not None:
                 moves.take_back(self._container, reason, "watch")
                 _log.error("rollout.taken_back", reason=reason)

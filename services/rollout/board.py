@@ -102,6 +102,11 @@ class Board:
         ]
 
 
+def judged(values: Mapping[Name, float | None]) -> Board:
+    """Judge values: shares and seconds."""
+    return Board([Line(measure, values[measure.name], measure.judge(values[measure.name])) for measure in MEASURES])
+
+
 def board(counts: Counts, *, database_cpu: float | None, backup_age_seconds: float | None) -> Board:
     """Judge what was counted."""
     values: dict[Name, float | None] = {
@@ -111,4 +116,4 @@ def board(counts: Counts, *, database_cpu: float | None, backup_age_seconds: flo
         "database_cpu": database_cpu,
         "backup_age": backup_age_seconds,
     }
-    return Board([Line(measure, values[measure.name], measure.judge(values[measure.name])) for measure in MEASURES])
+    return judged(values)

@@ -13,9 +13,8 @@ from sqlalchemy.orm import Session
 from services.database.engine import serialise
 from services.database.models import Backup, Rollout, RolloutReading
 from services.errors import Conflict
-from services.metrics import REGISTRY
 from services.permissions import Action, Actor, check
-from services.rollout.board import Board, board
+from services.rollout.board import Board, board, judged
 from services.rollout.counts import Counts
 from services.rollout.history import History, Patience, Reading, fired
 
@@ -63,7 +62,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything on the page. `read_at` is None when nobody watches: the board is then of this process alone."""
+    """Everything on the page. `read_at` is None when nobody watches: the board is then of all instances together."""
 
     board: Board
     state: State
@@ -94,7 +93,7 @@ class RolloutService:
         with self._container.session() as session:
             past = session.scalars(select(Rollout).order_by(Rollout.started_at.desc()).limit(20)).all()
         return View(
-            board=self._own_board() if silent else self.board(history),
+            board=self._everybodys() if silent else self.board(),
             state=self.state(),
             past=past,
             read_at=None if silent else newest,
@@ -106,29 +105,39 @@ class RolloutService:
         with self._container.session() as session:
             return self._state(session)
 
-    def history(self) -> History:
-        """The readings that matter now, oldest first."""
+    def history(self, *, begun: datetime | None = None) -> History:
+        """The readings that matter now, oldest first; those since a rollout began, when that is given: what the slot
+        counted before was another version's.
+        """
         after = self._container.clock.now() - LOOKED_AT
         with self._container.session() as session:
-            query = select(RolloutReading).where(RolloutReading.at > after).order_by(RolloutReading.at)
-            rows = session.scalars(query).all()
+            query = select(RolloutReading).where(RolloutReading.at >= max(after, begun or after))
+            rows = session.scalars(query.order_by(RolloutReading.at)).all()
         return History([_reading(row) for row in rows])
 
-    def board(self, history: History) -> Board:
+    def board(self) -> Board:
         """The board of the newest reading, for the version that is judged."""
+        state = self.state()
+        history = self.history(begun=state.running.started_at if state.running else None)
         if not history.readings:
             return board(Counts(), database_cpu=None, backup_age_seconds=self.backup_age())
         newest = history.readings[-1]
-        counts = history.counted(self.state().judged, newest.at - self.patience.window, newest.at)
+        counts = history.counted(state.judged, newest.at - self.patience.window, newest.at)
         return board(counts, database_cpu=newest.database_cpu, backup_age_seconds=self.backup_age())
 
-    def fired(self, history: History) -> str | None:
+    def fired(self) -> str | None:
         """Why the running rollout must be taken back; None when it may stay, or none runs."""
         running = self.state().running
         if running is None:
             return None
-        begun = History([reading for reading in history.readings if reading.at >= running.started_at])
-        return fired(begun, running.slot, self._usual(history, running), self.patience)
+        usual = self._usual(self.history(), running)
+        return fired(self.history(begun=running.started_at), running.slot, usual, self.patience)
+
+    def watched(self) -> bool:
+        """Whether there is a reading of late to compare the newest one with."""
+        running = self.state().running
+        readings = self.history(begun=running.started_at if running else None).readings
+        return len(readings) > 1 and readings[-1].at - readings[-2].at <= self.patience.window
 
     def backup_age(self) -> float | None:
         """Seconds since the newest verified backup began."""
@@ -195,12 +204,18 @@ class RolloutService:
         rate = history.counted(other(running.slot), start, end).error_rate
         return running.usual_error_rate if rate is None else rate
 
-    def _own_board(self) -> Board:
-        """What this process has counted since it began."""
-        samples = (
-            (sample.name, sample.labels, sample.value) for metric in REGISTRY.collect() for sample in metric.samples
+    def _everybodys(self) -> Board:
+        """What all instances counted of late, whatever their version."""
+        figures = self._container.rolling.window(self.patience.window).whole
+        return judged(
+            {
+                "crash_free": figures.crash_free,
+                "p95": figures.api_p95_seconds,
+                "error_rate": figures.error_rate,
+                "database_cpu": None,
+                "backup_age": self.backup_age(),
+            }
         )
-        return board(Counts.of(samples), database_cpu=None, backup_age_seconds=self.backup_age())
 
     def _state(self, session: Session) -> State:
         newest = session.scalar(select(Rollout).order_by(Rollout.started_at.desc()).limit(1))
@@ -219,7 +234,13 @@ class RolloutService:
         return running
 
     def _note(self, session: Session, rollout: Rollout, what: str, by: str, **detail: Any) -> None:
-        facts: dict[str, Any] = {"version": rollout.version, "slot": rollout.slot, "phase": rollout.phase, "by": by, **detail}
+        facts: dict[str, Any] = {
+            "version": rollout.version,
+            "slot": rollout.slot,
+            "phase": rollout.phase,
+            "by": by,
+            **detail,
+        }
         self._container.audit.record(session, None, f"rollout.{what}", "rollout", rollout.id, **facts)
 
 

@@ -173,41 +173,41 @@ def test_a_rollout_and_its_failure(stage: Stage) -> None:
     stage.must("backup", "now")
     watching = stage.process("rollout", "watch")
     try:
-        with Traffic(stage.proxy.address):
-            stage.until(lambda: len(stage.container.rollouts.history().readings) > 1)
-            links = [line.strip() for line in stage.must("rollout", "start", "2").splitlines() if "/try?key=" in line]
-            assert len(links) == 10
-            assert stage.share() == 0
-            invited = httpx.Client(base_url=stage.proxy.address)
-            assert invited.get(f"/try{links[0].partition('/try')[2]}").status_code == 302
-            assert invited.get("/try?key=guessed").status_code == 200  # a page like any other: no cookie came with it
+        stage.until(lambda: len(stage.container.rollouts.history().readings) > 1)
+        links = [line.strip() for line in stage.must("rollout", "start", "2").splitlines() if "/try?key=" in line]
+        assert len(links) == 10
+        assert stage.share() == 0
+        invited = httpx.Client(base_url=stage.proxy.address)
+        assert invited.get(f"/try{links[0].partition('/try')[2]}").status_code == 302
+        assert invited.get("/try?key=guessed").status_code == 200  # a page like any other: no cookie came with it
+        assert slot_of(invited) == "green"
+        old = stage.visitor("blue")
+        for share in (5, 25, 50, 100):
+            for _ in range(10):
+                assert invited.get("/").status_code == 200
             assert slot_of(invited) == "green"
-            old = stage.visitor("blue")
-            for share in (5, 25, 50, 100):
-                for _ in range(10):
-                    assert invited.get("/").status_code == 200
-                assert slot_of(invited) == "green"
-                said = stage.must("rollout", "advance", *ACCEPTED)
-                assert f"{share} % of new visitors" in said
-                assert stage.share() == pytest.approx(share, abs=1.5)
-            new = stage.visitor("green")
-            assert old.get("/api/users").status_code == 200
-            assert slot_of(old) == "blue"
+            said = stage.must("rollout", "advance", *ACCEPTED)
+            assert f"{share} % of new visitors" in said
+            assert stage.share() == pytest.approx(share, abs=1.5)
+        new = stage.visitor("green")
+        assert old.get("/api/users").status_code == 200
+        assert slot_of(old) == "blue"
 
-            socket = connect(
-                stage.proxy.address.replace("http", "ws", 1) + "/_stcore/stream",
-                additional_headers={"Cookie": "; ".join(f"{name}={value}" for name, value in new.cookies.items())},
-            )
-            broken_at = time.monotonic()
-            stage.failing.touch()
-            stage.until(lambda: stage.container.rollouts.state().running is None)
+        with connect(
+            stage.proxy.address.replace("http", "ws", 1) + "/_stcore/stream",
+            additional_headers={"Cookie": "; ".join(f"{name}={value}" for name, value in new.cookies.items())},
+        ) as screen:
+            with Traffic(stage.proxy.address):
+                broken_at = time.monotonic()
+                stage.failing.touch()
+                stage.until(lambda: stage.container.rollouts.state().running is None)
             taken_back = time.monotonic() - broken_at
             assert new.get("/api/users").status_code == 200  # still signed in, now on the old version
             assert slot_of(new) == "blue"
             assert old.get("/api/users").status_code == 200
             with pytest.raises(ConnectionClosed):  # the screen's connection is cut, and its browser comes back
-                drain(socket)
-            assert stage.share() == 0
+                drain(screen)
+        assert stage.share() == 0
         sys.stdout.write(f"taken back {taken_back:.1f} s after the first failure\n")
         state = stage.container.rollouts.state()
         assert state.rollout is not None

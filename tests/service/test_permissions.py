@@ -79,6 +79,7 @@ WITHOUT_ACTOR = {
     "rollouts.note": "the command line of operations",
     "rollouts.state": "the command line of operations",
     "rollouts.take_back": "the command line of operations",
+    "rollouts.watched": "the command line of operations",
     "rolling.count": "the process",
     "rolling.exchange": "the process",
     "rolling.start": "the process",

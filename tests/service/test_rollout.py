@@ -77,15 +77,21 @@ def test_the_board_is_of_the_new_version(container: Container, clock: FakeClock,
     container.rollouts.begin("2.0", "test")
     for number in range(6):
         note(container, clock, counts(100 * number, 2 * number), counts(1000 * number, number))
-    history = container.rollouts.history()
-    board = container.rollouts.board(history)
+    board = container.rollouts.board()
     lines = {line.measure.name: line for line in board.lines}
     assert lines["error_rate"].value == pytest.approx(0.02)
     assert (lines["database_cpu"].value, lines["backup_age"].value) == (0.4, None)
     assert board.verdict is Verdict.NO_GO
-    assert container.rollouts.fired(history) == "Error rate up by more than half: 2.00 % after 0.10 %."
+    assert container.rollouts.fired() == "Error rate up by more than half: 2.00 % after 0.10 %."
     view = container.rollouts.view(admin)
     assert (view.read_at, view.board.lines, view.state.judged) == (clock.now(), board.lines, "green")
+    assert view.state.running is not None
+    container.rollouts.take_back(view.state.running, "It fails.", "test")
+    container.rollouts.begin("2.1", "test")
+    note(container, clock, counts(1000, 12), counts(9000, 9))
+    note(container, clock, counts(1100, 12), counts(9000, 9))
+    assert container.rollouts.board().of(Verdict.NO_GO) == []  # what was counted before is not the next version's
+    assert container.rollouts.watched()
     clock.advance(minutes=6)
     assert container.rollouts.view(admin).read_at is None  # nobody watches: the board is of this process
     clock.advance(days=3)
@@ -104,7 +110,7 @@ def test_the_old_version_s_error_rate_is_remembered(container: Container, clock:
     clock.advance(hours=3)
     for number in range(4):
         note(container, clock, counts(100 * number, 2 * number), counts(0))
-    assert container.rollouts.fired(container.rollouts.history()) is None  # two percent, as before
+    assert container.rollouts.fired() is None  # two percent, as before
 
 
 def test_numbers_come_from_the_processes(container: Container, api: object) -> None:
