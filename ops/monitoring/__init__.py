@@ -1,0 +1,1 @@
+"""What watches the platform: alerts, who is told, dashboards."""

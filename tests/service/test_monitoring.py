@@ -1,0 +1,165 @@
+"""Alerts, Alertmanager and dashboards: judged by the real programs, and every metric they name is really served."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from ops.monitoring.dashboards import DASHBOARDS, FOLDER, text
+from services import metrics
+
+ROOT = Path(__file__).parents[2]
+MONITORING = ROOT / "ops" / "monitoring"
+RUNBOOKS = ROOT / "docs" / "runbooks"
+CASES = [MONITORING / "alerts_test.yaml", MONITORING / "slow_alerts_test.yaml"]
+EXPORTERS = frozenset((ROOT / "tests" / "exporter_metrics.txt").read_text().splitlines()[2:])
+WORDS = frozenset({"and", "or", "unless", "by", "on", "without", "group_left", "ignoring"})
+OF_PROMETHEUS = frozenset({"up"})
+
+
+def run(*command: str | Path) -> str:
+    """Run a program in the folder of the configuration; gives what it printed, also when it failed."""
+    if shutil.which(str(command[0])) is None:
+        pytest.fail(f"{command[0]} is missing: install Debian's prometheus and prometheus-alertmanager")
+    ended = subprocess.run(command, cwd=MONITORING, capture_output=True, text=True, check=False, timeout=110)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def rules() -> list[dict[str, Any]]:
+    """Every rule: alerts and recordings."""
+    read = yaml.safe_load((MONITORING / "alerts.yaml").read_text())
+    return [rule for group in read["groups"] for rule in group["rules"]]
+
+
+def alerts() -> list[dict[str, Any]]:
+    """Every alert."""
+    return [rule for rule in rules() if "alert" in rule]
+
+
+def named(query: str) -> set[str]:
+    """The metrics that a query names."""
+    bare = re.sub(r'"[^"]*"', "", query)
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\b(?:by|on|without)\s*\([^)]*\)", " ", bare)
+    return set(re.findall(r"\b[a-z_][a-z0-9_:]*\b(?!\s*\()", bare, re.IGNORECASE)) - WORDS
+
+
+def queries() -> Iterator[tuple[str, str]]:
+    """Every query of the rules and of the dashboards, and where it stands."""
+    for rule in rules():
+        yield rule.get("alert") or rule["record"], rule["expr"]
+    for _, panels in DASHBOARDS.values():
+        for panel in panels:
+            for query in panel.queries.values():
+                yield panel.title, query
+
+
+@pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
+def test_alerts_fire_and_keep_silent(cases: Path) -> None:
+    """promtool: every case of firing and of silence."""
+    assert "SUCCESS" in run("promtool", "test", "rules", cases.name)
+
+
+def test_configurations_are_valid() -> None:
+    """The real programs accept what they are given."""
+    assert "SUCCESS" in run("promtool", "check", "config", "prometheus.yml")
+    assert "SUCCESS" in run("amtool", "check-config", "alertmanager.yml")
+
+
+def test_every_alert_has_both_cases_and_a_runbook() -> None:
+    """A firing case, a silent one (the watchdog is never silent), a page, a severity that somebody is told of."""
+    cases = [case["name"] for path in CASES for case in yaml.safe_load(path.read_text())["tests"]]
+    for alert in alerts():
+        name = alert["alert"]
+        assert any(case.startswith(f"{name} fires:") for case in cases), name
+        assert name == "Watchdog" or any(case.startswith(f"{name} is silent:") for case in cases), name
+        assert alert["annotations"]["runbook_url"].endswith(f"/runbooks/{name}.md")
+        assert (RUNBOOKS / f"{name}.md").is_file(), f"docs/runbooks/{name}.md is missing"
+        assert alert["labels"]["severity"] in {"critical", "warning", "none"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "receivers"),
+    [
+        ("severity=critical alertname=HighErrorRate", "pagerduty,slack"),
+        ("severity=warning alertname=CacheMissRate", "slack"),
+        ("severity=none alertname=Watchdog", "heartbeat"),
+    ],
+)
+def test_routes(labels: str, receivers: str) -> None:
+    """Everybody is told of everything on Slack, somebody is woken for what is critical only."""
+    told = run("amtool", "config", "routes", "test", "--config.file=alertmanager.yml", *labels.split())
+    assert told.strip() == receivers
+
+
+def test_every_metric_is_served(api: httpx.Client) -> None:
+    """What alerts and dashboards name is in a scrape of the running product, or was in one of the exporters."""
+    served: set[str] = set()
+    for family in text_string_to_metric_families(api.get("/api/metrics").text):
+        endings = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))
+        served |= {family.name + ending for ending in endings}
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    known = served | recorded | EXPORTERS | OF_PROMETHEUS
+    unknown = {name: where for where, query in queries() for name in named(query) if name not in known}
+    assert unknown == {}
+    assert len(served) > 30
+
+
+def test_the_judge_of_names_sees_names() -> None:
+    """The reader of queries itself: names inside functions and groupings, none inside labels."""
+    query = 'max by (le) (rate(a_total{b="c_d"}[5m])) > 0.5 and on () clamp_max(recon:e:rate5m, 1)'
+    assert named(query) == {"a_total", "recon:e:rate5m"}
+
+
+def test_every_metric_is_documented(api: httpx.Client) -> None:
+    """docs/reference/metrics.md lists exactly the metrics that are served, with their kinds and labels."""
+    page = (ROOT / "docs/reference/metrics.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]*) \|", page, re.MULTILINE)
+    documented = {name: (kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    own = [family for family in metrics.REGISTRY.collect() if family.type != "info"]
+    labels = {
+        metric._name: frozenset(metric._labelnames)
+        for metric in vars(metrics).values()
+        if isinstance(metric, metrics.Metric)
+    }
+    expected = {_sample(family): (family.type, labels[family.name]) for family in own}
+    observed = [f for f in text_string_to_metric_families(api.get("/api/metrics").text) if f.name not in labels]
+    for family in observed:
+        found = {label for sample in family.samples for label in sample.labels} - {"le"}
+        expected[_sample(family)] = (family.type, frozenset(found))
+    assert documented == expected
+
+
+def _sample(family: Any) -> str:
+    return family.name + ("_total" if family.type == "counter" else "")
+
+
+@pytest.mark.parametrize("uid", list(DASHBOARDS))
+def test_dashboards_are_as_the_table_says(uid: str) -> None:
+    """The files that Grafana is given are written from the table, and their panels neither overlap nor share an id."""
+    written = (FOLDER / f"{uid}.json").read_text(encoding="utf-8")
+    assert written == text(uid), "run: python -m ops.monitoring.dashboards"
+    panels = json.loads(written)["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels]
+    assert len(set(places)) == len(panels)
+    assert all(panel["targets"] and panel["datasource"]["uid"] == "prometheus" for panel in panels)
+
+
+def test_dashboards_find_their_source() -> None:
+    """The provisioned source has the name that the panels ask for, and the provider the folder of the files."""
+    folder = MONITORING / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((folder / "datasources/prometheus.yaml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((folder / "dashboards/recon.yaml").read_text())["providers"]
+    assert (source["uid"], source["type"]) == ("prometheus", "prometheus")
+    assert provider["options"]["path"] == "/var/lib/grafana/dashboards"
