@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from recon_engine.code_maps import with_codes
 from recon_engine.column_names import concepts
 from recon_engine.key_evidence import Testimony, misspelt, testimony
-from recon_engine.link_proposals import link_fields, linkage_rule, repeated_side, telling_fields
+from recon_engine.link_proposals import link_fields, linkage_rule, readable, repeated_side, telling_fields
 from recon_engine.rule_proposals import (
     MappedField,
     Observed,
@@ -74,7 +74,8 @@ def proposed_cascade(tables: Tables, fields: list[MappedField], rows: tuple[int,
     if not roles.transactions:
         linked = _linked(tables, usable, keys, part)
         if linked is not None:
-            return Cascade([linked], fields, mistaken, questions)
+            names = linked.rule.fields
+            return Cascade([linked], [readable(f) if f.spec.name in names else f for f in fields], mistaken, questions)
     rules: list[ProposedRule] = []
     for number, (key, _) in enumerate(keys[:_USED]):
         seen = observed(*tables, [key], roles.amount, roles.date, part)

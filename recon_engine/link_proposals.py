@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 
 from recon_engine.column_names import is_identifier
+from recon_engine.plan import FieldSpec
 from recon_engine.rule_proposals import MappedField, ProposedRule, link_rule
 from recon_engine.rules import Cardinality
 from recon_engine.set_proposals import Repeats
@@ -22,6 +23,14 @@ _FEWEST_KEYS = 20
 def link_fields(fields: Sequence[MappedField]) -> list[MappedField]:
     """The fields that speak for or against two records being the same: all but each side's own numbering."""
     return [f for f in fields if not _own_numbers(f) and min(f.pair.left.filled, f.pair.right.filled) > 0]
+
+
+def readable(mapped: MappedField) -> MappedField:
+    """The field with its words kept apart: linkage looks at them, and at no case or punctuation anyway."""
+    if mapped.spec.type != "text":
+        return mapped
+    data = mapped.spec.model_dump(mode="json", exclude={"clean"})
+    return MappedField(FieldSpec.model_validate(data | {"clean": ["trim", "casefold"]}), mapped.pair)
 
 
 def _own_numbers(mapped: MappedField) -> bool:
