@@ -45,8 +45,10 @@ def test_each_condition_is_one_sentence(condition: dict[str, Any], said: str) ->
         ),
         (
             {"link": {"fields": ["a", "b"], "compare_as": {"a": "code"}, "block_on": [["a", "b"]]}},
-            "at least 95% probable by the evidence of `a`, `b` · "
-            "`a` compared as code, looked at where `a` and `b` agree",
+            (
+                "at least 95% probable by the evidence of `a`, `b` · "
+                "`a` compared as code, looked at where `a` and `b` agree"
+            ),
         ),
     ],
 )
