@@ -106,7 +106,8 @@ def _permuted(plan: Plan, rule: Rule, right: pl.DataFrame) -> tuple[FieldSpec, t
     The runner-up is not among those: exchanging what goes with nothing else would change nothing.
     """
     names = list(dict.fromkeys(c.field for c in rule.on))
-    counts = right.select(pl.col(columns_of(plan.field(n))[0]).approx_n_unique().alias(n) for n in names)
+    column = {n: next(c for c in _columns(plan.field(n)) if c in right.columns) for n in names}
+    counts = right.select(pl.col(column[n]).approx_n_unique().alias(n) for n in names)
     row = counts.row(0, named=True)
     ranked = sorted(names, key=lambda n: (-row[n], n))
     measured = {c.field for c in rule.on if not c.is_equality}
@@ -119,12 +120,16 @@ def _decoys(free: pl.DataFrame, permuted: FieldSpec, shift: int, chosen: pl.Expr
     """The free records, each with the permuted field of the one `shift` places on in its stratum; of these, the
     `chosen`. One that has nobody to exchange with stays as it is: such accidents are real.
     """
-    values = [c for c in (*columns_of(permuted), text_column(permuted.name)) if c in columns]
+    values = [c for c in _columns(permuted) if c in columns]
     place = pl.int_range(pl.len()) - pl.col("__first")
     other = pl.col("__first") + (place + shift) % pl.col("__size")
     moved = free.lazy().with_columns(pl.col(c).gather(other) for c in values).filter(chosen)
     # Decoys are nobody's equals.
     return moved.with_columns(pl.col(ID).hash(31 + shift)).select(columns).collect()
+
+
+def _columns(spec: FieldSpec) -> list[str]:
+    return [*columns_of(spec), text_column(spec.name)]
 
 
 def link_chance(probabilities: pl.Series) -> tuple[float, float, float]:
