@@ -28,7 +28,9 @@ def differing_codes(fields: Sequence[MappedField]) -> list[MappedField]:
     ]
 
 
-def with_codes(tables: Tables, fields: Sequence[MappedField], keys: Sequence[MappedField], part: int) -> list[MappedField]:
+def with_codes(
+    tables: Tables, fields: Sequence[MappedField], keys: Sequence[MappedField], part: int
+) -> list[MappedField]:
     """The fields whose codes go one to one among records that share `keys`, with the lookup among their clean steps."""
     codes = [f for f in differing_codes(fields) if f not in keys]
     if not codes or not keys:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
 from recon_engine.column_names import is_identifier
 from recon_engine.plan import FieldSpec
 from recon_engine.rule_proposals import MappedField, ProposedRule, link_rule
@@ -16,6 +15,7 @@ PROBABILITY = 0.5
 _NO_REPEATS = 0.1
 _NOTHING_SHARED = 0.05
 _SEVERAL_WORDS = 1.5
+_CODE_DIGITS = 6
 _SINGLE, _MANY, _TIMES = 0.9, 0.15, 3.0
 _FEWEST_KEYS = 20
 
@@ -26,11 +26,16 @@ def link_fields(fields: Sequence[MappedField]) -> list[MappedField]:
 
 
 def readable(mapped: MappedField) -> MappedField:
-    """The field with its words kept apart: linkage looks at them, and at no case or punctuation anyway."""
-    if mapped.spec.type != "text":
-        return mapped
+    """The field with its words kept apart: linkage looks at them, and at no case or punctuation anyway.
+
+    Long whole numbers are codes, in which one wrong digit is a typing mistake and not a large difference.
+    """
     data = mapped.spec.model_dump(mode="json", exclude={"clean"})
-    return MappedField(FieldSpec.model_validate(data | {"clean": ["trim", "casefold"]}), mapped.pair)
+    digits = min(float(c.raw.str.len_chars().mean() or 0) for c in (mapped.pair.left, mapped.pair.right))  # type: ignore[arg-type]
+    if data["type"] != "text" and not (data["type"] == "integer" and digits >= _CODE_DIGITS):
+        return mapped
+    data |= {"type": "text", "clean": ["trim", "casefold"]}
+    return MappedField(FieldSpec.model_validate(data), mapped.pair)
 
 
 def _own_numbers(mapped: MappedField) -> bool:
@@ -53,6 +58,7 @@ def repeated_side(seen: Sequence[Repeats | None]) -> tuple[Cardinality, str]:
 
 def telling_fields(fields: Sequence[MappedField]) -> list[MappedField]:
     """The fields whose values come nearest to naming a record, best first."""
+
     def worth(f: MappedField) -> float:
         return f.pair.overlap * (1 - min(f.pair.left.repeats, f.pair.right.repeats))
 

@@ -20,6 +20,9 @@ _SMALL = 1.0
 # A pattern seen in fewer joined records than this share is an exception, not a rule.
 _SEEN = 0.005
 _USUAL = 0.5
+_FEWEST_FEES, _USUAL_FEE, _LARGEST_FEE = 10, 0.05, 15
+_CENT = 0.0051
+_ABOVE_CHANCE = 3
 
 On = list[str | dict[str, Any]]
 Tables = tuple[TextTable, TextTable]
@@ -47,7 +50,7 @@ class ProposedRule:
 class Observed:
     """What records that share a unique key show. Shares are of the joined records.
 
-    `far`: those whose amounts differ by more than a small difference.
+    `far`: those whose amounts differ by more than a small difference. `fee`: what was kept back, and how often.
     """
 
     joined: int
@@ -58,6 +61,7 @@ class Observed:
     tolerance: str | None
     close: float
     far: float = 0.0
+    fee: tuple[dict[str, str], float] | None = None
 
 
 def key_fields(fields: list[MappedField]) -> list[MappedField]:
@@ -106,6 +110,7 @@ def observed(
     n = max(1, both.height)
     equal = close = far = same_day = 0.0
     tolerance: str | None = None
+    fee: tuple[dict[str, str], float] | None = None
     lag: tuple[int, int] | None = None
     if amount is not None:
         sign = -1 if amount.pair.negated else 1
@@ -113,12 +118,13 @@ def observed(
         equal = float((off == 0).sum()) / n
         tolerance, close = _tolerance(off.filter(off > 0), n)
         far = float((off > _SMALL).sum()) / n
+        fee = _fee(both["amount"], both["amount_right"] * sign)
     if date is not None:
         days = (both["day_right"] - both["day"]).dt.total_days().drop_nulls()
         same_day = float((days == 0).sum()) / n
         lag = _lag(days)
     coverage = both.height / max(1, min(one.height, two.height))
-    return Observed(both.height, coverage, equal, same_day, lag, tolerance, close, far)
+    return Observed(both.height, coverage, equal, same_day, lag, tolerance, close, far, fee)
 
 
 def picked(frame: pl.LazyFrame, part: int) -> pl.LazyFrame:
@@ -157,13 +163,34 @@ def _tolerance(off: pl.Series, joined: int) -> tuple[str | None, float]:
     return None, 0.0
 
 
+def _fee(gross: pl.Series, net: pl.Series) -> tuple[dict[str, str], float] | None:
+    """The percentage or amount that is kept back wherever amounts differ, as `net_of` has it, and its share of all."""
+    both = pl.DataFrame({"a": gross, "b": net}).filter((pl.col("a") != 0) & (pl.col("a") - pl.col("b") >= _CENT))
+    if both.height < max(_FEWEST_FEES, _USUAL_FEE * gross.len()):
+        return None
+    kept, size = pl.col("a") - pl.col("b"), pl.col("a").abs()
+    percent, fixed = both.select((100 * kept / size).median().round(2).alias("p"), kept.median().round(2)).row(0)
+    by_percent, by_fixed = both.select(
+        ((kept - size * percent / 100).abs() <= 2 * _CENT).mean(), ((kept - fixed).abs() <= _CENT).mean().alias("f")
+    ).row(0)
+    fits = max(by_percent, by_fixed)
+    # Something kept back that is most of the amount is no fee.
+    if fits < _USUAL or not 0 < percent <= _LARGEST_FEE:
+        return None
+    part = {"percent": f"{percent:.2f}"} if by_percent >= by_fixed else {"fixed": f"{fixed:.2f}"}
+    return part, fits * both.height / gross.len()
+
+
 def _lag(days: pl.Series) -> tuple[int, int] | None:
     """The window of days, right minus left, in which nearly all pairs lie; None when dates agree or say nothing."""
     near = days.filter(days.abs() <= _LONGEST_LAG_DAYS)
     off = near.filter(near != 0)
     if near.len() < 0.5 * days.len() or off.len() < max(2, _SEEN * days.len()):
         return None
-    usual = off.value_counts(name="n").filter(pl.col("n") >= max(2, 0.01 * off.len()))
+    # Decoys: so many pairs a day lie that far apart by accident, and a window holds no day that has hardly more.
+    strangers = days.filter(days.abs().is_between(_LONGEST_LAG_DAYS + 1, 3 * _LONGEST_LAG_DAYS)).len()
+    accidental = strangers / (4 * _LONGEST_LAG_DAYS)
+    usual = off.value_counts(name="n").filter(pl.col("n") >= max(2, 0.01 * off.len(), _ABOVE_CHANCE * accidental))
     if usual.is_empty():
         return None
     seen = usual[off.name]
@@ -208,6 +235,13 @@ def keyed_rules(
             f"{seen.close:.1%} of records with the same {name} differ by up to {seen.tolerance} in {amount.spec.name}"
         )
         rules.append(rule(f"small difference{by}", on, 0.8 - less, reason, stage=2))
+    if amount and seen.fee:
+        kept, share = seen.fee
+        [(kind, size)] = kept.items()
+        net = {"field": amount.spec.name, "net_of": kept, "within": "0.01"}
+        on = [*base, net, *(window or ([date.spec.name] if date else []))]
+        reason = f"in {share:.0%} of records with the same {name} a {kind} fee of {size} was kept back"
+        rules.append(rule(f"net of fee{by}", on, 0.85 - less, reason, stage=2))
     reason, outcome = f"{joined}; what differs is listed as differences", "confirmed"
     if amount and _SEEN < seen.far < 1 - _USUAL:
         # Where amounts usually agree, one that is far off is for a person to judge.

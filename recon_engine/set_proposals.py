@@ -80,11 +80,10 @@ def _grouped(
     day = sided_value(date, side).cast(pl.Date) if date else pl.lit(None, pl.Date)
     frame = table.frame.select(key=key, value=value, day=day)
     groups = picked(frame, part).group_by("key")
-    days = pl.col("day").drop_nulls().unique().alias("days")
     v = pl.col("value")
-    return groups.agg(pl.len().alias("n"), v.sum().alias("sum"), v.min().alias("min"), v.max().alias("max"), days).collect(
-        engine="streaming"
-    )  # fmt: skip
+    totals = [v.sum().alias("sum"), v.min().alias("min"), v.max().alias("max")]
+    days = pl.col("day").drop_nulls().unique().alias("days")
+    return groups.agg(pl.len().alias("n"), *totals, days).collect(engine="streaming")
 
 
 def sum_rule(
