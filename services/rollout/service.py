@@ -53,9 +53,12 @@ class State:
         return self.running.slot if self.running else self.serving
 
     def weights(self) -> dict[str, int | None]:
-        """The share of new visitors for each slot; None: nobody is let in."""
+        """The share of new visitors for each slot. With 0 it keeps those whom it has, with None it keeps nobody: an
+        old version serves its people until their sessions end, one that was taken back does not.
+        """
         if self.running is None:
-            return {self.serving: 100, other(self.serving): None}
+            complete = self.rollout is not None and self.rollout.status == "complete"
+            return {self.serving: 100, other(self.serving): 0 if complete else None}
         share = PHASES[self.running.phase]
         return {self.running.slot: share, self.serving: 100 - share}
 
