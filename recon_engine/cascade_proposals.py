@@ -77,11 +77,12 @@ def proposed_cascade(tables: Tables, fields: list[MappedField], rows: tuple[int,
             names = linked.rule.fields
             return Cascade([linked], [readable(f) if f.spec.name in names else f for f in fields], mistaken, questions)
     rules: list[ProposedRule] = []
+    coded = {f.spec.name: f for f in with_codes(tables, usable, [keys[0][0]], part)} if keys else {}
     for number, (key, _) in enumerate(keys[:_USED]):
         seen = observed(*tables, [key], roles.amount, roles.date, part)
         groups = repeats(tables, [key], roles.amount, roles.date, part)
         sums = sum_rule([key], roles.amount, roles.currency, groups) if groups and roles.amount else None
-        again = repeated_rules([key], [], roles.amount, groups) if groups and not sums else []
+        again = repeated_rules([key], [*coded.values()], roles.amount, groups) if groups and not sums else []
         if seen.joined and not again:
             found = keyed_rules(key, roles.amount, roles.date, roles.currency, seen, first=number == 0)
             # One of several that add up must not be taken for the whole.
@@ -90,7 +91,7 @@ def proposed_cascade(tables: Tables, fields: list[MappedField], rows: tuple[int,
     # Strict rules of every key come before the lenient ones of any.
     rules.sort(key=lambda r: r.stage)
     if rules:
-        return Cascade(_named(rules), fields, mistaken, questions)
+        return Cascade(_named(rules), [coded.get(f.spec.name, f) for f in fields], mistaken, questions)
     return _keyless(tables, fields, usable, roles, rows, part, Cascade([], fields, mistaken, [*questions, _NO_KEY]))
 
 
