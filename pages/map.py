@@ -43,10 +43,12 @@ def fields(
     st.subheader("Fields", anchor=False)
     st.caption("One line per column that takes part. Double-click a cell to change it; add a line at the bottom.")
     suggested = {field["name"]: field for field in (reconciliation.suggestion_json or {}).get("fields", [])}
-    key = draft.fields_key(reconciliation)
+    key, now = draft.fields_key(reconciliation), (plan.fields, plan.compare)
+    if key in st.session_state and st.session_state[key]["seen"] != now:
+        draft.forget_edits(reconciliation)  # changed elsewhere: what this table shows is of yesterday
     if key not in st.session_state:
         names = {number: spec.name for number, spec in enumerate(plan.fields)}
-        st.session_state[key] = {"base": mapping.rows_of(plan, suggested), "names": names}
+        st.session_state[key] = {"base": mapping.rows_of(plan, suggested), "names": names, "seen": now}
     kept = st.session_state[key]
     version = st.session_state.get("fields-version", 0)
     edited = mapping.editor(kept["base"], columns, wizard.labels(plan), f"{key}-{version}", not editable)
@@ -56,8 +58,10 @@ def fields(
         return
     with explained():
         data = mapping.applied(plan, edited, kept["names"])
-        if Plan.build(data) != plan:
+        changed = Plan.build(data)
+        if changed != plan:
             draft.save(person, reconciliation, data)
+            kept["seen"] = (changed.fields, changed.compare)
             kept["names"] = {mapping.row_id(row): str(row["name"]) for row in edited if mapping.row_id(row) >= 0}
             st.rerun()
 

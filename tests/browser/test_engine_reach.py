@@ -123,6 +123,27 @@ def test_results_tell_sets_and_causes(opened: Opened, tmp_path: Path) -> None:
     assert len(opened.plan(tmp_path).rules) == before + 1
 
 
+@pytest.mark.timeout(180)
+def test_a_plan_changed_elsewhere_is_not_overwritten(opened: Opened, tmp_path: Path) -> None:
+    """The table of fields of an open window shows what was changed elsewhere meanwhile, and does not put it back."""
+    page = opened.page
+    page.goto(f"/map?r={opened.reconciliation_id}")
+    expect(page.get_by_role("heading", name="Rules")).to_be_visible(timeout=60_000)
+    steps.quiet(page)
+    fields = [{**field, "clean": ["trim"]} if field["type"] == "text" else field for field in rich.PLAN["fields"]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECON_DATA_DIR", str(tmp_path))
+        container = build_container(load_settings(embedded_worker=False))
+    signed_in = container.sessions.sign_in(steps.EMAIL, steps.PASSWORD, "127.0.0.1", "test")[0]
+    changed = rich.PLAN | {"fields": fields}
+    container.plans.set_plan(container.sessions.resolve(signed_in), opened.reconciliation_id, changed)
+    container.close()
+    edit = page.locator("[class*=st-key-rule-card]").get_by_role("button", name="Edit").first
+    edit.click()  # draws the page anew in the same session
+    _save(page)
+    assert opened.plan(tmp_path).fields == Plan.build(changed).fields
+
+
 def _save(page: Page) -> None:
     """Save the rule in the dialog, and wait until it has closed."""
     dialog = page.get_by_role("dialog")
