@@ -132,11 +132,8 @@ def _linked(
     else:
         why = "no field names a record in both files"
     seen = [repeats(tables, [f], None, None, part) for f in telling_fields(usable)[:_USED]]
-    return linkage_rule(link_fields(usable), *_swap(why, repeated_side(seen)))
-
-
-def _swap(why: str, told: tuple) -> tuple:  # type: ignore[type-arg]
-    return told[0], why, told[1]
+    cardinality, repeated = repeated_side(seen)
+    return linkage_rule(link_fields(usable), cardinality, f"{why}; {repeated}")
 
 
 def _wordy(mapped: MappedField) -> bool:

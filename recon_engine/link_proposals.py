@@ -65,8 +65,8 @@ def telling_fields(fields: Sequence[MappedField]) -> list[MappedField]:
     return sorted((f for f in fields if worth(f) > _NOTHING_SHARED and f.spec.type == "text"), key=lambda f: -worth(f))
 
 
-def linkage_rule(fields: Sequence[MappedField], cardinality: Cardinality, why: str, repeated: str) -> ProposedRule:
+def linkage_rule(fields: Sequence[MappedField], cardinality: Cardinality, reason: str) -> ProposedRule:
     """Linkage over `fields`."""
     names = [f.spec.name for f in fields]
     confidence = 0.6 + 0.08 * min(4, len(names))
-    return link_rule("same thing by all fields", names, PROBABILITY, cardinality, confidence, f"{why}; {repeated}")
+    return link_rule("same thing by all fields", names, PROBABILITY, cardinality, confidence, reason)

@@ -229,7 +229,7 @@ def test_real_files_by_suggest_alone(
     ],
 )
 def test_what_is_proposed_for_other_real_files(left: str, right: str, fields: set[str]) -> None:
-    """Linkage alone, one to one, over all that speaks for a pair; running all of them takes too long for a unit test."""
+    """Linkage alone, one to one, over all that speaks for a pair; running all takes too long for a unit test."""
     (rule,) = suggest(REAL / "linkage" / left, REAL / "linkage" / right).plan.rules
     assert rule.link is not None
     assert fields <= set(rule.link.fields)
