@@ -41,7 +41,7 @@ class BrowserSession:
         self._address, self._cookie, self._measured = address.replace("http", "ws", 1), cookie, measured
         self._controls: dict[str, str] = {}
         self._page_hash = self._query = ""
-        self._finished = asyncio.Event()
+        self._finished, self._awaited = asyncio.Event(), False
         self._polling: dict[str, asyncio.Task[None]] = {}
         self._socket: ClientConnection
         self._listening: asyncio.Task[None]
@@ -101,6 +101,7 @@ class BrowserSession:
     async def _run(self, page: str, message: BackMsg) -> None:
         message.rerun_script.query_string = self._query
         self._finished.clear()
+        self._awaited = True
         began = time.perf_counter()
         await self._socket.send(message.SerializeToString())
         try:
@@ -108,6 +109,8 @@ class BrowserSession:
         except TimeoutError:
             self._measured.errors[f"{page}: no end within {LONGEST_SECONDS:.0f} s"] += 1
             return
+        finally:
+            self._awaited = False
         self._measured.seconds.setdefault(page, []).append(time.perf_counter() - began)
 
     async def _listen(self) -> None:
@@ -153,6 +156,8 @@ class BrowserSession:
         async def polling() -> None:
             while True:
                 await asyncio.sleep(seconds)
+                if self._awaited:  # it draws this part too, and begins the timers anew
+                    continue
                 message = self._change()
                 message.rerun_script.query_string = self._query
                 message.rerun_script.fragment_id, message.rerun_script.is_auto_rerun = fragment, True

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import os
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -42,6 +43,7 @@ SETTINGS = {
     **{f"RECON_LIMIT_{name}": "1000000/hour" for name in ("SIGN_IN", "JOB_START", "UPLOAD", "ANALYTICS", "OTHER")},
 }
 GOAL_SECONDS = 0.5
+ARRIVAL_SECONDS = 60.0
 
 
 @contextmanager
@@ -106,7 +108,7 @@ async def work(session: BrowserSession, reconciliation: str, chance: random.Rand
         await asyncio.sleep(chance.uniform(0.5, 1.5) * pause)
 
     here, number = f"r={reconciliation}", 0
-    await asyncio.sleep(chance.uniform(0, pause))
+    await asyncio.sleep(chance.uniform(0, min(ARRIVAL_SECONDS, (until - time.monotonic()) / 4)))
     while time.monotonic() < until:
         number += 1
         for page in ("", "upload", "map"):
@@ -172,6 +174,12 @@ def own_figures(metrics: str) -> str:
     return f"{runs:.0f} runs, {under / runs:.1%} under {GOAL_SECONDS:g} s; {crashed:.0f} sessions with an error"
 
 
+def warnings(log: Path) -> str:
+    """What the app complained of, counted by event."""
+    counted = Counter(re.findall(r"\[(?:warning|error) *\] (.+?) {2,}", log.read_text(errors="replace")))
+    return ", ".join(f"{count} x {event}" for event, count in counted.most_common()) or "nothing"
+
+
 def report(measured: Measured, memory: list[tuple[float, float]]) -> None:
     """Print it all."""
     everything = all_runs(measured)
@@ -209,7 +217,9 @@ def main() -> None:
         measured, memory = asyncio.run(both())
         print(f"load after {psutil.getloadavg()[0]:.1f}")
         own = own_figures(httpx.get(f"{address}/api/metrics", timeout=10).text)
+        complaints = warnings(Path(folder) / "app.log")
     report(measured, memory)
+    print(f"the app's log complains of: {complaints}")
     print(f"by the app's own metrics: {own}")
     sys.exit(bool(measured.errors) or percentile(all_runs(measured), 0.95) >= GOAL_SECONDS)
 

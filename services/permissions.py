@@ -104,10 +104,18 @@ def allowed(role: Role, action: Action) -> bool:
     return role in ROLE_ACTIONS.get(action, frozenset())
 
 
-def check(actor: Actor, action: Action) -> None:
-    """Raise NotAllowed unless the actor's role allows the action and the second factor that is demanded is there."""
+def refusal(actor: Actor, action: Action) -> str | None:
+    """Why the actor may not do the action, in a sentence; None when the role and the second factor allow it."""
     if actor.must_enrol and action not in BEFORE_ENROLMENT:
-        raise NotAllowed("A second factor is needed here: set yours up on the page Your account first.")
+        return "A second factor is needed here: set yours up on the page Your account first."
     if not allowed(actor.role, action):
+        return f"The role {actor.role} does not allow {action}; ask an administrator."
+    return None
+
+
+def check(actor: Actor, action: Action) -> None:
+    """Raise NotAllowed, and note the attempt, unless the actor may do the action."""
+    why = refusal(actor, action)
+    if why is not None:
         log.warning("access.refused", action=action, role=actor.role, account=actor.account_id, address=actor.address)
-        raise NotAllowed(f"The role {actor.role} does not allow {action}; ask an administrator.")
+        raise NotAllowed(why)

@@ -10,8 +10,8 @@ import streamlit as st
 
 from pages._shared.outage import waited_out
 from services.container import Container, get_container
-from services.errors import NotAllowed, NotSignedIn, Unavailable
-from services.permissions import Action, Actor, check
+from services.errors import NotSignedIn, Unavailable
+from services.permissions import Action, Actor, refusal
 
 P = ParamSpec("P")
 
@@ -100,11 +100,7 @@ def _there(then: Actor) -> Actor:
 
 def may(person: Actor, action: Action) -> bool:
     """True when the person's role allows the action: decides what is shown, the service decides what is done."""
-    try:
-        check(person, action)
-    except NotAllowed:
-        return False
-    return True
+    return refusal(person, action) is None
 
 
 def address_parameter(name: str) -> str | None:
