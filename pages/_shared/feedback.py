@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages._shared.context import services
-from pages._shared.messages import explained
+from pages._shared.messages import explained, notice
 from services.feedback import LONGEST_SENTENCE, RATINGS
 from services.permissions import Actor
 
@@ -38,5 +38,5 @@ def _send(person: Actor, page: str, face: int | None, sentence: str) -> None:
     with explained():
         services().feedback.give(person, page, RATINGS[face], sentence)
         st.session_state[_SENT] += 1
-        st.toast("Thank you. The people who run this will read it.", icon=":material/favorite:")
+        notice("Thank you. The people who run this will read it.")
         st.rerun()
