@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 
@@ -42,6 +43,7 @@ def build_api(container: Container) -> FastAPI:
         responses={"default": {"model": Problem, "description": "A problem document (RFC 9457)."}},
     )
     api.state.container = container
+    api.state.health_threads = anyio.CapacityLimiter(4)
     install_problems(api)
     api.add_middleware(BodyLimit, upload_bytes=container.settings.upload_max_mb << 20)
     api.add_middleware(CallLimit, container=container)

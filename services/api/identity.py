@@ -21,7 +21,12 @@ def get_services(request: Request) -> Container:
     return cast("Container", request.app.state.container)
 
 
-Services = Annotated[Container, Depends(get_services)]
+async def _at_once(request: Request) -> Container:
+    """On the event loop: what takes no time must not wait for a thread, of which a slow service may hold every one."""
+    return get_services(request)
+
+
+Services = Annotated[Container, Depends(_at_once)]
 
 
 def token_of(request: Request) -> str | None:
@@ -41,7 +46,7 @@ def current_actor(request: Request, services: Services) -> Actor:
 Caller = Annotated[Actor, Depends(current_actor)]
 
 
-def same_origin(request: Request) -> None:
+async def same_origin(request: Request) -> None:
     """Refuse changes that another site's page asks a browser for; programs send neither header and pass."""
     if request.method not in SAFE_METHODS:
         refuse_cross_site(request)
