@@ -10,6 +10,7 @@ from tests.service import queries
 
 WHOLE = {
     "services/audit.py:verify": "the chain is checked from its first entry",
+    "services/storage/spool.py:count": "counts what waits for S3: nothing, when all is well",
     "services/second_factor.py:reseal": "every secret is sealed anew, once after a rotation",
 }
 """Functions that read a whole table because that is what they are for, and why."""
