@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from streamlit.testing.v1 import AppTest
 
 from ops.__main__ import main
 from ops.rollout.readings import read
+from services.api import build_api
+from services.api.telemetry import Telemetry
 from services.clock import FakeClock
 from services.container import Container, build_container
 from services.database.models import AuditEntry, Feedback, RolloutReading
@@ -19,6 +24,7 @@ from services.permissions import Actor, Role
 from services.rollout.board import Verdict
 from services.rollout.counts import Counts
 from services.rollout.history import Reading
+from tests.monitoring_servers import monitoring
 from tests.servers import http_server
 from tests.work import ROOT
 
@@ -113,14 +119,35 @@ def test_the_old_version_s_error_rate_is_remembered(container: Container, clock:
     assert container.rollouts.fired() is None  # two percent, as before
 
 
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_numbers_come_from_prometheus(container: Container, tmp_path: Path) -> None:
+    """With a real Prometheus the same numbers come from there, process by process."""
+    served = Telemetry(Starlette(routes=[Mount("/api", build_api(container))]))
+    with http_server(served) as client:
+        assert client.get("/api/users").status_code == 401
+        process = f"{client.base_url.host}:{client.base_url.port}"
+        (tmp_path / "monitoring").mkdir()
+        with monitoring(tmp_path / "monitoring", process) as servers:
+            given = {
+                "prometheus_url": servers.prometheus,
+                "rollout_green": client.base_url,
+                "rollout_blue": "http://no:1",
+            }
+            asking = build_container(
+                container.settings.model_copy(update={name: str(value) for name, value in given.items()})
+            )
+            deadline = time.monotonic() + 30
+            while not (found := read(asking)).slots["green"]:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            asking.close()
+    assert found.slots["green"][process].requests >= 1
+    assert found.slots["green"][process].p95_seconds is not None
+    assert (found.slots["blue"], found.database_cpu) == ({}, None)
+
+
 def test_numbers_come_from_the_processes(container: Container, api: object) -> None:
     """Without Prometheus each process is asked; one that does not answer is left out, another's answer counts."""
-    from starlette.applications import Starlette
-    from starlette.routing import Mount
-
-    from services.api import build_api
-    from services.api.telemetry import Telemetry
-
     served = Telemetry(Starlette(routes=[Mount("/api", build_api(container))]))
     with http_server(served) as client:
         given = {"rollout_blue": f"{client.base_url}/, http://127.0.0.1:1", "rollout_green": ""}

@@ -124,7 +124,7 @@ def upgrade() -> None:
         sa.Column("phase", sa.String(length=16), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
-        sa.Column("usual_error_rate", sa.Float(), nullable=False),
+        sa.Column("usual_error_rate", sa.Double(), nullable=False),
         sa.Column("started_at", MOMENT, nullable=False),
         sa.Column("phase_at", MOMENT, nullable=False),
         sa.Column("ended_at", MOMENT, nullable=True),
@@ -135,7 +135,7 @@ def upgrade() -> None:
         "rollout_reading",
         sa.Column("at", MOMENT, nullable=False),
         sa.Column("slots_json", sa.JSON(none_as_null=True), nullable=False),
-        sa.Column("database_cpu", sa.Float(), nullable=True),
+        sa.Column("database_cpu", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("at", name=op.f("pk_rollout_reading")),
     )
     op.create_table(
