@@ -18,11 +18,14 @@ import psycopg
 
 from tests.servers import FAST, _unprivileged, _wait_until_open, free_port
 
+# These servers crash: what was committed must be in their log by then.
+CAREFUL = tuple(option for option in FAST if not option.startswith("synchronous_commit"))
+
 
 class Server:
     """One PostgreSQL server on a port of its own. It refuses to run as root, so root runs it as somebody else."""
 
-    def __init__(self, programs: Path, primary: Server | None = None, options: tuple[str, ...] = FAST) -> None:
+    def __init__(self, programs: Path, primary: Server | None = None, options: tuple[str, ...] = CAREFUL) -> None:
         self.port = free_port()
         self.address = f"postgresql://recon@127.0.0.1:{self.port}"
         self._programs = programs
@@ -107,7 +110,7 @@ class Server:
 
 
 @contextmanager
-def running(programs: Path, options: tuple[str, ...] = FAST) -> Iterator[Server]:
+def running(programs: Path, options: tuple[str, ...] = CAREFUL) -> Iterator[Server]:
     """A fresh server."""
     server = Server(programs, options=options)
     try:
@@ -120,9 +123,8 @@ def running(programs: Path, options: tuple[str, ...] = FAST) -> Iterator[Server]
 @contextmanager
 def primary_and_standby(programs: Path) -> Iterator[tuple[Server, Server]]:
     """A server and its standby, which has everything before a commit is answered."""
-    careful = tuple(option for option in FAST if not option.startswith("synchronous_commit"))
     with ExitStack() as stack:
-        primary = Server(programs, options=careful)
+        primary = Server(programs, options=CAREFUL)
         stack.callback(primary.remove)
         primary.start()
         standby = Server(programs, primary, careful)

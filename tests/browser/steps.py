@@ -64,6 +64,8 @@ def create_administrator(page: Page) -> None:
 def sign_in(page: Page, email: str = EMAIL, password: str = PASSWORD) -> None:
     """A later visit."""
     page.goto("/")
+    expect(page.get_by_label("Email")).to_be_visible()
+    quiet(page)
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password", exact=True).fill(password)
     button(page, "Sign in").click()

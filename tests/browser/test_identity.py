@@ -29,6 +29,7 @@ PAGES: dict[str, tuple[str, frozenset[Role]]] = {
     "map": ("", EVERYONE),  # an address without a reconciliation says that none is open
     "plans": ("Plans", EVERYONE),
     "results": ("", EVERYONE),
+    "rollout": ("Rollout", frozenset({Role.ADMIN, Role.AUDITOR})),
     "run": ("", EVERYONE),
     "upload": ("", EVERYONE),
     "users": ("Users", frozenset({Role.ADMIN})),
