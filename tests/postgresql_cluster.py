@@ -127,7 +127,7 @@ def primary_and_standby(programs: Path) -> Iterator[tuple[Server, Server]]:
         primary = Server(programs, options=CAREFUL)
         stack.callback(primary.remove)
         primary.start()
-        standby = Server(programs, primary, careful)
+        standby = Server(programs, primary, CAREFUL)
         stack.callback(standby.remove)
         standby.start()
         primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
