@@ -86,6 +86,7 @@ class Account(Base):
     totp_since: Mapped[datetime | None]
     totp_last_step: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     created_at: Mapped[datetime]
+    __table_args__ = (Index(None, "waiting", "created_at"),)
 
 
 class RecoveryCode(Base):
@@ -166,7 +167,7 @@ class Reconciliation(Base):
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     workspace_id: Mapped[str] = mapped_column(Id, ForeignKey("workspace.id"))
     name: Mapped[str] = mapped_column(String(200))
-    created_by: Mapped[str] = mapped_column(Id, ForeignKey("account.id"))
+    created_by: Mapped[str] = mapped_column(Id, ForeignKey("account.id"), index=True)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     step: Mapped[str] = mapped_column(String(16), default="upload")
@@ -187,7 +188,7 @@ class PlanTemplate(Base):
     workspace_id: Mapped[str] = mapped_column(Id, ForeignKey("workspace.id"))
     name: Mapped[str] = mapped_column(String(200))
     yaml: Mapped[str] = mapped_column(Text)
-    created_by: Mapped[str] = mapped_column(Id, ForeignKey("account.id"))
+    created_by: Mapped[str] = mapped_column(Id, ForeignKey("account.id"), index=True)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     archived: Mapped[bool] = mapped_column(default=False)
@@ -216,7 +217,7 @@ class Job(Base):
     exit_code: Mapped[int | None]
     summary_json: Mapped[dict[str, Any] | None]
     result_prefix: Mapped[str | None] = mapped_column(String(300))
-    created_by: Mapped[str] = mapped_column(Id, ForeignKey("account.id"))
+    created_by: Mapped[str] = mapped_column(Id, ForeignKey("account.id"), index=True)
     # the request that launched it: its log lines and the worker's belong together
     request_id: Mapped[str | None] = mapped_column(Id)
     created_at: Mapped[datetime]
@@ -297,7 +298,7 @@ class Backup(Base):
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     manifest_json: Mapped[dict[str, Any] | None]
     error: Mapped[str | None] = mapped_column(Text)
-    started_at: Mapped[datetime]
+    started_at: Mapped[datetime] = mapped_column(index=True)
     finished_at: Mapped[datetime | None]
     verified_at: Mapped[datetime | None]
     # removal is in two steps: marked, and swept a day later
@@ -371,7 +372,7 @@ class Feedback(Base):
     __tablename__ = "feedback"
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     workspace_id: Mapped[str] = mapped_column(Id, ForeignKey("workspace.id"))
-    account_id: Mapped[str] = mapped_column(Id, ForeignKey("account.id"))
+    account_id: Mapped[str] = mapped_column(Id, ForeignKey("account.id"), index=True)
     session_id: Mapped[str] = mapped_column(Id)
     page: Mapped[str] = mapped_column(String(64))
     version: Mapped[str] = mapped_column(String(64))

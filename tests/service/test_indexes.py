@@ -9,7 +9,11 @@ from tests import work
 from tests.service import queries
 
 WHOLE = {
-    "services/audit.py:verify": "the chain is checked from its first entry",
+    "services/audit.py:examine": "the chain is checked from its first entry",
+    "services/storage/mover.py:sync_now": "everything that waits for S3 is tried at once: nothing, when all is well",
+    "services/storage/spool.py:sizes": "lists what waits for S3: nothing, when all is well",
+    "ops/backup/catalogue.py:sync": "the catalogue is compared with the store, entry by entry",
+    "ops/backup/digests.py:postgresql_digests": "every row of a backup is counted and hashed",
     "services/storage/spool.py:count": "counts what waits for S3: nothing, when all is well",
     "services/second_factor.py:reseal": "every secret is sealed anew, once after a rotation",
 }

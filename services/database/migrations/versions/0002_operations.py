@@ -176,10 +176,22 @@ def upgrade() -> None:
     op.add_column("job", sa.Column("request_id", sa.String(length=32), nullable=True))
     op.create_index(op.f("ix_job_finished_at"), "job", ["finished_at"])
     op.create_index(op.f("ix_file_uploaded_by"), "file", ["uploaded_by"])
+    op.create_index(op.f("ix_account_waiting_created_at"), "account", ["waiting", "created_at"])
+    op.create_index(op.f("ix_reconciliation_created_by"), "reconciliation", ["created_by"])
+    op.create_index(op.f("ix_plan_created_by"), "plan", ["created_by"])
+    op.create_index(op.f("ix_job_created_by"), "job", ["created_by"])
+    op.create_index(op.f("ix_feedback_account_id"), "feedback", ["account_id"])
+    op.create_index(op.f("ix_backup_started_at"), "backup", ["started_at"])
 
 
 def downgrade() -> None:
     """Take them away."""
+    op.drop_index(op.f("ix_backup_started_at"), table_name="backup")
+    op.drop_index(op.f("ix_feedback_account_id"), table_name="feedback")
+    op.drop_index(op.f("ix_job_created_by"), table_name="job")
+    op.drop_index(op.f("ix_plan_created_by"), table_name="plan")
+    op.drop_index(op.f("ix_reconciliation_created_by"), table_name="reconciliation")
+    op.drop_index(op.f("ix_account_waiting_created_at"), table_name="account")
     op.drop_index(op.f("ix_file_uploaded_by"), table_name="file")
     op.drop_index(op.f("ix_job_finished_at"), table_name="job")
     op.drop_column("job", "request_id")
