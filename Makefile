@@ -70,7 +70,7 @@ arrows: setup-dev
 	$(BIN)/lint-imports
 
 quick: setup-dev
-	$(BIN)/python -m pytest -q tests/unit tests/property $(ARGS)
+	$(BIN)/python -m pytest -q tests/unit -m "not slow" $(ARGS)
 
 scan: setup-dev
 	@.ci/secrets

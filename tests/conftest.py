@@ -39,6 +39,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
         if folder in KINDS:
             item.add_marker(getattr(pytest.mark, folder))
+        if folder == "property":
+            item.add_marker(pytest.mark.slow)
         if folder in SLOW and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(300))
 

@@ -18,6 +18,8 @@ from ops.backup.workspace import FOLDER, private_folder, sweep
 from ops.errors import Damaged, Refused
 from services.storage.local import LocalStorage
 
+pytestmark = pytest.mark.slow
+
 KEY = Keyring(["a strong key of this installation, forty"])
 OTHER_KEY = Keyring(["a strong key of that installation, forty"])
 BACKUP = "1" * 32

@@ -19,6 +19,8 @@ from recon_engine import __main__ as command_line
 from recon_engine.outcome import causes, near_misses
 from recon_engine.plan_changes import changed, mended
 
+pytestmark = pytest.mark.slow
+
 Row = tuple[str, int, date]
 COLUMNS = {"ref": pl.String, "amount": pl.String, "day": pl.String, "currency": pl.String}
 PLAN = Plan.build(

@@ -10,6 +10,8 @@ import pytest
 
 from recon_engine import Plan, Result, reconcile
 
+pytestmark = pytest.mark.slow
+
 
 def records(generator: np.random.Generator, count: int, amounts: int, days: int) -> pl.DataFrame:
     """Payments with random amounts and days in ten accounts."""

@@ -12,6 +12,8 @@ from recon_engine.execution import local
 from recon_engine.execution.estimate import estimate, free_memory
 from recon_engine.execution.staging import opened
 
+pytestmark = pytest.mark.slow
+
 
 def plan(folder: Path, rows: int) -> Plan:
     """Two files of so many rows, matched on their reference."""

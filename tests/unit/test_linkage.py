@@ -13,6 +13,8 @@ from scipy.optimize import linear_sum_assignment
 from recon_engine.matching.linkage import Linked, LinkField, link
 from recon_engine.matching.linkage_compare import MISSING, compare, prepare
 
+pytestmark = pytest.mark.slow
+
 REAL = Path(os.environ.get("RECON_REAL_DATA", Path(__file__).parents[3] / "shared" / "data")) / "linkage"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"real tables are not at {REAL} (RECON_REAL_DATA)")
 FIELDS = [LinkField("name", "text"), LinkField("town", "text"), LinkField("born", "date"), LinkField("code", "text")]

@@ -14,6 +14,8 @@ from recon_engine import reconcile
 from recon_engine.rules import NetOf
 from recon_engine.suggest import Suggestion, suggest
 
+pytestmark = pytest.mark.slow
+
 REAL = Path(os.environ.get("RECON_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"no real data at {REAL}: set RECON_REAL_DATA")
 
