@@ -7,19 +7,22 @@ and then like a formula: whoever takes one apostrophe off each such text has the
 from __future__ import annotations
 
 import io
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, cast
 
 import polars as pl
-from openpyxl import Workbook
-from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
 _CHUNK_BYTES = 1024 * 1024
 _FORMULA = "^['\\s\\x{feff}\\x{200b}]*[=+\\-@\t\r\n\\x00＝＋－＠]"
 _NUMBER = r"^[+-]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?$"  # -12.50 is an amount, not a formula
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # one fixed time: the same result gives the same zip
+
+
+# Control characters that a spreadsheet's XML cannot hold.
+_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def csv_chunk(frame: pl.DataFrame, *, header: bool) -> bytes:
@@ -32,6 +35,8 @@ def xlsx_file(name: str, frames: Iterable[pl.DataFrame]) -> BinaryIO:
 
     Numbers and dates are cells of their kind; text is text, made harmless as in CSV.
     """
+    from openpyxl import Workbook
+
     book = Workbook(write_only=True)
     sheet = book.create_sheet(name)
     for number, frame in enumerate(frames):
@@ -48,7 +53,7 @@ def xlsx_file(name: str, frames: Iterable[pl.DataFrame]) -> BinaryIO:
 
 def _cell(value: Any) -> Any:
     """What the spreadsheet holds for a value. Characters that no spreadsheet may hold are shown as missing."""
-    return ILLEGAL_CHARACTERS_RE.sub("\N{REPLACEMENT CHARACTER}", value) if isinstance(value, str) else value
+    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", value) if isinstance(value, str) else value
 
 
 def _harmless_frame(frame: pl.DataFrame) -> pl.DataFrame:
