@@ -118,11 +118,12 @@ def production(superuser: str, data_dir: Path, **settings: str) -> Iterator[Prod
 def seen_from_outside() -> dict[str, bytes]:
     """Command lines and environments of all that this test has started, as any tool of the system shows them."""
     found: dict[str, bytes] = {}
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for each in psutil.Process().children(recursive=True):
-            for part in ("cmdline", "environ", "comm"):
-                with contextlib.suppress(OSError, psutil.Error):
-                    if part == "environ" and each.name().startswith("pg_"):
-                        continue  # PostgreSQL's own programs take the password there; only the same user can see it
-                    found[f"/proc/{each.pid}/{part}"] = Path(f"/proc/{each.pid}/{part}").read_bytes()
+    for each in psutil.Process().children(recursive=True):
+        for part in ("cmdline", "environ", "comm"):
+            with contextlib.suppress(OSError, psutil.Error):
+                if part == "environ" and each.name().startswith("pg_"):
+                    continue  # PostgreSQL's own programs take the password there; only the same user can see it
+                # The same number can belong to a process before and after it becomes another program.
+                content = Path(f"/proc/{each.pid}/{part}").read_bytes()
+                found[f"/proc/{each.pid}/{part} {hash(content)}"] = content
     return found

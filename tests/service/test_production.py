@@ -22,7 +22,7 @@ BUSY = {
     "RECON_PASSWORD_HASH_ROUNDS": "12",
 }
 # So that the engine runs long enough to be looked at.
-MANY = b"".join(b"R%d,1.00\n" % number for number in range(300_000))
+MANY = b"".join(b"R%d,1.00\n" % number for number in range(900_000))
 
 
 @pytest.fixture
