@@ -224,9 +224,9 @@ def _calm(figure: go.Figure, bars: float = 4, legend: bool = False) -> go.Figure
     """The same quiet look for all: no grid noise, room for labels, theme's own text colour."""
     figure.update_layout(
         height=_ROW_PIXELS * bars + 60,
-        margin={"l": 8, "r": 48, "t": 8, "b": 8},
+        margin={"l": 8, "r": 48, "t": 8, "b": 64 if legend else 8},  # the legend stands below the axis
         showlegend=legend,
-        legend={"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0, "traceorder": "normal"},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
         bargap=0.35,
         font={"color": "#e3e8ec" if st.context.theme.type == "dark" else "#1d2730"},
     )

@@ -41,11 +41,11 @@ def show(summary: Mapping[str, Any]) -> None:
                 **rule,
                 "matches": f"{rule['matches']:,}",
                 "candidates": f"{rule['candidates']:,}",
-                "accidental": wording.chance_sentence(rule.get("chance") if rule["matches"] else None),
-                "how": METHODS.get((rule.get("chance") or {}).get("method", ""), ""),
+                "accidental": wording.chance_sentence(chance),
+                "how": METHODS.get((chance or {}).get("method", ""), ""),
                 "outcome": rule.get("outcome", ""),
                 "seconds": wording.lasted(float(rule["seconds"])),
             }
-            for rule in rules
+            for rule, chance in ((rule, rule.get("chance") if rule["matches"] else None) for rule in rules)
         ]
         table(lines, HEADINGS, "rules-table", amounts=("matches", "candidates", "accidental", "seconds"))

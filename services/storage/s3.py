@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from services.aws import AwsError, transfers, transient, translated
 from services.resilience import BreakerOpen, Breakers
 from services.storage.base import StorageAway, checked_key
+from services.storage.by_file import ByFile
 from services.storage.read_cache import ReadCache
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _CHUNK_BYTES = 1 << 20
 _STORED = {"ServerSideEncryption": "AES256", "ChecksumAlgorithm": "SHA256"}
 
 
-class S3Storage:
+class S3Storage(ByFile):
     """Objects of one bucket. Every call is tried as often as the settings say, unless S3 is known to be away.
 
     Objects are read whole into a file, from the cache if there is one, else into a passing file under `scratch`.
@@ -46,19 +47,6 @@ class S3Storage:
         self._call(key, send)
         if self._cache is not None:
             self._cache.keep(key, path)
-
-    def put_stream(self, key: str, chunks: Iterable[bytes]) -> int:
-        """Store the chunks in order; returns the number of bytes. They are collected on disk first."""
-        with tempfile.NamedTemporaryFile(dir=self.scratch) as file:
-            size = sum(file.write(chunk) for chunk in chunks)
-            file.flush()
-            self.put_file(key, Path(file.name))
-        return size
-
-    def open(self, key: str) -> BinaryIO:
-        """The object's content. It is complete on this machine before its first byte is given."""
-        with self.local_path(key) as path:
-            return path.open("rb")
 
     @contextmanager
     def local_path(self, key: str) -> Iterator[Path]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import structlog
 
 from services.storage.base import StorageAway, checked_key
+from services.storage.by_file import ByFile
 from services.storage.read_cache import ReadCache
 from services.storage.s3 import S3Storage
 from services.storage.spool import Spool
@@ -19,11 +18,11 @@ _log = structlog.get_logger(__name__)
 _ELSEWHERE = "This file is still kept on another machine, until the object storage is back. Please try again later."
 
 
-class SpoolingStorage:
+class SpoolingStorage(ByFile):
     """An ObjectStorage over a bucket and this machine's spool."""
 
     def __init__(self, remote: S3Storage, spool: Spool, cache: ReadCache) -> None:
-        self.remote = remote
+        self.remote, self.scratch = remote, remote.scratch
         self._spool, self._cache = spool, cache
 
     def put_file(self, key: str, path: Path) -> None:
@@ -35,19 +34,6 @@ class SpoolingStorage:
             self._spool.keep(key, path)
             self._cache.keep(key, path)
             _log.warning("object kept locally", key=key, reason=str(error.__cause__))
-
-    def put_stream(self, key: str, chunks: Iterable[bytes]) -> int:
-        """Store the chunks in order; returns the number of bytes. They are collected on disk first."""
-        with tempfile.NamedTemporaryFile(dir=self.remote.scratch) as file:
-            size = sum(file.write(chunk) for chunk in chunks)
-            file.flush()
-            self.put_file(key, Path(file.name))
-        return size
-
-    def open(self, key: str) -> BinaryIO:
-        """The object's content."""
-        with self.local_path(key) as path:
-            return path.open("rb")
 
     @contextmanager
     def local_path(self, key: str) -> Iterator[Path]:
