@@ -19,7 +19,8 @@ from tests.fault.conftest import FULL
 from tests.smtp_server import mail_server
 from tests.work import ROOT, worker_environment
 
-MAILS, KILLS, RELAYS, SEED = (1000, 100, 4, 20261124) if FULL else (200, 15, 3, 20261124)
+MAILS, KILLS, RELAYS = (1000, 100, 4) if FULL else (200, 15, 3)
+BATCH, SEED = 20, 20261124
 
 
 @pytest.mark.timeout(900 if FULL else 180)
@@ -34,18 +35,19 @@ def test_no_mail_is_lost(container: Container, impatient: Settings, tmp_path: Pa
 
     with mail_server(tmp_path / "smtp") as server:
         relays = [relay() for _ in range(RELAYS)]
-        queued = kills = 0
+        queued = kills = seen = 0
         deadline = time.monotonic() + (840 if FULL else 150)
         while queued < MAILS or kills < KILLS or container.mail.backlog().waiting:
             assert time.monotonic() < deadline, (queued, kills, container.mail.backlog())
-            if queued < MAILS:  # mails keep coming while relays die, so that there is always one in hand
-                with container.transaction() as session:
-                    for number in range(queued, batch := min(MAILS, queued + MAILS // KILLS + 1)):
+            if (queued < MAILS or kills < KILLS) and container.mail.backlog().waiting < BATCH:
+                with container.transaction() as session:  # mails keep coming while relays die: there is one in hand
+                    for number in range(queued, queued + BATCH):
                         name = f"user{number}@example.org"
                         container.mail.enqueue(session, key=f"e{number}", recipient=name, subject="Hi", body="Hello")
-                queued = batch
-            time.sleep(chance.uniform(0.05, 0.6))
-            if kills < KILLS and container.mail.backlog().waiting:
+                queued += BATCH
+            time.sleep(chance.uniform(0, 0.15))
+            if kills < KILLS and len(server.mails()) > seen:
+                seen = len(server.mails())
                 victim = chance.randrange(RELAYS)
                 relays[victim].kill()
                 relays[victim].wait()
@@ -59,7 +61,7 @@ def test_no_mail_is_lost(container: Container, impatient: Settings, tmp_path: Pa
         rows = session.scalars(select(Mail)).all()
     assert {row.status for row in rows} == {"sent"}
     assert set(arrived) == {row.message_id for row in rows}
-    assert len(arrived) == MAILS
-    twice = arrived.total() - MAILS
-    print(f"{MAILS} mails, {kills} kills: 0 lost, {twice} twice")  # noqa: T201 - the figure to publish
+    assert len(arrived) == queued >= MAILS
+    twice = arrived.total() - queued
+    print(f"{queued} mails, {kills} kills: 0 lost, {twice} twice")  # noqa: T201 - the figure to publish
     assert twice <= kills
