@@ -126,10 +126,11 @@ class BrowserSession:
     def _hear(self, message: ForwardMsg) -> None:
         kind = message.WhichOneof("type")
         if kind == "new_session":
-            self._page_hash = message.new_session.page_script_hash
             if not message.metadata.run.fragment_ids:  # the whole page is drawn anew
                 self._controls.clear()
                 self._stop_polling(list(self._polling))
+        elif kind == "navigation":
+            self._page_hash = message.navigation.page_script_hash
         elif kind == "page_info_changed":
             self._query = message.page_info_changed.query_string
         elif kind == "delta" and message.delta.WhichOneof("type") == "new_element":
