@@ -10,9 +10,11 @@ import structlog
 from sqlalchemy import select, update
 
 from services import metrics
+from services.aws import transient
 from services.database.models import SpooledObject
 from services.errors import ServiceError
 from services.permissions import Action, Actor, check
+from services.resilience import BreakerOpen
 from services.storage.base import StorageAway
 from services.storage.spool import sha256_of
 from services.storage.spooling import SpoolingStorage
@@ -63,7 +65,9 @@ class SpoolMover:
         return waiting
 
     def move_due(self) -> int:
-        """Move what is due on this node; returns how many objects have arrived. Ends early while the bucket is away."""
+        """Move what is due on this node; returns how many objects have arrived. Ends early while the bucket is away:
+        an object that it refuses waits by itself and holds up no other.
+        """
         storage = self._container.storage
         moved = 0
         if not isinstance(storage, SpoolingStorage):
@@ -76,6 +80,9 @@ class SpoolMover:
                     try:
                         arrived += self._move(storage, entry)
                     except StorageAway as error:
+                        if not _away(error.__cause__):
+                            self._keep_on(entry, f"the bucket refuses it ({error.__cause__})")
+                            continue
                         self._put_off(entry, str(error.__cause__), doublings=0)
                         return moved + arrived
                 moved += arrived
@@ -137,3 +144,8 @@ class SpoolMover:
             rounds += 1
             self._awake.wait(self._container.settings.spool_sync_seconds)
             self._awake.clear()
+
+
+def _away(cause: BaseException | None) -> bool:
+    """Whether the bucket answers nobody, rather than refusing this object."""
+    return cause is not None and (isinstance(cause, BreakerOpen) or transient(cause))

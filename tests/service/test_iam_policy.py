@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from ops.backup.contents import PREFIXES
+from ops.backup.store import FOLDER
 from services.container import build_container
 from services.database.engine import migrate
 from services.resilience import Breakers
@@ -66,11 +68,8 @@ def use_everything(settings: Settings, server: AwsServer, proxy: CuttingProxy, f
     migrate(container.engine)
     large = folder / "large"
     large.write_bytes(b"x" * (17 << 20))
-    for storage, prefix in (
-        (container.storage, "uploads"),
-        (container.storage, "results"),
-        (container.backup_storage, "backups"),
-    ):
+    kept = [(container.storage, prefix) for prefix in PREFIXES]
+    for storage, prefix in (*kept, (container.backup_storage, FOLDER)):
         storage.put_stream(f"{prefix}/a", [b"small"])
         storage.put_file(f"{prefix}/b", large)
         container.settings.data_dir.joinpath("cache", prefix, "b").unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -180,6 +181,31 @@ def test_what_the_bucket_holds_is_compared_before_the_copy_goes(
     container.clock.advance(seconds=60)  # type: ignore[attr-defined]  # a FakeClock
     assert container.mover.move_due() == 0
     assert [row.error for row in rows(container)] == ["the bucket holds other content"]
+
+
+def test_a_refused_object_holds_up_no_other(
+    container: Container, admin: Actor, server: AwsServer, proxy: CuttingProxy
+) -> None:
+    """An object that the bucket's policy refuses waits, with the reason; those behind it are moved."""
+    proxy.refuse()
+    first = container.files.upload(admin, "first.csv", [CSV])
+    container.clock.advance(seconds=1)  # type: ignore[attr-defined]  # a FakeClock
+    second = container.files.upload(admin, "second.csv", [CSV + b"A3,30.00\n"])
+    proxy.heal()
+    container.breakers.of("s3")._until = 0.0
+    denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject"}
+    denied["Resource"] = f"arn:aws:s3:::{UPLOADS}/{first.storage_key}"
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [denied]})
+    server.client("s3").put_bucket_policy(Bucket=UPLOADS, Policy=policy)
+    container.clock.advance(seconds=60)  # type: ignore[attr-defined]  # a FakeClock
+    assert container.mover.move_due() == 1
+    assert list(server.objects()) == [second.storage_key]
+    (waiting,) = rows(container)
+    assert (waiting.key, str(waiting.error).startswith("the bucket refuses it")) == (first.storage_key, True)
+    server.client("s3").delete_bucket_policy(Bucket=UPLOADS)
+    container.clock.advance(seconds=60)  # type: ignore[attr-defined]  # a FakeClock
+    assert container.mover.move_due() == 1
+    assert sorted(server.objects()) == sorted([first.storage_key, second.storage_key])
 
 
 def test_another_machine_waits_for_what_it_cannot_read(
