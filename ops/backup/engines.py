@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy.engine import make_url
-
 from ops.backup.manifest import Engine, Manifest, TableDigest
 from ops.errors import Refused
+from services.database.postgresql import parse_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,8 @@ class Database(Protocol):
 
 
 def database_at(address: str) -> Database:
-    """The database at an address."""
-    url = make_url(address)
+    """The database at an address, of which a PostgreSQL may have several hosts."""
+    url = parse_address(address)
     kind = url.get_backend_name()
     if kind == "sqlite":
         from ops.backup.sqlite import SqliteDatabase

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import create_engine, select, text
 
 from ops.__main__ import main
@@ -25,9 +26,10 @@ from ops.backup.restore import restore_in_place, restore_into
 from ops.backup.store import choose
 from ops.errors import Damaged, Refused
 from services.clock import FakeClock
-from services.container import Container
+from services.container import Container, build_container
 from services.database.models import Backup, Drill, UserSession, Workspace
 from services.permissions import Actor
+from tests.servers import free_port
 from tests.service.backups import Site, add_objects, fill, other_database, site_of, work_files
 
 DRILLS = 50 if os.environ.get("RECON_FAULT") == "full" else 5
@@ -170,8 +172,7 @@ def test_restore_in_place_brings_back_what_was(site: Site, admin: Actor) -> None
         assert connection.scalar(select(Workspace.id).offset(5)) is not None
     engine.dispose()
     if site.database.kind == "postgresql":
-        with site.container.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-            connection.execute(text(f'DROP DATABASE "{outcome.database.previous}"'))
+        _forget(site.container, outcome.database.previous)
 
 
 def test_a_database_in_use_is_not_replaced(site: Site) -> None:
@@ -198,6 +199,26 @@ def test_a_lost_database_is_restored_from_the_store_alone(site: Site) -> None:
     restore_in_place(lost, header)
     with site.container.session() as session:
         assert len(session.scalars(select(Workspace)).all()) == 11
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+def test_a_database_with_several_hosts(site: Site) -> None:
+    """Backup, drill and restore find the host that takes writes, as the product does."""
+    here = site.container.engine.url
+    several = f"postgresql://recon@127.0.0.1:{free_port()},127.0.0.1:{here.port}/{here.database}"
+    given = site.container.settings.model_copy(update={"database_url": SecretStr(several)})
+    container = build_container(given, site.container.clock)
+    away = site_of(container)
+    header = made(away)
+    assert drill(away, header).rows == header.rows > 0
+    fill(container, 5)
+    container.close()
+    site.container.engine.dispose()
+    outcome = restore_in_place(away, header)
+    with container.session() as session:
+        assert len(session.scalars(select(Workspace)).all()) == 1
+    _forget(container, outcome.database.previous)
+    container.close()
 
 
 def test_another_installations_backup_is_refused(site: Site, tmp_path: Path) -> None:
@@ -326,6 +347,9 @@ def _lose(site: Site) -> None:
 
 def _forget_previous(site: Site, told: str) -> None:
     if site.database.kind == "postgresql":
-        previous = told.split("is kept as ")[1].split(";", maxsplit=1)[0]
-        with site.container.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-            connection.execute(text(f'DROP DATABASE "{previous}"'))
+        _forget(site.container, told.split("is kept as ")[1].split(";", maxsplit=1)[0])
+
+
+def _forget(container: Container, database: str) -> None:
+    with container.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(f'DROP DATABASE "{database}"'))
