@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._shared import gate_forms, layout, second_factor, sign_in, wording
+from pages._shared import formats_form, gate_forms, layout, second_factor, sign_in, wording
 from pages._shared.context import actor, dialog, services
 from pages._shared.messages import explained, notice
 from services.database.models import UserSession
@@ -63,6 +63,7 @@ def main() -> None:
     if st.button("Change password", icon=":material/key:"):
         change_password(person)
     second_factor.section(person)
+    formats_form.section(person)
     st.subheader("Where you are signed in", anchor=False)
     sessions = services().sessions.own(person)
     for session in sessions:

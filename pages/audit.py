@@ -6,7 +6,7 @@ import json
 
 import streamlit as st
 
-from pages._shared import layout, tables
+from pages._shared import layout, tables, wording
 from pages._shared.context import actor, services
 from pages._shared.messages import explained
 from services.database.models import AuditEntry
@@ -28,7 +28,7 @@ HEADINGS = {
 def shown(entry: AuditEntry, names: dict[str, str]) -> dict[str, str]:
     """One entry as a row of the table."""
     return {
-        "at": entry.at.strftime("%Y-%m-%d %H:%M:%S"),
+        "at": wording.second(entry.at),
         "who": names.get(entry.account_id or "", "system"),
         "action": entry.action,
         "target": f"{entry.target_type} {entry.target_id[:8]}",
@@ -54,12 +54,13 @@ def check_chain(person: Actor) -> None:
             return
         if found.whole:
             outside = (
-                f"The trail agrees with its end as noted outside the database, up to entry {found.anchored:,}."
+                f"It agrees with its end as noted outside the database, up to entry {wording.number(found.anchored)}."
                 if found.anchored
                 else "Its end is not noted outside the database yet."
             )
             st.success(
-                f"All {found.entries:,} entries hold. {outside} Newest hash: `{found.head}`", icon=":material/verified:"
+                f"All {wording.number(found.entries)} entries hold. {outside} Newest hash: `{found.head}`",
+                icon=":material/verified:",
             )
         else:
             st.error(f"The trail is broken: {found.reason}.", icon=":material/gpp_bad:")
@@ -67,16 +68,16 @@ def check_chain(person: Actor) -> None:
 
 def trail(person: Actor) -> None:
     """The table with its way back in time."""
-    starts: list[int | None] = st.session_state.setdefault("audit-starts", [None])
+    starts: list[str | None] = st.session_state.setdefault("audit-starts", [None])
     names = {account.id: account.name for account in services().accounts.list(person)}
-    entries = services().audit.entries(person, before_id=starts[-1], limit=PAGE_ENTRIES)
+    entries = services().audit.entries(person, cursor=starts[-1], limit=PAGE_ENTRIES)
     tables.table([shown(entry, names) for entry in entries], HEADINGS, "audit")
     with st.container(horizontal=True):
         if st.button("Newer", icon=":material/chevron_left:", disabled=len(starts) == 1):
             starts.pop()
             st.rerun()
-        if st.button("Older", icon=":material/chevron_right:", disabled=len(entries) < PAGE_ENTRIES):
-            starts.append(entries[-1].id)
+        if st.button("Older", icon=":material/chevron_right:", disabled=entries.next is None):
+            starts.append(entries.next)
             st.rerun()
 
 

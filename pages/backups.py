@@ -29,18 +29,18 @@ def why(line: BackupLine) -> str:
     if line.error:
         return line.error
     if line.removal_at is not None:
-        return f"nothing: removed after {line.removal_at:%Y-%m-%d %H:%M}"
+        return f"nothing: removed after {wording.minute(line.removal_at)}"
     return ", ".join(line.kept_because)
 
 
 def shown(line: BackupLine) -> dict[str, str]:
     """One backup as a row of the table."""
     return {
-        "made": f"{line.started_at:%Y-%m-%d %H:%M:%S}",
+        "made": wording.second(line.started_at),
         "age": wording.ago(line.started_at, services().clock.now()),
         "state": line.status,
         "size": "" if line.size_bytes is None else wording.size(line.size_bytes),
-        "rows": "" if line.rows is None else f"{line.rows:,}",
+        "rows": "" if line.rows is None else wording.number(line.rows),
         "how": "scheduled" if line.scheduled else "by hand",
         "why": why(line),
         "id": line.id[:8],
@@ -58,7 +58,7 @@ def figures(found: Backups) -> None:
         st.metric(
             "Last drill", f"{drill.status}, {wording.ago(drill.started_at, now)}" if drill else "none", border=True
         )
-        st.metric("Next removal", f"{min(going):%d %b %H:%M}" if going else "none due", border=True)
+        st.metric("Next removal", wording.minute(min(going)) if going else "none due", border=True)
         st.metric("Schedule", "hourly" if found.automated else "off", border=True)
 
 
@@ -90,7 +90,7 @@ def state(person: Actor) -> None:
             st.subheader("Drills", anchor=False)
             rows = [
                 {
-                    "made": f"{drill.started_at:%Y-%m-%d %H:%M:%S}",
+                    "made": wording.second(drill.started_at),
                     "state": drill.status,
                     "detail": drill.detail,
                     "backup": (drill.backup_id or "")[:8],

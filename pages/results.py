@@ -39,10 +39,12 @@ def opened(person: Actor) -> Job:
     return job
 
 
-def download(person: Actor, job: Job) -> None:
-    """The evidence as one archive, streamed by the API: however large, no screen holds it."""
+def downloads(person: Actor, job: Job) -> None:
+    """The summary to attach, and the evidence as one archive; the API streams it: however large, no screen holds it."""
     if may(person, Action.RESULT_DOWNLOAD):
-        layout.download_link("Download evidence (.zip)", f"/api/reconciliation/jobs/{job.id}/download")
+        with st.container(horizontal=True, width="content", gap="small"):
+            layout.download_link("Download summary (.pdf)", f"/api/reconciliation/jobs/{job.id}/summary")
+            layout.download_link("Download evidence (.zip)", f"/api/reconciliation/jobs/{job.id}/download")
 
 
 def main() -> None:
@@ -60,7 +62,7 @@ def main() -> None:
             bind="query-params",
             label_visibility="collapsed",
         )
-        download(person, job)
+        downloads(person, job)
     with explained():
         if section == "Overview":
             result_overview.show(person, job, plan)

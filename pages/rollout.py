@@ -80,7 +80,7 @@ def past(view: View) -> None:
             "version": rollout.version,
             "status": rollout.status,
             "phase": f"{rollout.phase} %" if PHASES.get(rollout.phase) else rollout.phase,
-            "begun": f"{rollout.started_at:%Y-%m-%d %H:%M}",
+            "begun": wording.minute(rollout.started_at),
             "why": rollout.reason or "",
         }
         for rollout in view.past

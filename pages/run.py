@@ -18,13 +18,13 @@ ACTIVE = ("queued", "running", "cancelling", "paused")
 
 def expected(person: Actor, reconciliation: Reconciliation, plan: Plan) -> None:
     """How large the run will be, before anything starts."""
-    left, right = reconciliation.left_file_id, reconciliation.right_file_id
+    left, right = reconciliation.left_file_ids, reconciliation.right_file_ids
     found = services().jobs.estimate(person, plan, left, right) if left and right else None
     if found is None:
         return
     with st.container(horizontal=True, key="expected"):
-        st.metric(f"{plan.left.label}, rows", f"{found.left_rows:,}", border=True)
-        st.metric(f"{plan.right.label}, rows", f"{found.right_rows:,}", border=True)
+        st.metric(f"{plan.left.label}, rows", wording.number(found.left_rows), border=True)
+        st.metric(f"{plan.right.label}, rows", wording.number(found.right_rows), border=True)
         st.metric("Memory, about", wording.size(found.memory_bytes), border=True)
         st.metric("Time, about", wording.lasted(found.seconds), border=True)
     if found.partitions > 1:
@@ -57,7 +57,7 @@ def launch(
     kind: Literal["primary", "secondary"] = "primary",
 ) -> None:
     """The button that queues a run."""
-    left, right = reconciliation.left_file_id, reconciliation.right_file_id
+    left, right = reconciliation.left_file_ids, reconciliation.right_file_ids
     if left and right and st.button(label, type=kind, icon=":material/play_arrow:"):
         with explained():
             services().jobs.launch(person, reconciliation.id, plan, left, right)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,10 @@ from sqlalchemy.orm import Session
 from services.database.engine import serialise
 from services.database.models import Account, Workspace
 from services.errors import Conflict, Invalid, NotFound
+from services.formats import DATES, NUMBERS
 from services.limits import Limited
 from services.mail.message import valid_address
+from services.paging import Part, part_of
 from services.passwords import check_new_password, hash_password, matches, outdated
 from services.permissions import Action, Actor, Role, check
 
@@ -74,13 +75,13 @@ class AccountService:
         self._container.audit.record(session, actor, "account.create", "account", account.id, role=role)
         return account
 
-    def list(self, actor: Actor) -> Sequence[Account]:
-        """The workspace's accounts by name."""
+    def list(self, actor: Actor, limit: int | None = None, cursor: str | None = None) -> Part[Account]:
+        """The workspace's accounts by name, all of them if there is no limit."""
         check(actor, Action.ACCOUNT_READ)
         self._container.limits.hit(Limited.LIST_USERS, actor)
         with self._container.session() as session:
-            query = select(Account).where(Account.workspace_id == actor.workspace_id)
-            return session.scalars(query.order_by(Account.name, Account.email)).all()
+            own = select(Account).where(Account.workspace_id == actor.workspace_id)
+            return part_of(session, own, (Account.name, Account.email), limit, cursor, newest_first=False)
 
     def set_role(self, actor: Actor, account_id: str, role: Role) -> Account:
         """Give an account another role and end its sessions. The last active administrator keeps the role."""
@@ -109,6 +110,18 @@ class AccountService:
             account.active = active
             self._container.audit.record(session, actor, "account.active", "account", account.id, active=active)
         return account
+
+    def set_formats(self, actor: Actor, number_format: str, date_format: str) -> None:
+        """Choose how numbers and dates look to oneself: keys of services/formats.py; empty leaves it to the browser."""
+        check(actor, Action.FORMATS_SET)
+        if number_format not in ("", *NUMBERS) or date_format not in ("", *DATES):
+            raise Invalid(f"Numbers can look like {', '.join(NUMBERS)}; dates like {', '.join(DATES)}.")
+        with self._container.transaction() as session:
+            account = self.in_workspace(session, actor, actor.account_id)
+            account.number_format, account.date_format = number_format, date_format
+            self._container.audit.record(
+                session, actor, Action.FORMATS_SET, "account", account.id, number=number_format, date=date_format
+            )
 
     def change_password(self, actor: Actor, current: str, new: str) -> None:
         """Change one's own password and end all one's sessions. Raises Invalid when `current` is wrong."""

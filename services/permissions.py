@@ -37,6 +37,8 @@ class Action(StrEnum):
     ANALYTICS_READ = "analytics.read"
     PASSWORD_CHANGE = "password.change"  # noqa: S105  # pragma: allowlist secret
     SECOND_FACTOR_SET = "second_factor.set"
+    FORMATS_SET = "formats.set"
+    TOKEN_MANAGE = "token.manage"  # noqa: S105  # pragma: allowlist secret
     ACCOUNT_READ = "account.read"
     ACCOUNT_MANAGE = "account.manage"
     AUDIT_READ = "audit.read"
@@ -48,6 +50,15 @@ class Action(StrEnum):
     ROLLOUT_READ = "rollout.read"
     FEEDBACK_GIVE = "feedback.give"
     FEEDBACK_READ = "feedback.read"
+
+
+class Scope(StrEnum):
+    """What a token of the API is for: it may do what its scopes and its owner's role both allow."""
+
+    READ = "read"
+    UPLOAD = "upload"
+    RUN = "run"
+    ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,11 @@ class Actor:
     address: str
     must_enrol: bool = False
     """A second factor is demanded, and there is none yet: nothing else may be done until there is."""
+    number_format: str = ""
+    date_format: str = ""
+    """How numbers and dates are shown to this person (services/formats.py); empty: as the browser's language says."""
+    scopes: frozenset[Scope] | None = None
+    """What a token of the API is for; None for a person who has signed in. `session_id` is the token's id then."""
 
 
 EVERYONE = frozenset(Role)
@@ -83,6 +99,8 @@ ROLE_ACTIONS: dict[Action, frozenset[Role]] = {
     Action.ANALYTICS_READ: EVERYONE,
     Action.PASSWORD_CHANGE: EVERYONE,
     Action.SECOND_FACTOR_SET: EVERYONE,
+    Action.FORMATS_SET: EVERYONE,
+    Action.TOKEN_MANAGE: EVERYONE,
     Action.ACCOUNT_READ: OVERSEERS,
     Action.ACCOUNT_MANAGE: frozenset({Role.ADMIN}),
     Action.AUDIT_READ: OVERSEERS,
@@ -95,6 +113,28 @@ ROLE_ACTIONS: dict[Action, frozenset[Role]] = {
     Action.FEEDBACK_GIVE: EVERYONE,
     Action.FEEDBACK_READ: OVERSEERS,
 }
+
+SCOPE_ACTIONS: dict[Scope, frozenset[Action]] = {
+    Scope.READ: frozenset({
+        Action.FILE_READ, Action.PLAN_READ, Action.JOB_READ, Action.RESULT_READ, Action.RESULT_DOWNLOAD,
+        Action.ANALYTICS_READ,
+    }),
+    Scope.UPLOAD: frozenset({Action.FILE_UPLOAD, Action.FILE_READ}),
+    Scope.RUN: frozenset({
+        Action.PLAN_EDIT, Action.PLAN_READ, Action.FILE_READ, Action.JOB_LAUNCH, Action.JOB_CANCEL, Action.JOB_READ,
+    }),
+    Scope.ADMIN: frozenset({
+        Action.ACCOUNT_READ, Action.AUDIT_READ, Action.HEALTH_READ, Action.BACKUP_READ, Action.ROLLOUT_READ,
+        Action.FEEDBACK_READ, Action.JOB_PAUSE, Action.MAIL_RETRY, Action.STORAGE_SYNC, Action.BACKUP_RUN,
+    }),
+}  # fmt: skip
+"""What each scope is for, and seeing what one does with it. An action in none takes a person who has signed in."""
+
+IN_PERSON = frozenset({
+    Action.PASSWORD_CHANGE, Action.SECOND_FACTOR_SET, Action.TOKEN_MANAGE, Action.ACCOUNT_MANAGE, Action.FEEDBACK_GIVE,
+    Action.FORMATS_SET,
+})  # fmt: skip
+"""Never done by a token: whoever has found one must not be able to make more of it."""
 
 BEFORE_ENROLMENT = frozenset({Action.PASSWORD_CHANGE, Action.SECOND_FACTOR_SET})
 
@@ -110,7 +150,17 @@ def refusal(actor: Actor, action: Action) -> str | None:
         return "A second factor is needed here: set yours up on the page Your account first."
     if not allowed(actor.role, action):
         return f"The role {actor.role} does not allow {action}; ask an administrator."
-    return None
+    return None if actor.scopes is None else _beyond(actor.scopes, action)
+
+
+def _beyond(scopes: frozenset[Scope], action: Action) -> str | None:
+    """Why a token with these scopes may not do the action; None when it may."""
+    wanted = [scope for scope, actions in SCOPE_ACTIONS.items() if action in actions]
+    if any(scope in scopes for scope in wanted):
+        return None
+    if not wanted:
+        return f"No token may do {action}: sign in for it."
+    return f"This token's scopes ({', '.join(sorted(scopes))}) do not allow {action}; it takes the scope {wanted[0]}."
 
 
 def check(actor: Actor, action: Action) -> None:

@@ -20,6 +20,8 @@ from services.errors import Conflict, Invalid, NotFound, TooLarge
 from services.jobs.queue import find_job
 from services.permissions import Action, Actor, check
 from services.result_exports import csv_chunk, xlsx_file, zip_chunks
+from services.result_figures import figures, first_pair, sums_of
+from services.result_summary import gather
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -68,6 +70,16 @@ class ResultService:
     def summary(self, actor: Actor, job_id: str) -> dict[str, Any]:
         """The run's `summary.json`. Raises Conflict when the run has no result."""
         return dict(self._job(actor, job_id, Action.RESULT_READ).summary_json or {})
+
+    def figures(self, actor: Actor, job_id: str) -> dict[str, Any]:
+        """Shares by amount, what the open items explain, and their age: see services/result_figures.py."""
+        return self._figures(self._job(actor, job_id, Action.RESULT_READ))
+
+    def _figures(self, job: Job) -> dict[str, Any]:
+        plan, totals = Plan.build(job.plan_json), dict(job.summary_json or {})["totals"]
+        seconds, key = self._container.settings.cache_seconds, ("figures", job.result_prefix)
+        found = self._container.cache.get_json(key, seconds, lambda: figures(plan, totals, partial(self._scan, job)))
+        return dict(found)
 
     def page(
         self,
@@ -134,9 +146,9 @@ class ResultService:
             **{side: frame.head(MATCH_RECORDS).to_dicts() for side, frame in frames.items()},
             "differences": differences,
             "records": {side: frame.height for side, frame in frames.items()},
-            "sums": _sums(frames["left"], frames["right"]),
+            "sums": sums_of(frames["left"], frames["right"]),
             "certificate": certificate[0] if certificate else None,
-            "evidence": _first_pair(self._rows_of_match(job, "weights", match_id)),
+            "evidence": first_pair(self._rows_of_match(job, "weights", match_id)),
         }
 
     def since(self, actor: Actor, job_id: str) -> dict[str, Any] | None:
@@ -267,6 +279,14 @@ class ResultService:
         opener = self._container.storage.open
         return zip_chunks([(key.rsplit("/", 1)[-1], partial(opener, key)) for key in keys])
 
+    def summary_pdf(self, actor: Actor, job_id: str) -> bytes:
+        """The summary to attach to a close, as PDF."""
+        from services.result_pdf import summary_pdf
+
+        job = self._job(actor, job_id, Action.RESULT_DOWNLOAD)
+        self._record_download(actor, job_id, format="pdf")
+        return summary_pdf(gather(self._container, job, self._figures(job)))
+
     def _job(self, actor: Actor, job_id: str, action: Action) -> Job:
         check(actor, action)
         with self._container.session() as session:
@@ -316,24 +336,6 @@ class ResultService:
 def plain(value: Any) -> Any:
     """The value as JSON holds it without loss."""
     return str(value) if isinstance(value, Decimal | date) else value
-
-
-def _sums(left: pl.DataFrame, right: pl.DataFrame) -> dict[str, dict[str, Decimal]]:
-    """Per decimal field the exact sum of each side, and right minus left."""
-    told = {}
-    for name, kind in left.schema.items():
-        if isinstance(kind, pl.Decimal):
-            own, other = (sum((v for v in frame[name] if v is not None), Decimal(0)) for frame in (left, right))
-            told[name] = {"left": own, "right": other, "difference": other - own}
-    return told
-
-
-def _first_pair(weights: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
-    """The bits by field of the first pair of a linked match."""
-    if not weights:
-        return None
-    first = min((line["left_row"], line["right_row"]) for line in weights)
-    return {line["field"]: line["bits"] for line in weights if (line["left_row"], line["right_row"]) == first}
 
 
 def _packed(total: int, frame: pl.DataFrame) -> bytes:

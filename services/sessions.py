@@ -125,11 +125,14 @@ class SessionService:
             self._container.audit.record(session, self._actor(held, account), "session.end", "session", held.id)
 
     def end_all(self, account_id: str, session: Session, *, but: str = "") -> None:
-        """End every session, but one if named, and every open ticket of an account in the caller's transaction."""
+        """End every session, but one if named, every open ticket and every API token of an account, in the caller's
+        transaction.
+        """
         now = self._container.clock.now()
         running = (UserSession.account_id == account_id, UserSession.ended_at.is_(None), UserSession.id != but)
         session.execute(update(UserSession).where(*running).values(ended_at=now))
         session.execute(delete(SignInTicket).where(SignInTicket.account_id == account_id))
+        self._container.api_tokens.end_all(account_id, session)
 
     def own(self, actor: Actor) -> Sequence[UserSession]:
         """The actor's running sessions, the one used last first."""
@@ -246,4 +249,6 @@ class SessionService:
             session_id=held.id,
             address=held.address,
             must_enrol=not held.second_factor and self._container.second_factor.asked_of(role),
+            number_format=account.number_format,
+            date_format=account.date_format,
         )

@@ -9,7 +9,8 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages._shared.wording import CATEGORY_NAMES, moment, named, share
+from pages._shared.wording import CATEGORY_NAMES, amount, day, localised, moment, named, number, share
+from services import formats
 from services.database.models import Job
 
 CONFIG = {"displayModeBar": False}
@@ -33,7 +34,7 @@ def outcome_bars(rows: Mapping[str, Mapping[str, int]], labels: Mapping[str, str
             orientation="h",
             marker_color=COLOURS[part],
             customdata=counts,
-            text=[f"{number:,}" if share >= 4 else "" for number, share in zip(counts, shares, strict=True)],
+            text=[number(rows) if part >= 4 else "" for rows, part in zip(counts, shares, strict=True)],
             hovertemplate="%{y}: %{customdata:,} rows " + name.lower() + " (%{x:.1f}%)<extra></extra>",
         )
     figure.update_layout(barmode="stack", xaxis={"ticksuffix": "%", "range": [0, 100]})
@@ -46,8 +47,8 @@ def categories(breaks: Mapping[str, int]) -> go.Figure:
     figure = go.Figure(
         go.Bar(
             y=[CATEGORY_NAMES.get(name, name) for name, _ in ordered],
-            x=[number for _, number in ordered],
-            text=[f"{number:,}" for _, number in ordered],
+            x=[rows for _, rows in ordered],
+            text=[number(rows) for _, rows in ordered],
             orientation="h",
             marker_color=COLOURS["breaks"],
             textposition="outside",
@@ -69,7 +70,7 @@ def rule_waterfall(rules: Sequence[Mapping[str, Any]]) -> go.Figure:
             x=[*numbers, 0],
             orientation="h",
             measure=[*["relative"] * len(rules), "total"],
-            text=[f"{number:,}" for number in [*numbers, sum(numbers)]],
+            text=[number(matches) for matches in [*numbers, sum(numbers)]],
             textposition="outside",
             cliponaxis=False,
             increasing={"marker": {"color": COLOURS["matched"]}},
@@ -101,7 +102,7 @@ def money_in_breaks(totals: Mapping[str, Any], labels: Mapping[str, str]) -> go.
             name=label,
             orientation="h",
             marker_color=colour,
-            text=[f"{Decimal(total):,f}" for _, _, total in own],
+            text=[amount(total) for _, _, total in own],
             textposition="auto",
             hovertemplate=label + " %{y}: %{text}<extra></extra>",
         )
@@ -121,7 +122,7 @@ def false_rates(rules: Sequence[Mapping[str, Any]]) -> go.Figure | None:
             y=[f"{place}. {rule['name']}" for place, rule in told],
             x=rates,
             mode="markers+text",
-            text=[f"  {rate:.2g}%" for rate in rates],
+            text=[f"  {localised(f'{rate:.2g}')}%" for rate in rates],
             textposition="top center",
             marker={"size": 10, "color": COLOURS["suggested"]},
             error_x={
@@ -150,7 +151,7 @@ def causes(found: Sequence[Mapping[str, Any]]) -> go.Figure:
         go.Bar(
             y=[str(place) for place in range(1, len(found) + 1)],
             x=[cause["rows"] for cause in found],
-            text=[f"{cause['rows']:,}" for cause in found],
+            text=[number(cause["rows"]) for cause in found],
             orientation="h",
             marker_color="#4a7fb5",
             textposition="outside",
@@ -174,7 +175,7 @@ def evidence(bits: Mapping[str, float]) -> go.Figure:
             x=["before looking" if name == "prior" else name for name in names] + ["evidence"],
             y=[*values, 0],
             measure=[*["relative"] * len(names), "total"],
-            text=[f"{value:+.1f}" for value in [*values, sum(values)]],
+            text=[localised(f"{value:+.1f}") for value in [*values, sum(values)]],
             textposition="outside",
             cliponaxis=False,
             increasing={"marker": {"color": COLOURS["matched"]}},
@@ -215,7 +216,7 @@ def trend(jobs: Sequence[Job]) -> go.Figure:
     room = max(1.0, (max(shares) - min(shares)) / 3)
     figure.update_yaxes(range=[max(0, min(shares) - room), min(100, max(shares)) + room], ticksuffix="%", nticks=4)
     one_day = points[0][0].date() == points[-1][0].date()
-    labels = [f"{when:%H:%M}" if one_day else f"{when:%d %b}" for when, _, _ in points]
+    labels = [f"{when:%H:%M}" if one_day else day(when) for when, _, _ in points]
     every = max(1, len(points) // 8)
     return figure.update_xaxes(tickvals=list(range(1, len(points) + 1, every)), ticktext=labels[::every])
 
@@ -224,6 +225,7 @@ def _calm(figure: go.Figure, bars: float = 4, legend: bool = False) -> go.Figure
     """The same quiet look for all: no grid noise, room for labels, theme's own text colour."""
     figure.update_layout(
         height=_ROW_PIXELS * bars + 60,
+        separators=formats.current().separators,
         margin={"l": 8, "r": 48, "t": 8, "b": 64 if legend else 8},  # the legend stands below the axis
         showlegend=legend,
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "traceorder": "normal"},

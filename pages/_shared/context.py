@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec
 import streamlit as st
 
 from pages._shared.outage import waited_out
+from services import formats
 from services.container import Container, get_container
 from services.errors import NotSignedIn, Unavailable
 from services.permissions import Action, Actor, refusal
@@ -25,18 +26,25 @@ def services() -> Container:
 
 
 def signed_in(*, poll: bool = False) -> Actor | None:
-    """Who is signed in, by the session cookie, or None. A `poll` does not count as something the person did.
+    """Who is signed in, by the session cookie, or None; numbers and dates are shown as this person wants them.
+
+    A `poll` does not count as something the person did.
 
     Asked on every rerun: the browser's first request stays the source of the cookie for as long as the page is
     open, so only the server knows that a session has ended.
     """
     token = st.context.cookies.get(services().sessions.cookie)
-    if not token:
-        return None
     try:
-        return services().sessions.resolve(token, poll=poll)
+        person = services().sessions.resolve(token, poll=poll) if token else None
     except NotSignedIn:
-        return None
+        person = None
+    _use_formats_of(person)
+    return person
+
+
+def _use_formats_of(person: Actor | None) -> None:
+    kept = (person.number_format, person.date_format) if person else ("", "")
+    formats.use(formats.chosen(*kept, st.context.locale))
 
 
 def actor(*, poll: bool = False) -> Actor:
@@ -90,6 +98,7 @@ def _asked_again(
 
 def _there(then: Actor) -> Actor:
     """Who is signed in; while the database is away, who was."""
+    _use_formats_of(then)
     if services().health.check().status == "down":
         return then
     try:

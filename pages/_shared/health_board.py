@@ -10,6 +10,7 @@ from typing import Literal
 import plotly.graph_objects as go
 import streamlit as st
 
+from pages._shared.wording import number
 from recon_engine.evidence import engine_version
 from services.health import NOT_KNOWN, Health
 from services.rolling import Figures, Window
@@ -124,7 +125,7 @@ def figures(spans: Mapping[str, Figures]) -> list[str]:
         "Errors": [(_percent(f.error_rate), _high(f.error_rate, ERRORS)) for f in spans.values()],
         "API, P95": [(_time(f.api_p95_seconds), _high(f.api_p95_seconds, P95_SECONDS)) for f in spans.values()],
         "Pages, P95": [(_time(f.page_p95_seconds), _high(f.page_p95_seconds, (2.0, 5.0))) for f in spans.values()],
-        "Requests": [(f"{f.requests:,}", "quiet") for f in spans.values()],
+        "Requests": [(number(f.requests), "quiet") for f in spans.values()],
     }
     tiles = []
     for title, values in shown.items():

@@ -53,7 +53,7 @@ def _changes(found: dict[str, Any], job: Job) -> None:
         return
     with st.container(horizontal=True, gap="small"):
         for kind, label in (("new", "New"), ("gone", "Gone"), ("still", "Still open")):
-            st.metric(label, f"{found[kind]:,}", border=True)
+            st.metric(label, wording.number(found[kind]), border=True)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link("results.py", label="Latest result", icon=":material/fact_check:", query_params={"job": job.id})
         if found["new"] and st.button("Show new", key="new-breaks", type="tertiary", icon=":material/add_circle:"):
@@ -70,7 +70,7 @@ def _rows(found: dict[str, Any], kind: str, plan: Plan) -> None:
         {**row, "side": names[row["side"]], "category": wording.CATEGORY_NAMES.get(row["category"], row["category"])}
         for row in rows
     ]
-    of = "" if len(rows) == found[kind] else f", the first {len(rows)} of {found[kind]:,}"
+    of = "" if len(rows) == found[kind] else f", the first {len(rows)} of {wording.number(found[kind])}"
     when = "in the latest run" if kind == "new" else "in the run before"
     st.caption(f"{kind.capitalize()} breaks{of}; rows as they were numbered {when}.")
     table(lines, headings, "changed-breaks", amounts=amount_fields(plan))

@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages._shared.context import services
 from pages._shared.messages import explained
-from pages._shared.wording import count, literal, size
+from pages._shared.wording import amount, count, literal, number, size
 from services.database.models import StoredFile
 from services.permissions import Actor
 
@@ -42,9 +42,14 @@ def body(person: Actor, stored: StoredFile, editable: bool) -> None:
         if profile["rejected"]:
             lines = "; ".join(f"line {row['line']}: {row['reason']}" for row in profile["rejected_samples"])
             st.warning(f"{count(profile['rejected'], 'row')} cannot be read. {lines}", icon=":material/warning:")
-        _columns(profile["columns"], stored.id)
+        _proofs(profile["columns"])
         _questions(profile["columns"])
-        st.caption(f"{profile['basis'].capitalize()}.")
+        columns, rows = st.tabs(["Columns", "First rows"])
+        with columns:
+            _columns(profile["columns"], stored.id)
+            st.caption(f"{profile['basis'].capitalize()}.")
+        with rows:
+            _first_rows(profile, stored.id)
     if editable:
         _reading(person, stored)
 
@@ -65,23 +70,57 @@ def _columns(columns: list[dict[str, Any]], key: str) -> None:
         {
             "Column": column["name"],
             "Type": column["type"],
-            "Empty": f"{column['nulls']:,}",
+            "Empty": number(column["nulls"]),
             "Distinct": _distinct(column),
-            "Samples": list(column["samples"])[:3],
+            "Spread": _spread(column),
             "Least": column["minimum"],
             "Most": column["maximum"],
+            "Sum": amount(column["total"]) if column.get("total") else None,
+            "Samples": list(column["samples"])[:3],
             "Why this type": "; ".join(column["reasons"]),
         }
         for column in columns
     ]
     right = st.column_config.TextColumn(alignment="right")
-    settings = {"Samples": st.column_config.ListColumn(width="medium"), "Empty": right, "Distinct": right}
+    wide = st.column_config.TextColumn(alignment="right", width=150)  # "about 1,000,000 (unique)"
+    settings = {
+        "Column": st.column_config.TextColumn(pinned=True),
+        "Empty": right,
+        "Distinct": wide,
+        "Spread": st.column_config.BarChartColumn(
+            width="small", help="Numbers and dates: twelfths of their range. Texts: the most frequent ones."
+        ),
+        "Sum": right,
+        "Samples": st.column_config.ListColumn(width="medium"),
+        "Why this type": st.column_config.TextColumn(width="large"),
+    }
     st.dataframe(shown, hide_index=True, key=f"columns-{key}", column_config=settings, placeholder="")
+
+
+def _first_rows(profile: Mapping[str, Any], key: str) -> None:
+    rows = profile.get("first_rows")
+    if rows:
+        st.dataframe(list(rows), hide_index=True, key=f"rows-{key}", placeholder="")
+    else:
+        st.caption("The file has no rows.")
+
+
+def _spread(column: Mapping[str, Any]) -> list[int]:
+    counts = list(column.get("spread") or [times for _, times in column["top"]])
+    return counts if len(counts) > 1 else []
+
+
+def _proofs(columns: list[dict[str, Any]]) -> None:
+    """What the values themselves decided."""
+    for column in columns:
+        if (column["proof"] or column["decimal_marks"] == [","]) and not column["undecided"]:
+            told = next(iter(column["reasons"]), "")
+            st.caption(f":material/check: **{literal(column['name'])}**: {literal(told)}.")
 
 
 def _distinct(column: Mapping[str, Any]) -> str:
     about = "about " if column["distinct_is_estimate"] else ""
-    return f"{about}{column['distinct']:,}" + (" (unique)" if column["unique"] else "")
+    return f"{about}{number(column['distinct'])}" + (" (unique)" if column["unique"] else "")
 
 
 def _questions(columns: list[dict[str, Any]]) -> None:
@@ -99,9 +138,9 @@ def _questions(columns: list[dict[str, Any]]) -> None:
             )
         if column["unreadable"]:
             cells = ", ".join(f"`{cell}`" for cell in column["unreadable_samples"])
-            number = count(column["unreadable"], "value")
+            values = count(column["unreadable"], "value")
             st.warning(
-                f"**{name}**: {number} cannot be read as {column['type']}: {cells}. Mapped, such rows are rejected.",
+                f"**{name}**: {values} cannot be read as {column['type']}: {cells}. Mapped, such rows are rejected.",
                 icon=":material/warning:",
             )
 

@@ -72,13 +72,18 @@ def _figures(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
                 wording.share(rows[side]["matched"], rows[side]["read"]),
                 border=True,
                 height="stretch",
-                delta=f"{rows[side]['matched']:,} of {rows[side]['read']:,} rows",
+                delta=f"{wording.number(rows[side]['matched'])} of {wording.count(rows[side]['read'], 'row')}",
                 delta_color="off",
                 delta_arrow="off",
             )
-        st.metric("Matches", f"{matches:,}", border=True, height="stretch")
-        st.metric("Breaks", f"{sum(rows[side]['breaks'] for side in SIDES):,}", border=True, height="stretch")
-        st.metric("Rejected rows", f"{sum(rows[side]['rejected'] for side in SIDES):,}", border=True, height="stretch")
+        st.metric("Matches", wording.number(matches), border=True, height="stretch")
+        st.metric("Breaks", wording.number(sum(rows[side]["breaks"] for side in SIDES)), border=True, height="stretch")
+        st.metric(
+            "Rejected rows",
+            wording.number(sum(rows[side]["rejected"] for side in SIDES)),
+            border=True,
+            height="stretch",
+        )
 
 
 def _amounts(summary: Mapping[str, Any], plan: Plan, names: Mapping[str, str]) -> None:
@@ -121,7 +126,7 @@ def _conservation(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
 def _totals(summary: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     for side in SIDES:
-        counts = {part: f"{summary['rows'][side][part]:,}" for part in PARTS}
+        counts = {part: wording.number(summary["rows"][side][part]) for part in PARTS}
         lines.append({"side": names[side], "what": "rows", **counts})
         for currency, fields in summary["totals"][side].items():
             for field, sums in fields.items():

@@ -39,8 +39,8 @@ def show(summary: Mapping[str, Any]) -> None:
         lines = [
             {
                 **rule,
-                "matches": f"{rule['matches']:,}",
-                "candidates": f"{rule['candidates']:,}",
+                "matches": wording.number(rule["matches"]),
+                "candidates": wording.number(rule["candidates"]),
                 "accidental": wording.chance_sentence(chance),
                 "how": METHODS.get((chance or {}).get("method", ""), ""),
                 "outcome": rule.get("outcome", ""),

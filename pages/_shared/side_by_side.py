@@ -9,6 +9,8 @@ from typing import Any
 
 import streamlit as st
 
+from pages._shared.tables import as_text
+
 LONGEST = 400  # characters; longer texts are marked as a whole
 EMPTY = '<span class="empty">empty</span>'
 
@@ -22,7 +24,7 @@ def show(
     """A table of fields, each with two values; `notes` says in the last column what differs, by field."""
     lines = []
     for name, one, other in fields:
-        left, right = marked(_text(one), _text(other))
+        left, right = marked(as_text(one), as_text(other))
         kind = ' class="amount"' if name in amounts else ""
         note = escape(notes.get(name, ""))
         lines.append(
@@ -52,7 +54,3 @@ def _piece(text: str, *, same: bool) -> str:
 
 def _plain(text: str | None) -> str:
     return EMPTY if text is None else escape(text)
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Literal
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from pages._shared.layout import download_link
-from pages._shared.wording import count
+from pages._shared.wording import amount, count, day
 from recon_engine.plan import Plan
 from services.database.models import Job
 
@@ -85,10 +87,14 @@ def _height(rows: int) -> int | Literal["content"]:
 
 
 def _shown(value: Any) -> Any:
-    """Text and whole numbers as they are; all else as its text: an amount keeps every digit, also its last zero."""
-    return value if value is None or isinstance(value, str | int) else str(value)
+    """Text and whole numbers as they are (they may be codes); all else as its text."""
+    return value if value is None or isinstance(value, str | int) else as_text(value)
 
 
 def as_text(value: Any) -> str | None:
-    """A value for a column that holds values of several types."""
-    return None if value is None else str(value)
+    """A value as text: amounts and dates as the person wants them, an amount with every digit, also its last zero."""
+    if isinstance(value, Decimal):
+        return amount(value)
+    if isinstance(value, datetime):
+        return f"{day(value)} {value:%X}"
+    return None if value is None else day(value) if isinstance(value, date) else str(value)

@@ -1,22 +1,66 @@
-"""Numbers, sizes, times and plan parts as people read them. No arithmetic on amounts happens here."""
+"""Numbers, sizes, times and plan parts as the screens say them. No arithmetic on amounts happens here."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
-from recon_engine.plan import Budget, Condition, Duplicates, Plan, Rule
+from recon_engine.plan import Plan, Rule
+from services.formats import amount, count, day, localised, minute, moment, number, second, share
+from services.wording import (
+    CATEGORY_NAMES,
+    METHOD_NAMES,
+    cause_sentence,
+    certificate_sentence,
+    chance_sentence,
+    condition_sentence,
+    duplicates_sentence,
+    handling_sentence,
+    link_details,
+    named,
+    percent,
+    probability,
+    rule_sentence,
+    score,
+    shape_sentence,
+)
 
-CATEGORY_NAMES = {
-    "missing_counterpart": "No counterpart",
-    "value_mismatch": "Value mismatch",
-    "ambiguous": "Ambiguous",
-    "duplicate": "Duplicate",
-    "one_sided_total": "Total does not fit",
-}
+__all__ = [
+    "CATEGORY_NAMES",
+    "METHOD_NAMES",
+    "STATUS_LOOKS",
+    "ago",
+    "amount",
+    "cause_sentence",
+    "certificate_sentence",
+    "chance_sentence",
+    "condition_sentence",
+    "conservation_sentence",
+    "count",
+    "day",
+    "duplicates_sentence",
+    "handling_sentence",
+    "lasted",
+    "link_details",
+    "literal",
+    "localised",
+    "minute",
+    "moment",
+    "named",
+    "number",
+    "percent",
+    "probability",
+    "rule_in",
+    "rule_sentence",
+    "score",
+    "second",
+    "shape_sentence",
+    "share",
+    "size",
+]  # what the screens find here, wherever it is written
+
 STATUS_LOOKS = {
     "queued": ("Waiting", "gray", ":material/schedule:"),
     "running": ("Running", "blue", ":material/progress_activity:"),
@@ -27,12 +71,6 @@ STATUS_LOOKS = {
     "cancelled": ("Cancelled", "gray", ":material/cancel:"),
     "draft": ("Draft", "gray", ":material/edit_note:"),
 }
-METHOD_NAMES = {
-    "jaro_winkler": "as names",
-    "levenshtein": "as codes",
-    "token_set": "by their words",
-    "tfidf": "as descriptions",
-}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -41,26 +79,21 @@ def literal(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~:$@])", r"\\\1", text)
 
 
-def count(number: int, one: str, many: str | None = None) -> str:
-    """'1 row', '1,204 rows'."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def size(size_bytes: int) -> str:
     """'1.2 MB'."""
     value = float(size_bytes)
     for unit in ("bytes", "kB", "MB"):
         if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+            return localised(f"{value:.0f}" if unit == "bytes" else f"{value:.1f}") + f" {unit}"
         value /= 1000
-    return f"{value:.1f} GB"
+    return localised(f"{value:.1f}") + " GB"
 
 
-def ago(moment: datetime, now: datetime) -> str:
+def ago(when: datetime, now: datetime) -> str:
     """'4 minutes ago'; a date when it is longer than a week."""
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = (now - moment).total_seconds()
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    seconds = (now - when).total_seconds()
     if seconds < _MINUTE:
         return "just now"
     if seconds < _HOUR:
@@ -69,129 +102,23 @@ def ago(moment: datetime, now: datetime) -> str:
         return f"{count(int(seconds // _HOUR), 'hour')} ago"
     if seconds < 7 * _DAY:
         return f"{count(int(seconds // _DAY), 'day')} ago"
-    return moment.strftime("%d %b %Y")
+    return day(when)
 
 
 def lasted(seconds: float) -> str:
     """'under 0.1 s', '0.8 s', '42 s', '3 min 10 s'."""
     if seconds < 0.05:
-        return "under 0.1 s"
+        return localised("under 0.1 s")
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return localised(f"{seconds:.1f} s")
     if seconds < _MINUTE:
         return f"{seconds:.0f} s"
     return f"{int(seconds // _MINUTE)} min {int(seconds % _MINUTE)} s"
 
 
-def share(part: int, whole: int) -> str:
-    """'98.2%', never rounded up to 100% while something is open; '–' of nothing."""
-    if not whole:
-        return "–"
-    tenths = part * 1000 // whole
-    return f"{tenths // 10}%" if part == whole or not tenths % 10 else f"{tenths // 10}.{tenths % 10}%"
-
-
-def amount(text: str) -> str:
-    """An exact amount with thousands separators: '-12,400.50'."""
-    return f"{Decimal(text):,f}"
-
-
-def condition_sentence(condition: Condition) -> str:
-    """'amount within ±0.05', 'posted_on 0 to +3 days', 'reference contained in narrative', 'sum of amount equal'."""
-    name = f"sum of `{condition.field}`" if condition.total else f"`{condition.field}`"
-    if condition.similarity is not None:
-        return f"{name} alike ({METHOD_NAMES[condition.similarity]}), at least {percent(condition.at_least or 0)}"
-    if condition.found_in is not None:
-        return f"{name} contained in `{condition.found_in}`, or the other way round"
-    parts = [name]
-    if condition.sign is not None:
-        parts.append("with the opposite sign")
-    if condition.net_of is not None:
-        fee = condition.net_of
-        sizes = [f"{fee.percent}%" if fee.percent else "", f"{fee.fixed}" if fee.fixed else ""]
-        parts.append(f"less a fee of {' and '.join(filter(None, sizes)) or '0'}")
-    if condition.within is not None:
-        parts.append(f"within {_window(condition.within)}")
-    elif condition.percent is not None:
-        cap = f", at most {condition.cap}" if condition.cap is not None else ""
-        parts.append(f"within {_window(condition.percent)}%{cap}")
-    elif condition.days is not None:
-        parts.append(f"{_window(condition.days)} days")
-    elif len(parts) == 1:
-        parts.append("equal")
-    return " ".join(parts) + (" (or both empty)" if condition.nulls else "")
-
-
-def rule_sentence(rule: Rule, left: str = "left", right: str = "right") -> str:
-    """Everything that a rule asks in one line, with how many records a match holds where that is not one of each."""
-    if rule.link is not None:
-        fields = ", ".join(f"`{name}`" for name in rule.link.fields)
-        parts = [f"at least {percent(rule.link.probability)} probable by the evidence of {fields}"]
-        if details := link_details(rule.link.compare_as, rule.link.block_on):
-            parts.append(details)
-    else:
-        parts = [condition_sentence(c) for c in rule.on]
-    shape = f"net_{rule.net}" if rule.net else rule.cardinality
-    return " · ".join(parts if shape == "one_to_one" else [*parts, shape_sentence(shape, left, right)])
-
-
 def rule_in(plan: Plan, rule: Rule) -> str:
     """The rule's sentence with the names of the plan's sides, safe inside Markdown."""
     return rule_sentence(rule, literal(plan.left.label), literal(plan.right.label))
-
-
-def shape_sentence(shape: str, left: str, right: str) -> str:
-    """How many records of each side one match holds, in words."""
-    return {
-        "one_to_one": f"One {left} record and one {right} record",
-        "one_to_many": f"One {left} record and several {right} records",
-        "many_to_one": f"Several {left} records and one {right} record",
-        "many_to_many": "Several records on both sides",
-        "net_left": f"{left} records that cancel each other out (reversals)",
-        "net_right": f"{right} records that cancel each other out (reversals)",
-    }[shape]
-
-
-def link_details(compare_as: Mapping[str, str], block_on: Iterable[Iterable[str]]) -> str:
-    """What a plan file says of a linkage beyond its fields; empty when nothing."""
-    compared = [f"`{field}` compared as {how}" for field, how in compare_as.items()]
-    keys = [" and ".join(f"`{name}`" for name in key) for key in block_on]
-    return ", ".join([*compared, *([f"looked at where {' or '.join(keys)} agree"] if keys else [])])
-
-
-def handling_sentence(rule: Rule) -> str:
-    """What is unusual in how the rule's matches are treated; empty when nothing is."""
-    told = {"best": "", "leave": "competing records stay open", "suggest": "competing records are suggested"}
-    gate, sums = rule.max_false_rate, rule.budget.members
-    parts = [
-        told[rule.when_ambiguous],
-        "" if gate is None else f"only suggested when more than {percent(gate)} would be accidental",
-        f"sums are searched among at most {sums} candidates" if rule.total and rule.budget != Budget() else "",
-    ]
-    return " · ".join(filter(None, parts))
-
-
-def duplicates_sentence(search: Duplicates | None) -> str:
-    """How one side is searched for duplicates."""
-    if search is None:
-        return "Not searched."
-    same = " · ".join(condition_sentence(c) for c in search.on)
-    left_out = "all but the first stay out of matching" if search.exclude else "they are listed and take part"
-    return f"The same thing twice: {same}. {left_out[0].upper()}{left_out[1:]}."
-
-
-def percent(part: float) -> str:
-    """0.925 as '92.5%', exact."""
-    return f"{(Decimal(repr(part)) * 100).normalize():f}%"
-
-
-def _window(window: tuple[Any, Any]) -> str:
-    low, high = window
-    return f"±{high}" if low == -high else f"{_signed(low)} to {_signed(high)}"
-
-
-def _signed(value: Any) -> str:
-    return f"+{value}" if value > 0 else str(value)
 
 
 def conservation_sentence(summary: Mapping[str, Any], labels: Mapping[str, str]) -> str:
@@ -200,71 +127,8 @@ def conservation_sentence(summary: Mapping[str, Any], labels: Mapping[str, str])
     for side in ("left", "right"):
         rows = summary["rows"][side]
         parts.append(
-            f"**{labels[side]}**: {rows['read']:,} rows read = {rows['matched']:,} matched + "
-            f"{rows['suggested']:,} suggested + {rows['breaks']:,} breaks + {rows['rejected']:,} rejected"
+            f"**{labels[side]}**: {number(rows['read'])} rows read = {number(rows['matched'])} matched + "
+            f"{number(rows['suggested'])} suggested + {number(rows['breaks'])} breaks + "
+            f"{number(rows['rejected'])} rejected"
         )
     return "  \n".join(parts)
-
-
-def named(field: str, currency: str) -> str:
-    """'amount GBP'; only 'amount' when the plan names no currency; a missing currency is said."""
-    if currency == "all":
-        return field
-    return f"{field} {currency}" if currency else f"{field} (no currency)"
-
-
-def certificate_sentence(certificate: Mapping[str, Any]) -> str:
-    """How a set that adds up was found, and how many such sets chance alone would give."""
-    number, expected = int(certificate["candidates"]), float(certificate["expected_by_chance"])
-    if number == 1:
-        told = "The only candidate, and it adds up"
-    elif certificate["search"] == "exhaustive":
-        told = f"The only one of {2**number:,} possible sets of {number} candidates that adds up"
-    else:
-        told = f"All {number} candidates together add up"
-    chance = "fewer than 0.01" if expected < 0.01 else f"about {expected:.2f}" if expected < 10 else f"{expected:,.0f}"
-    return f"{told}; {chance} would by chance."
-
-
-def cause_sentence(cause: Mapping[str, Any]) -> str:
-    """How much a cause explains, and what its change would do."""
-    amounts = [f"{amount(total)} {currency}" for currency, total in cause["amount"].items() if currency != "all"]
-    amounts += [amount(total) for currency, total in cause["amount"].items() if currency == "all"]
-    parts = [count(cause["rows"], "break"), *amounts]
-    blast = cause["blast"]
-    if blast is None:
-        return " · ".join([*parts, f"not tried: {cause['not_tried']}"])
-    does = [f"would add {count(blast['new_matches'], 'match', 'matches')}"]
-    does += [f"lose {blast['lost_matches']:,}"] if blast["lost_matches"] else ["lose none"]
-    if blast["new_ambiguous"]:
-        does.append(f"leave {count(blast['new_ambiguous'], 'more record')} ambiguous")
-    return " · ".join([*parts, ", ".join(does)])
-
-
-def chance_sentence(chance: Mapping[str, Any] | None) -> str:
-    """The estimated share of accidental matches with its interval: '0.3% (0% to 1.2%)'."""
-    if not chance:
-        return "not estimated"
-    rate, low, high = (_rate(float(chance[key])) for key in ("false_rate", "low", "high"))
-    return f"{rate} ({low} to {high})"
-
-
-def score(part: float) -> str:
-    """'1', '0.93', '0.9999': never rounded up to 1."""
-    return "1" if part == 1 else f"{min(part, 0.9999):.4f}".rstrip("0")
-
-
-def probability(part: float) -> str:
-    """'97.3%'; never a certainty."""
-    return "more than 99.99%" if part > 0.9999 else f"{100 * part:.4g}%"
-
-
-def _rate(part: float) -> str:
-    if part == 0:
-        return "0%"
-    return "under 0.01%" if part < 0.0001 else f"{100 * part:.2g}%" if part < 0.1 else f"{100 * part:.0f}%"
-
-
-def moment(when: datetime) -> str:
-    """'24 Nov 2026, 12:10 UTC'."""
-    return f"{when:%d %b %Y, %H:%M} UTC"

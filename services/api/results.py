@@ -5,39 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO, Literal
 
-from fastapi import APIRouter, Query
-from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, Field
 
+from services.api.described import problems
 from services.api.identity import Caller, Services
-from services.results import MAX_PAGE_SIZE, Filters, Table
+from services.api.inputs import LINKED, Cursor, Id, Limit, Text, linked
+from services.paging import MOST, cursor_of, read_cursor
+from services.results import Filters, Table
 
 router = APIRouter(prefix="/reconciliation/jobs/{job_id}", tags=["results"])
 
 CHUNK_BYTES = 1 << 20
+CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 class PageOut(BaseModel):
-    """One page of a table; amounts and dates as text, so that nothing is rounded."""
+    """Some rows of a table; amounts and dates as text, so that nothing is rounded."""
 
     table: str
     columns: list[str]
     rows: list[dict[str, Any]]
-    total: int
-    page: int
-    size: int
-    pages: int
+    total: int = Field(description="The rows of all parts.")
+    next: str | None = Field(description="The `cursor` of the part after this, null at the end.")
 
 
 class Choice(BaseModel):
     """Which rows of a table, and in which order."""
 
     side: Literal["left", "right"] | None = None
-    rule: str | None = None
-    category: str | None = None
+    rule: Text | None = None
+    category: Text | None = None
     match_id: int | None = None
-    sort: str | None = None
+    sort: Annotated[Text | None, Field(description="A column, with a minus before it for descending.")] = None
 
     @property
     def filters(self) -> Filters:
@@ -45,35 +47,62 @@ class Choice(BaseModel):
         return self.model_dump(exclude_none=True, exclude={"sort"})
 
 
-@router.get("/results/{table}", response_model=PageOut, responses={200: {"content": {"text/csv": {}}}})
+FORMATS = {name: {"schema": {"type": "string", "format": "binary"}} for name in (CSV, XLSX, PARQUET)}
+
+
+@router.get(
+    "/results/{table}",
+    response_model=PageOut,
+    responses={**problems(404, 409, 413), 200: {"content": FORMATS, **LINKED[200]}},
+)
 def read_table(
-    job_id: str,
+    job_id: Id,
     table: Table,
+    request: Request,
+    response: Response,
     actor: Caller,
     services: Services,
     choice: Annotated[Choice, Query()],
-    page: Annotated[int, Query(ge=1)] = 1,
-    size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     format: Literal["json", "csv", "xlsx", "parquet"] = "json",  # noqa: A002  # the parameter's name in the address
-) -> Response:
-    """One page as JSON, or the whole table as CSV or spreadsheet (same filters) or as the Parquet file of the run."""
+) -> PageOut | Response:
+    """Read a table: some rows as JSON, all of it as CSV or spreadsheet (same filters), or the run's Parquet file."""
     if format == "csv":
         pieces = services.results.export_csv(actor, job_id, table, choice.filters, choice.sort)
-        return _attachment(pieces, "text/csv; charset=utf-8", f"{table}.csv")
+        return _attachment(pieces, f"{CSV}; charset=utf-8", f"{table}.csv")
     if format == "xlsx":
         sheet = services.results.export_xlsx(actor, job_id, table, choice.filters, choice.sort)
         return _attachment(_chunks(sheet), XLSX, f"{table}.xlsx")
     if format == "parquet":
         whole = services.results.open_parquet(actor, job_id, table)
-        return _attachment(_chunks(whole), "application/vnd.apache.parquet", f"{table}.parquet")
-    found = services.results.page(actor, job_id, table, page, size, choice.filters, choice.sort)
-    return JSONResponse(found.as_dict())
+        return _attachment(_chunks(whole), PARQUET, f"{table}.parquet")
+    # A result never changes, so that a page's number is a place in it; the size goes along.
+    page, size = read_cursor(cursor, (int, int)) if cursor else (1, limit)
+    found = services.results.page(actor, job_id, table, page, min(size, MOST), choice.filters, choice.sort)
+    following = cursor_of([found.page + 1, found.size]) if found.page < found.pages else None
+    return PageOut(**found.as_dict(), next=linked(request, response, following))
 
 
-@router.get("/download", response_class=StreamingResponse)
-def download(job_id: str, actor: Caller, services: Services) -> StreamingResponse:
+@router.get(
+    "/download",
+    response_class=StreamingResponse,
+    responses={**problems(404, 409), 200: {"content": {"application/zip": {}}}},
+)
+def download(job_id: Id, actor: Caller, services: Services) -> StreamingResponse:
     """The whole result as a zip file: what an auditor needs to check the run again."""
     return _attachment(services.results.download_zip(actor, job_id), "application/zip", f"reconciliation-{job_id}.zip")
+
+
+@router.get(
+    "/summary",
+    response_class=Response,
+    responses={**problems(404, 409), 200: {"content": {"application/pdf": {}}}},
+)
+def summary(job_id: Id, actor: Caller, services: Services) -> Response:
+    """The summary of the result to attach to a close, as PDF."""
+    document = services.results.summary_pdf(actor, job_id)
+    return _attachment(iter([document]), "application/pdf", f"summary-{job_id}.pdf")
 
 
 def _attachment(pieces: Iterator[bytes], media_type: str, name: str) -> StreamingResponse:

@@ -2,60 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Dialect, ForeignKey, Index, Integer, MetaData, String, Text, false
-from sqlalchemy import DateTime as SqlDateTime
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, false
+from sqlalchemy.orm import Mapped, mapped_column
 
+from services.database.api_models import ApiToken, IdempotencyKey
+from services.database.base import Base, Id, new_id
 
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment in UTC. SQLite keeps no time zone: it is taken off on the way in and put back on the way out."""
-
-    impl = SqlDateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Refuse naive moments: nobody could say what they mean."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("moments need a time zone")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Give the moment back in UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class Base(DeclarativeBase):
-    """What all tables share: names of constraints, column types."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012  # SQLAlchemy reads it from the class
-        datetime: UtcDateTime(),
-        dict[str, Any]: JSON(none_as_null=True),
-    }
-
-
-def new_id() -> str:
-    """A fresh identifier."""
-    return uuid.uuid4().hex
-
-
-Id = String(32)
+__all__ = ["ApiToken", "Base", "IdempotencyKey", "new_id"]  # what else is declared elsewhere
 
 
 class Workspace(Base):
@@ -85,6 +41,9 @@ class Account(Base):
     totp_secret: Mapped[str | None] = mapped_column(Text)
     totp_since: Mapped[datetime | None]
     totp_last_step: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    # how numbers and dates are shown: keys of services/formats.py; empty: as the browser's language says
+    number_format: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    date_format: Mapped[str] = mapped_column(String(16), default="", server_default="")
     created_at: Mapped[datetime]
     __table_args__ = (Index(None, "waiting", "created_at"),)
 
@@ -141,6 +100,28 @@ class SignInTicket(Base):
     used_at: Mapped[datetime | None]
 
 
+class SideFiles:
+    """What both a reconciliation and a run have: one file a side, and further ones of either side."""
+
+    # the files after the first, by side: {"left": [id, …], "right": [id, …]}
+    more_files_json: Mapped[dict[str, Any] | None]
+
+    @property
+    def left_file_ids(self) -> list[str]:
+        """All files of the left side."""
+        return self.file_ids("left")
+
+    @property
+    def right_file_ids(self) -> list[str]:
+        """All files of the right side."""
+        return self.file_ids("right")
+
+    def file_ids(self, side: str) -> list[str]:
+        """The files of one side, in order; empty when there are none yet."""
+        first = getattr(self, f"{side}_file_id")
+        return [] if first is None else [first, *(self.more_files_json or {}).get(side, [])]
+
+
 class StoredFile(Base):
     """An uploaded file. Status: uploaded, profiled, refused."""
 
@@ -157,10 +138,10 @@ class StoredFile(Base):
     profile_json: Mapped[dict[str, Any] | None]
     refusal: Mapped[str | None] = mapped_column(Text)
     options_json: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    __table_args__ = (Index(None, "workspace_id", "created_at"),)
+    __table_args__ = (Index(None, "workspace_id", "created_at"), Index(None, "workspace_id", "sha256"))
 
 
-class Reconciliation(Base):
+class Reconciliation(SideFiles, Base):
     """A reconciliation being prepared or done: the wizard's memory. Step: upload, map, run, results."""
 
     __tablename__ = "reconciliation"
@@ -175,6 +156,8 @@ class Reconciliation(Base):
     right_file_id: Mapped[str | None] = mapped_column(Id, ForeignKey("file.id"))
     plan_json: Mapped[dict[str, Any] | None]
     suggestion_json: Mapped[dict[str, Any] | None]
+    # The saved plan that it was started from; not a foreign key, as below.
+    template_id: Mapped[str | None] = mapped_column(Id)
     # Not a foreign key: jobs point here, and two tables that need each other could not be created in order.
     current_job_id: Mapped[str | None] = mapped_column(Id)
     __table_args__ = (Index(None, "workspace_id", "updated_at"),)
@@ -188,6 +171,11 @@ class PlanTemplate(Base):
     workspace_id: Mapped[str] = mapped_column(Id, ForeignKey("workspace.id"))
     name: Mapped[str] = mapped_column(String(200))
     yaml: Mapped[str] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
+    # the versions before, the latest last: {"versions": [{version, yaml, saved_at, saved_by}]}
+    earlier_json: Mapped[dict[str, Any] | None]
+    # how the files looked that it was made for: what later files are compared with
+    seen_json: Mapped[dict[str, Any] | None]
     created_by: Mapped[str] = mapped_column(Id, ForeignKey("account.id"), index=True)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -195,8 +183,11 @@ class PlanTemplate(Base):
     __table_args__ = (Index(None, "workspace_id", "archived", "name"),)
 
 
-class Job(Base):
-    """One run of a plan on two files. Status: queued, running, cancelling, paused, succeeded, failed, cancelled."""
+class Job(SideFiles, Base):
+    """One run of a plan on the files of two sides.
+
+    Status: queued, running, cancelling, paused, succeeded, failed, cancelled.
+    """
 
     __tablename__ = "job"
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)

@@ -168,6 +168,38 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("code_hash", name=op.f("pk_recovery_code")),
     )
     op.create_index(op.f("ix_recovery_code_account_id"), "recovery_code", ["account_id"])
+    op.create_table(
+        "api_token",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("scopes", sa.String(length=100), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("expires_at", MOMENT, nullable=False),
+        sa.Column("last_used_at", MOMENT, nullable=True),
+        sa.Column("revoked_at", MOMENT, nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_api_token_account_id_account")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_token")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_api_token_token_hash")),
+    )
+    op.create_index(op.f("ix_api_token_account_id"), "api_token", ["account_id"])
+    op.create_table(
+        "idempotency_key",
+        sa.Column("account_id", sa.String(length=32), nullable=False),
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("request_hash", sa.String(length=64), nullable=False),
+        sa.Column("target_id", sa.String(length=32), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("lease_until", MOMENT, nullable=False),
+        sa.Column("answer_json", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("expires_at", MOMENT, nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_idempotency_key_account_id_account")),
+        sa.PrimaryKeyConstraint("account_id", "key", name=op.f("pk_idempotency_key")),
+    )
+    op.create_index(op.f("ix_idempotency_key_expires_at"), "idempotency_key", ["expires_at"])
+    for column in ("number_format", "date_format"):
+        op.add_column("account", sa.Column(column, sa.String(length=16), server_default="", nullable=False))
     op.add_column("session", sa.Column("second_factor", sa.Boolean(), server_default=sa.false(), nullable=False))
     for column in ("awaits_code", "second_factor"):
         op.add_column("sign_in_ticket", sa.Column(column, sa.Boolean(), server_default=sa.false(), nullable=False))
@@ -176,6 +208,13 @@ def upgrade() -> None:
     op.add_column("job", sa.Column("request_id", sa.String(length=32), nullable=True))
     op.create_index(op.f("ix_job_finished_at"), "job", ["finished_at"])
     op.create_index(op.f("ix_file_uploaded_by"), "file", ["uploaded_by"])
+    op.create_index(op.f("ix_file_workspace_id_sha256"), "file", ["workspace_id", "sha256"])
+    for table in ("reconciliation", "job"):
+        op.add_column(table, sa.Column("more_files_json", sa.JSON(none_as_null=True), nullable=True))
+    op.add_column("reconciliation", sa.Column("template_id", sa.String(length=32), nullable=True))
+    op.add_column("plan", sa.Column("version", sa.Integer(), server_default="1", nullable=False))
+    for column in ("earlier_json", "seen_json"):
+        op.add_column("plan", sa.Column(column, sa.JSON(none_as_null=True), nullable=True))
     op.create_index(op.f("ix_account_waiting_created_at"), "account", ["waiting", "created_at"])
     op.create_index(op.f("ix_reconciliation_created_by"), "reconciliation", ["created_by"])
     op.create_index(op.f("ix_plan_created_by"), "plan", ["created_by"])
@@ -192,6 +231,12 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_plan_created_by"), table_name="plan")
     op.drop_index(op.f("ix_reconciliation_created_by"), table_name="reconciliation")
     op.drop_index(op.f("ix_account_waiting_created_at"), table_name="account")
+    for column in ("seen_json", "earlier_json", "version"):
+        op.drop_column("plan", column)
+    op.drop_column("reconciliation", "template_id")
+    for table in ("job", "reconciliation"):
+        op.drop_column(table, "more_files_json")
+    op.drop_index(op.f("ix_file_workspace_id_sha256"), table_name="file")
     op.drop_index(op.f("ix_file_uploaded_by"), table_name="file")
     op.drop_index(op.f("ix_job_finished_at"), table_name="job")
     op.drop_column("job", "request_id")
@@ -200,6 +245,12 @@ def downgrade() -> None:
     for column in ("second_factor", "awaits_code"):
         op.drop_column("sign_in_ticket", column)
     op.drop_column("session", "second_factor")
+    for column in ("date_format", "number_format"):
+        op.drop_column("account", column)
+    op.drop_index(op.f("ix_idempotency_key_expires_at"), table_name="idempotency_key")
+    op.drop_table("idempotency_key")
+    op.drop_index(op.f("ix_api_token_account_id"), table_name="api_token")
+    op.drop_table("api_token")
     op.drop_index(op.f("ix_recovery_code_account_id"), table_name="recovery_code")
     op.drop_table("recovery_code")
     for column in ("totp_last_step", "totp_since", "totp_secret"):

@@ -1,0 +1,75 @@
+"""What a result's summary tells: gathered here, printed by services/result_pdf.py."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from recon_engine.plan import SIDES, Plan
+from services.database.models import Account, Job, Reconciliation
+
+if TYPE_CHECKING:
+    from services.container import Container
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file that went into the run."""
+
+    side: str
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that is printed. Nothing of it changes once the run has ended, but the names of people."""
+
+    title: str
+    job_id: str
+    plan: Plan
+    plan_hash: str
+    summary: dict[str, Any]
+    figures: dict[str, Any]
+    files: list[InputFile]
+    ran_by: str
+    ran_at: datetime
+    engine: str
+    manifest_hash: str
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What the plan calls the two sides."""
+        return {"left": self.plan.left.label, "right": self.plan.right.label}
+
+
+def gather(container: Container, job: Job, figures: dict[str, Any]) -> Facts:
+    """The facts of a run with a result, from its row, its manifest and the people's names."""
+    with container.storage.open(f"{job.result_prefix}/manifest.json") as file:
+        text = file.read()
+    manifest = json.loads(text)
+    with container.session() as session:
+        person = session.get(Account, job.created_by)
+        reconciliation = session.get(Reconciliation, job.reconciliation_id) if job.reconciliation_id else None
+    return Facts(
+        title=reconciliation.name if reconciliation else str(job.plan_json["name"]),
+        job_id=job.id,
+        plan=Plan.build(job.plan_json),
+        plan_hash=manifest["plan"]["sha256"],
+        summary=dict(job.summary_json or {}),
+        figures=figures,
+        files=[
+            InputFile(side, PurePath(one["file"]).name, int(one["bytes"]), one["sha256"])
+            for side in SIDES
+            for one in manifest["inputs"][side]
+        ],
+        ran_by=f"{person.name}, {person.email}" if person else "a person who has no account any more",
+        ran_at=job.finished_at or job.created_at,
+        engine=manifest["engine"]["version"],
+        manifest_hash=hashlib.sha256(text).hexdigest(),
+    )
