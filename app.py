@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from services.api.headers import SecurityHeaders
 from services.api.injected import injected_failure
 from services.api.proxies import believe_only
 from services.api.telemetry import Telemetry
+from services.beginning import Beginning
 from services.container import Container, get_container
 from services.errors import ConfigurationError
 from services.jobs.embedded import EmbeddedWorker
@@ -53,35 +53,22 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     settings = container.settings
     scheduler, desk = Scheduler(container, automated=settings.automated_backups), Desk(container)
     container.operations.register(desk)
-    worker = EmbeddedWorker(drain_seconds=settings.job_drain_seconds) if settings.embedded_worker else None
-
-    def begin() -> None:
-        container.migrate()
-        if worker is not None:
-            worker.start()
-        container.mover.start()
-        container.audit_anchor.start()
-        scheduler.start()
-
-    beginning = threading.Thread(target=begin, name="begin", daemon=True)
-    beginning.start()
-    await anyio.to_thread.run_sync(beginning.join, LONGEST_START_SECONDS)
-    container.health.watch()
-    container.rolling.start()
+    worker = [EmbeddedWorker(drain_seconds=settings.job_drain_seconds)] if settings.embedded_worker else []
+    # The worker is the first to be stopped: its jobs may take a while, and the rest serves them.
+    beginning = Beginning(container.migrate, [container.mover, container.audit_anchor, scheduler, *worker])
     try:
+        await anyio.to_thread.run_sync(beginning.begin, LONGEST_START_SECONDS)
+        container.health.watch()
+        container.rolling.start()
         yield
     finally:
         await anyio.to_thread.run_sync(desk.stop)
         await anyio.to_thread.run_sync(container.rolling.stop)
-        if not beginning.is_alive():
-            if worker is not None:
-                await anyio.to_thread.run_sync(worker.stop)
-            await anyio.to_thread.run_sync(scheduler.stop)
-            await anyio.to_thread.run_sync(container.audit_anchor.stop)
-            await anyio.to_thread.run_sync(container.mover.stop)
+        await anyio.to_thread.run_sync(beginning.end)
         container.close()
         # The server sends itself the signal once more when all is done: left unheard, the process ends with status 0.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        if beginning.failure is None:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 app = st.App(

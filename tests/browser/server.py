@@ -50,6 +50,11 @@ class Server:
         self.kill()
         self.start()
 
+    def ended(self, within: float) -> int:
+        """Its exit status, once it has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(within)
+
     def terminate(self) -> int:
         """Ask it to end, wait for that, and give its exit status."""
         assert self._process is not None

