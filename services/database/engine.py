@@ -8,8 +8,11 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import structlog
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
@@ -20,6 +23,7 @@ from services.settings import Settings
 WRITE = "recon_write"  # execution option: this transaction will write
 SQLITE_BUSY_TIMEOUT_MS = 15_000
 MIGRATIONS = Path(__file__).parent / "migrations"
+_log = structlog.get_logger(__name__)
 
 
 def build_engine(settings: Settings, connect: postgresql.Connect = postgresql.plainly) -> Engine:
@@ -91,12 +95,21 @@ def serialise(session: Session | Connection, name: str) -> None:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema up to date. Safe when several processes start at once: all or nothing, one at a time."""
+    """Bring the schema up to date. Safe when several processes start at once: all or nothing, one at a time.
+
+    A newer version's schema is left as it is: migrations only add, and the old version serves on beside the new one.
+    """
     with engine.execution_options(**{WRITE: True}).begin() as connection:
         if engine.dialect.name == "postgresql":
             postgresql.unhurried(connection)
         serialise(connection, "migrations")
-        command.upgrade(alembic_config(connection), "head")
+        config = alembic_config(connection)
+        known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
+        present = set(MigrationContext.configure(connection).get_current_heads())
+        if present <= known:
+            command.upgrade(config, "head")
+        else:
+            _log.warning("the schema is a newer version's", revision=", ".join(sorted(present)))
 
 
 def alembic_config(connection: Connection) -> Config:
