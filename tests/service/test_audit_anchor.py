@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +15,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session, make_transient
 
-from services.audit import FIRST_HASH, entry_hash, verify_chain
+from services.audit import FIRST_HASH, entry_hash, main, verify_chain
 from services.audit_anchor import FOLDER
 from services.container import Container, build_container
 from services.database.models import AuditEntry
@@ -121,6 +123,37 @@ def test_after_a_restore_the_trail_begins_anew(container: Container, admin: Acto
     assert found.anchored is not None
     behind_the_application(container, lambda s: s.execute(text("DELETE FROM audit WHERE action = 'audit.begin_anew'")))
     assert not container.audit.examine().whole
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_the_key_is_replaced_as_the_runbook_says(
+    container: Container, admin: Actor, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two rotations with the runbook's commands between them: the trail can be checked at every step and after."""
+    page = (ROOT / "docs/runbooks/key-loss.md").read_text(encoding="utf-8")
+    section = page.partition("## jwt_secret is in wrong hands")[2].partition("\n## ")[0]
+    steps = re.findall(r"^\d\. (Rotate)|^python -m services\.audit (.+)$", section, re.MULTILINE)
+    key = tmp_path / "jwt_secret"
+    key.write_text("the key that was lost 0123456789")
+    given = settings.model_copy(update={"jwt_secret_file": key})
+
+    def run(*arguments: str) -> int:
+        services = build_container(given, container.clock)
+        monkeypatch.setattr("services.container.get_container", lambda: services)
+        status = main(arguments)
+        services.close()
+        return status
+
+    assert run("anchor") == 0
+    rotations = 0
+    for rotate, command in steps:
+        if rotate:
+            rotations += 1
+            (tmp_path / "jwt_secret.previous").write_text(key.read_text())
+            key.write_text(f"the {rotations}th key of all 0123456789abc")
+        else:
+            assert run(*shlex.split(command)) == 0, (rotations, command)
+    assert rotations == 2
 
 
 def test_end_is_noted_at_shutdown(container: Container, admin: Actor) -> None:
