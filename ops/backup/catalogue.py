@@ -76,9 +76,10 @@ def sync(container: Container, listing: Listing) -> None:
 
 
 def slot_taken(container: Container, slot: str) -> bool:
-    """Whether the slot has a backup that runs or counts."""
+    """Whether the slot has a backup that counts: one that says it runs may have been killed."""
+    counts = select(Backup.id).where(Backup.slot == slot, Backup.status == "verified")
     with container.session() as session:
-        return session.scalar(select(Backup.id).where(Backup.slot == slot)) is not None
+        return session.scalar(counts) is not None
 
 
 def last_drill(container: Container, status: str | None = None) -> Drill | None:

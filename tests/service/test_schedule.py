@@ -79,6 +79,17 @@ def test_a_failed_backup_is_tried_again(container: Container, admin: Actor, cloc
     assert [command[1] for command in asked if command[0] == "backup"] == ["now", "now", "prune"]
 
 
+def test_a_killed_backup_does_not_block_its_hour(container: Container, admin: Actor, clock: FakeClock) -> None:
+    """A row that a killed process left as running is no backup: the next tick makes the hour's."""
+    slot = slot_of(clock.now())
+    killed = catalogue.begin(container, slot)
+    assert killed is not None
+    in_process(container).tick()
+    rows = {row.id: (row.status, row.slot) for row in catalogue.recent(container)}
+    assert rows.pop(killed.id) == ("failed", None)
+    assert list(rows.values()) == [("verified", slot)]
+
+
 def test_without_automation_only_metrics_are_kept(container: Container, admin: Actor) -> None:
     """Where backups are not automated, nothing is made, but the age of the newest one is told."""
     header = back_up(site_of(container))
