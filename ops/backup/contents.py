@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ops.backup.archive import OBJECT_LIST, OBJECTS, Packer
 from ops.backup.manifest import Member
@@ -64,7 +65,7 @@ def unpacked_objects(opened: Path) -> Iterator[tuple[str, Path, str]]:
         yield entry["key"], path, found
 
 
-def listed_objects(opened: Path) -> Iterator[dict[str, str]]:
+def listed_objects(opened: Path) -> Iterator[dict[str, Any]]:
     """Each line of the list of objects."""
     with (opened / OBJECT_LIST).open(encoding="utf-8") as listing:
         yield from (json.loads(line) for line in listing)

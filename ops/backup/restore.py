@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
 from ops.backup import catalogue
-from ops.backup.contents import listed_objects, unpacked_objects
+from ops.backup.contents import PREFIXES, listed_objects, unpacked_objects
 from ops.backup.engines import Database, Restored
 from ops.backup.manifest import Header, Manifest
 from ops.backup.open import Opened, opened
 from ops.backup.site import Report, Site, quiet
 from ops.errors import Refused
 from services.database.engine import MIGRATIONS, migrate
-from services.storage import ObjectStorage
+from services.storage import ObjectStorage, StorageAway
 from services.storage.local import LocalStorage
 
 
@@ -27,13 +28,14 @@ class Outcome:
     manifest: Manifest
     database: Restored
     objects_restored: int = 0
-    objects_missing: int = 0
-    """Named by the backup, but not in the object storage."""
+    objects_missing: int | None = 0
+    """Named by the backup, but not in the object storage as they were; None when it did not answer."""
 
 
 def restore_in_place(site: Site, header: Header, report: Report = quiet) -> Outcome:
     """Make the installation what it was: objects first, then the database in one step, sessions ended.
 
+    Objects that are durable by themselves are not in the backup: that they are there is looked at when all is done.
     Refuses a backup of another installation, and a database that somebody is using.
     """
     live = site.database.database_id()
@@ -44,17 +46,25 @@ def restore_in_place(site: Site, header: Header, report: Report = quiet) -> Outc
         )
     with opened(site, header, report) as backup:
         _fits(backup.manifest, site.database)
-        restored = missing = 0
-        if backup.manifest.objects_included:
+        restored, included = 0, backup.manifest.objects_included
+        if included:
             report("restoring the objects")
             restored = _restore_objects(backup, site.container.storage)
-        else:
-            report("looking for the objects")
-            missing = _missing_objects(backup, site.container.storage)
         report("restoring the database")
         database = site.database.restore(backup.database, backup.manifest, replace=True)
-    _settle(site, header)
+        _settle(site, header)
+        report("looking for the objects")
+        missing = None
+        with suppress(StorageAway):
+            # The trail is shorter than what was noted outside the database: say why.
+            site.container.audit_anchor.begin_anew(anew_because(header))
+            missing = 0 if included else _missing_objects(backup, site.container.storage)
     return Outcome(backup.manifest, database, restored, missing)
+
+
+def anew_because(header: Header) -> str:
+    """Why the audit trail begins anew after a restore."""
+    return f"restored from backup {header.id} of {header.started_at:%Y-%m-%d %H:%M} UTC"
 
 
 def restore_into(site: Site, header: Header, target: Database, objects: Path | None, report: Report = quiet) -> Outcome:
@@ -92,7 +102,8 @@ def _restore_objects(backup: Opened, storage: ObjectStorage) -> int:
 
 
 def _missing_objects(backup: Opened, storage: ObjectStorage) -> int:
-    return sum(not storage.exists(entry["key"]) for entry in listed_objects(backup.content))
+    held = {key: size for prefix in PREFIXES for key, size in storage.sizes(prefix)}
+    return sum(held.get(entry["key"]) != entry["size"] for entry in listed_objects(backup.content))
 
 
 def _hash_of(storage: ObjectStorage, key: str) -> str | None:
@@ -115,5 +126,3 @@ def _settle(site: Site, header: Header) -> None:
     catalogue.sync(container, site.store.listing())
     with container.transaction() as session:
         container.audit.record(session, None, "backup.restore", "backup", header.id, snapshot=header.started_at)
-    # The trail is shorter than what was noted outside the database: say why.
-    container.audit_anchor.begin_anew(f"restored from backup {header.id} of {header.started_at:%Y-%m-%d %H:%M} UTC")

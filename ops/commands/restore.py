@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from ops.backup.engines import database_at
-from ops.backup.restore import restore_in_place, restore_into
+from ops.backup.restore import anew_because, restore_in_place, restore_into
 from ops.backup.site import site_of
 from ops.commands._shared import Commands, add_choice, chosen, progress, say
 from services.container import Container
@@ -40,6 +40,9 @@ def run(container: Container, arguments: argparse.Namespace) -> int:
     )
     if outcome.database.previous:
         say(f"What was there before is kept as {outcome.database.previous}; remove it when you are satisfied.")
-    if outcome.objects_missing:
+    if outcome.objects_missing is None:
+        say("The object storage does not answer: whether the objects that the backup names are there is not known.")
+        say(f'When it does, run: python -m services.audit begin-anew "{anew_because(header)}"')
+    elif outcome.objects_missing:
         say(f"{outcome.objects_missing:,} objects that the backup names are missing in the object storage.")
     return 0

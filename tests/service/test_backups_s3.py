@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from ops.__main__ import main
 from ops.backup.drill import drill
 from ops.backup.make import back_up
 from ops.backup.open import opened, verify
@@ -21,7 +22,7 @@ from services.permissions import Actor
 from services.settings import Settings
 from services.storage.base import StorageAway
 from tests.aws_server import BACKUPS, REGION, UPLOADS, AwsServer, aws_server, behind
-from tests.service.backups import Site, add_objects, site_of, work_files
+from tests.service.backups import Site, add_objects, fill, site_of, work_files
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,51 @@ def test_a_backup_in_the_bucket(site: Site, server: AwsServer) -> None:
     site.container.engine.dispose()
     outcome = restore_in_place(site, header)
     assert outcome.objects_missing == 1
+    with site.container.session() as session:
+        assert len(session.scalars(select(Workspace)).all()) == 1
+
+
+def test_a_restore_lists_the_objects(site: Site, server: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The objects that a backup names are looked for in a list, not one by one, once the database is restored."""
+    from botocore.client import BaseClient
+
+    add_objects(site.container, 3)
+    header = back_up(site)
+    assert header is not None
+    server.client("s3").put_object(Bucket=UPLOADS, Key=f"uploads/01/{1:064x}", Body=b"cut off")
+    site.container.engine.dispose()
+    asked: list[str] = []
+    plain, restore = BaseClient._make_api_call, type(site.database).restore
+
+    def noted(client: BaseClient, operation: str, given: dict[str, object]) -> object:
+        key = str(given.get("Key") or given.get("Prefix"))
+        if key.startswith("uploads/"):
+            asked.append(operation)
+        return plain(client, operation, given)
+
+    def restored(*given: object, **named: object) -> object:
+        asked.append("restored")
+        return restore(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", noted)
+    monkeypatch.setattr(type(site.database), "restore", restored)
+    assert restore_in_place(site, header).objects_missing == 1
+    assert asked == ["restored", "ListObjectsV2"]
+
+
+def test_a_restore_needs_no_objects(site: Site, server: AwsServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """While the bucket of the objects is gone the database is restored all the same, and what is left to do is told."""
+    header = back_up(site)
+    assert header is not None
+    fill(site.container, 3)
+    for key in server.objects():
+        server.client("s3").delete_object(Bucket=UPLOADS, Key=key)
+    server.client("s3").delete_bucket(Bucket=UPLOADS)
+    site.container.engine.dispose()
+    assert main(["restore", "--latest"], site.container) == 0
+    told = capsys.readouterr().out
+    assert "whether the objects that the backup names are there is not known" in told
+    assert f'begin-anew "restored from backup {header.id}' in told
     with site.container.session() as session:
         assert len(session.scalars(select(Workspace)).all()) == 1
 
