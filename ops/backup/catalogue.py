@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -73,6 +73,12 @@ def sync(container: Container, listing: Listing) -> None:
             if row.status == "verified" and row.id not in known:
                 row.status = "removed"
     refresh_metrics(container)
+
+
+def known(container: Container, ids: Iterable[str]) -> set[str]:
+    """Those of the ids that are in the catalogue, whatever became of them."""
+    with container.session() as session:
+        return set(session.scalars(select(Backup.id).where(Backup.id.in_(list(ids)))))
 
 
 def slot_taken(container: Container, slot: str) -> bool:

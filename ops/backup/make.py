@@ -15,8 +15,9 @@ from ops.backup.contents import pack_objects
 from ops.backup.engines import Snapshot
 from ops.backup.manifest import Header, Manifest
 from ops.backup.open import verify
+from ops.backup.prune import GRACE
 from ops.backup.site import Report, Site, quiet
-from ops.backup.store import file_name
+from ops.backup.store import begun_at, file_name, id_of
 from ops.backup.workspace import private_folder, sweep
 from ops.errors import Refused
 from recon_engine.evidence import engine_version
@@ -64,11 +65,20 @@ def alone(site: Site) -> Iterator[Leadership]:
 
 
 def _clean(site: Site) -> None:
-    """Remove what killed processes left. Only the holder of the duty may: nobody else is making a backup now."""
+    """Remove what killed processes left. Only the holder of the duty may: nobody else is making a backup now.
+
+    Another installation may keep its backups in the same folder, and be making one: of files that our catalogue does
+    not know only the old ones go.
+    """
     sweep(site.data_dir)
     catalogue.interrupt_running(site.container)
-    for name in site.store.listing().orphans:
-        site.store.remove_orphan(name)
+    orphans = site.store.listing().orphans
+    ours = catalogue.known(site.container, map(id_of, orphans))
+    old = site.container.clock.now() - GRACE
+    for name in orphans:
+        at = begun_at(name)
+        if id_of(name) in ours or (at is not None and at < old):
+            site.store.remove_orphan(name)
 
 
 def _make(site: Site, backup_id: str, started_at: datetime, *, scheduled: bool, report: Report) -> Header:

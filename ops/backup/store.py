@@ -20,6 +20,7 @@ from ops.errors import Damaged, Refused
 from services.storage import ObjectStorage
 
 FOLDER = "backups"
+_TIME = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class BackupStore:
                 else:
                     strange.append(key)
             elif key.endswith(".marked"):
-                marks[_id(key)] = self._mark(key)
+                marks[id_of(key)] = self._mark(key)
         known = {file_name(header.id, header.started_at) for header in headers}
         known |= {name.removesuffix(".json") for name in strange}
         orphans = [key for key in keys if not key.endswith(".json") and key.rsplit(".", 1)[0] not in known]
@@ -123,11 +124,20 @@ class BackupStore:
 
 def file_name(backup_id: str, started_at: datetime) -> str:
     """The name of a backup's files, which sorts by time."""
-    return f"{started_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{backup_id}"
+    return f"{started_at.astimezone(UTC):{_TIME}}-{backup_id}"
 
 
-def _id(key: str) -> str:
-    return key.rsplit(".", 1)[0].rsplit("-", 1)[-1]
+def id_of(name: str) -> str:
+    """The id in the name of a backup's file."""
+    return name.rsplit(".", 1)[0].rsplit("-", 1)[-1]
+
+
+def begun_at(name: str) -> datetime | None:
+    """The time in the name of a backup's file; None for a name that is not one of ours."""
+    try:
+        return datetime.strptime(name.partition("-")[0], _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def choose(listing: Listing, wanted: str | datetime | None, database_id: str = "") -> Header:

@@ -23,7 +23,7 @@ from ops.backup.make import back_up
 from ops.backup.manifest import Header, TableDigest
 from ops.backup.open import opened, verify
 from ops.backup.restore import restore_in_place, restore_into
-from ops.backup.store import choose
+from ops.backup.store import choose, file_name
 from ops.errors import Damaged, Refused
 from services.clock import FakeClock
 from services.container import Container, build_container
@@ -255,6 +255,21 @@ def test_a_failed_backup_does_not_count(site: Site, monkeypatch: pytest.MonkeyPa
     assert "cut off" in str(row.error)
     assert back_up(site, "2026-03-02T09") is not None
     assert list(site.store.listing().orphans) == []
+
+
+def test_unfinished_files_of_others_stay_for_a_day(site: Site, clock: FakeClock) -> None:
+    """Of files that were never finished a backup removes its own and old ones; another installation may be at work."""
+    folder = site.data_dir / "backups/backups"
+    killed = catalogue.begin(site.container, None)
+    assert killed is not None
+    ours, others = (f"{file_name(name, clock.now())}.age" for name in (killed.id, "f" * 32))
+    old = f"{file_name('e' * 32, clock.now() - timedelta(hours=25))}.age"
+    strange = "notes.txt"
+    for name in (ours, others, old, strange):
+        site.container.backup_storage.put_stream(f"backups/{name}", [b"x"])
+    header = made(site)
+    left = {path.name for path in folder.iterdir() if header.id not in path.name}
+    assert left == {others, strange}
 
 
 def test_a_backup_under_writes_is_one_moment(site: Site) -> None:
