@@ -64,9 +64,17 @@ def _show(run: telemetry.Run) -> None:
 
 
 def _navigation(person: Actor) -> StreamlitPage:
+    """The pages that the person may open. Their links are drawn here: for screen readers Streamlit's list is none."""
     allowed = [page for action, page in ADMINISTRATION.items() if may(person, action)]
-    everyones = [*WORK, *WIZARD, ACCOUNT]
-    return st.navigation({"": everyones, "Administration": allowed} if allowed else everyones)
+    page = st.navigation([*WORK, *WIZARD, ACCOUNT, *allowed], position="hidden")
+    with st.sidebar, st.container(gap="xsmall", key="navigation"):
+        for one in WORK:
+            st.page_link(one)
+        if allowed:
+            st.caption("Administration")
+        for one in allowed:
+            st.page_link(one)
+    return page
 
 
 def _only_account() -> StreamlitPage:

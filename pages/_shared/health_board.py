@@ -18,7 +18,7 @@ from services.rolling import Figures, Window
 Tone = Literal["ok", "degraded", "down", "quiet"]
 ICONS: dict[Tone, str] = {"ok": "●", "degraded": "▲", "down": "■", "quiet": "○"}
 COLOURS: dict[str, dict[Tone, str]] = {
-    "light": {"ok": "#2f8f7b", "degraded": "#a86f08", "down": "#b8453a", "quiet": "#66727d"},
+    "light": {"ok": "#1f7564", "degraded": "#8f5d05", "down": "#a83c32", "quiet": "#5d6973"},
     "dark": {"ok": "#4fb39d", "degraded": "#e0b057", "down": "#e07a6c", "quiet": "#97a3ae"},
 }
 NAMES = {
@@ -63,12 +63,12 @@ def style() -> None:
         .hb-card.hb-degraded, .hb-card.hb-down { border-color: var(--tone); }
         .hb-card h4 { margin: 0; padding: 0; font-size: .95rem; font-weight: 600; display: flex; gap: .45rem; }
         .hb-card h4 i { color: var(--tone); font-style: normal; }
-        .hb-card h4 em { margin-left: auto; font-style: normal; font-weight: 400; opacity: .65; }
+        .hb-card h4 em { margin-left: auto; font-style: normal; font-weight: 400; opacity: .8; }
         .hb-card p { margin: .15rem 0 0; font-size: .87rem; opacity: .85; line-height: 1.35; }
         .hb-big { display: flex; gap: 1.1rem; align-items: baseline; font-variant-numeric: tabular-nums; }
         .hb-big div { color: var(--tone); font-size: 1.25rem; font-weight: 600; white-space: nowrap; }
         .hb-big div:first-child { font-size: 1.7rem; }
-        .hb-big small { display: block; color: inherit; opacity: .7; font-size: .75rem; font-weight: 400; }
+        .hb-big small { display: block; color: inherit; font-size: .75rem; font-weight: 400; }
         </style>"""
     )
 

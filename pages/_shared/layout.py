@@ -30,14 +30,11 @@ def stepper(current: Step, reachable: dict[Step, dict[str, str]]) -> None:
         for index, (column, (step, label)) in enumerate(zip(st.columns(4, gap="small"), STEPS, strict=True)):
             with column.container(gap=None, key=f"step-{'on' if index <= place else 'off'}-{step}"):
                 icon = ":material/check_circle:" if index < place else f":material/counter_{index + 1}:"
-                st.page_link(
-                    f"{step}.py",
-                    label=f"**{label}**" if step == current else label,
-                    icon=icon,
-                    disabled=step not in reachable,
-                    query_params=reachable.get(step),
-                    width="stretch",
-                )
+                name = f"**{label}**" if step == current else label
+                if step in reachable:
+                    st.page_link(f"{step}.py", label=name, icon=icon, query_params=reachable[step], width="stretch")
+                else:  # a link that leads nowhere is no link
+                    st.markdown(f":gray[{icon} {name}]")
 
 
 def status_badge(status: str) -> None:
@@ -56,6 +53,11 @@ def _accent() -> str:
     return "#8cc4e4" if st.context.theme.type == "dark" else "#22577a"
 
 
+def _quiet() -> str:
+    """The colour of remarks: paler than text, and still read with ease."""
+    return "#97a3ae" if st.context.theme.type == "dark" else "#5d6973"
+
+
 def brand() -> None:
     """The product's name above the navigation."""
     colour = _accent()
@@ -72,8 +74,14 @@ def brand() -> None:
 def style() -> None:
     """The few rules that Streamlit's theme cannot say: the stepper's line, tabular figures, a calmer page width."""
     st.html(
-        "<style>[class*='st-key-step-on-'] { border-top: 3px solid " + _accent() + "; padding-top: .25rem; }"
+        f"<style>:root {{ --accent: {_accent()}; --quiet: {_quiet()}; }}"
         """
+        [class*="st-key-step-on-"] { border-top: 3px solid var(--accent); padding-top: .25rem; }
+        [class*="st-key-step-"] [data-testid="stMarkdown"] { padding: .25rem .5rem; }
+        div[data-testid="stCaptionContainer"] { opacity: 1; }
+        div[data-testid="stCaptionContainer"] > p { color: var(--quiet); }
+        [role="radio"][data-selected="true"] p { color: var(--accent); }
+        [data-testid="stBaseButton-tertiary"] { min-width: 24px; min-height: 24px; }
         .stMainBlockContainer { max-width: 1400px; padding-left: 3rem; padding-right: 3rem; }
         [class*="st-key-step-off-"] { border-top: 3px solid rgba(128, 140, 150, .3); padding-top: .25rem; }
         a.download {
@@ -82,10 +90,10 @@ def style() -> None:
         }
         .st-key-plan-file textarea { font-family: "Source Code Pro", monospace; font-size: .87rem; }
         .sides { overflow-x: auto; }
-        .sides table { border-collapse: collapse; width: 100%; font-size: .93rem; }
+        .sides table { border-collapse: collapse; min-width: 55%; font-size: .93rem; }
         .sides th, .sides td { text-align: left; padding: .35rem .7rem; font-weight: 400; vertical-align: top;
             border-bottom: 1px solid rgba(128, 140, 150, .25); overflow-wrap: anywhere; }
-        .sides thead th, .sides .empty { opacity: .65; }
+        .sides thead th, .sides .empty { color: var(--quiet); }
         .sides .empty { font-style: italic; }
         .sides .amount { font-variant-numeric: tabular-nums; text-align: right; }
         .sides mark { background: rgba(217, 161, 59, .38); color: inherit; border-radius: 2px; }

@@ -91,7 +91,7 @@ def test_pages_by_role(browser: Browser, house: House, role: Role | None) -> Non
         page.goto("/" if name == "home" else f"/{name}")
         if role is None:
             expect(steps.button(page, "Sign in")).to_be_visible()
-            expect(page.get_by_test_id("stSidebarNav")).to_have_count(0)
+            expect(page.locator(".st-key-navigation")).to_have_count(0)
         elif role in roles:
             wanted = page.get_by_role("heading", name=heading, exact=True) if heading else page.get_by_text("No reconc")
             expect(wanted.first).to_be_visible()

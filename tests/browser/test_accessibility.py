@@ -1,0 +1,111 @@
+"""Every page follows the accessibility rules of axe-core (WCAG 2.2 A and AA), in light and in dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from services.container import build_container
+from services.settings import load_settings
+from tests.browser import steps
+from tests.browser.server import REPOSITORY, Server
+from tests.work import wait_for
+
+DEMO = Path("pages/_shared/demo")
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
+SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Duplicates", "Rejected"]
+PAGES = [
+    "", "plans", "upload?r={empty}", "upload?r={r}", "map?r={r}", "run?r={r}",
+    *(f"results?job={{job}}&section={section}" for section in SECTIONS),
+    "account", "health", "users", "backups", "rollout", "audit",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict[str, str]]]:
+    """A server with one finished run and one empty draft; their ids, and a signed-in administrator's token."""
+    data = tmp_path_factory.mktemp("accessibility")
+    server = Server(data, RECON_PASSWORD_HASH_ROUNDS="4")
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECON_DATA_DIR", str(data))
+        container = build_container(load_settings(password_hash_rounds=4))
+    account = container.accounts.create_first_admin("Ada", steps.EMAIL, steps.PASSWORD)
+    token = container.sessions.start(account, "127.0.0.1", "test")
+    actor = container.sessions.resolve(token)
+    files = [container.files.upload(actor, name, DEMO / name).id for name in ("ledger.csv", "bank.csv")]
+    for file_id in files:
+        container.files.profile(actor, file_id)
+    empty, started = (container.plans.start(actor, name) for name in ("Empty", "Seen"))
+    container.plans.set_files(actor, started.id, *files)
+    plan = container.files.suggest(actor, *files)["plan"]
+    job = container.jobs.launch(actor, started.id, plan, *files)
+    wait_for(container, job.id, "succeeded")
+    yield server, {"r": started.id, "empty": empty.id, "job": job.id, "token": token}
+    container.close()
+    server.stop()
+
+
+def test_no_page_is_forgotten() -> None:
+    """A page that is not listed above fails here."""
+    files = {path.stem for path in Path(REPOSITORY, "pages").glob("*.py")} - {"_router", "home"}
+    assert {name.split("?")[0] for name in PAGES} - {""} == files
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_follows_the_rules(
+    browser: Browser, installation: tuple[Server, dict[str, str]], scheme: str
+) -> None:
+    """No page has a serious or critical violation; of the results, each section; of breaks, one opened."""
+    server, known = installation
+    context = browser.new_context(base_url=server.address, viewport={"width": 1440, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto("/")
+    expect(page.get_by_label("Email")).to_be_visible()
+    steps.quiet(page)
+    found = violations(page, "sign in")
+    context.add_cookies([{"name": "recon_session", "value": known["token"], "url": server.address}])
+    for name in PAGES:
+        page.goto("/" + name.format(**known))
+        expect(page.get_by_role("heading").first).to_be_visible()
+        steps.quiet(page)
+        if name.endswith("Breaks"):
+            steps.select_row(page, "breaks-table", 0)
+            expect(page.locator(".st-key-break-detail")).to_be_visible()
+        found += violations(page, name)
+    context.close()
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_first_start_follows_the_rules(browser: Browser, server: Server, scheme: str) -> None:
+    """The form that creates the first account."""
+    context = browser.new_context(base_url=server.address, color_scheme=scheme)
+    page = context.new_page()
+    page.goto("/")
+    expect(page.get_by_label("Your name")).to_be_visible()
+    steps.quiet(page)
+    found = violations(page, "first start")
+    assert not found, "\n".join(found)
+    context.close()
+
+
+def violations(page: Page, name: str) -> list[str]:
+    """The serious and critical violations on the page as it is."""
+    told = Axe().run(page, options=RULES).response["violations"]
+    return [
+        f"{name}: {rule['id']} ({rule['impact']}) {node['target']} {node['html'][:200]}: {_why(node)}"
+        for rule in told
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+
+
+def _why(node: dict[str, Any]) -> str:
+    return "; ".join(check["message"] for check in [*node["any"], *node["all"], *node["none"]])
