@@ -15,6 +15,7 @@ from recon_engine.errors import (
     UndecidedError,
 )
 from recon_engine.evidence import verify
+from recon_engine.nway.plan import SidesPlan, load_plan
 from recon_engine.plan import Plan
 from recon_engine.predicates import Check
 from recon_engine.result import Result, reconcile
@@ -29,7 +30,9 @@ __all__ = [
     "PlanError",
     "ReconError",
     "Result",
+    "SidesPlan",
     "UndecidedError",
+    "load_plan",
     "reconcile",
     "verify",
 ]

@@ -1,4 +1,4 @@
-"""The command line: run, suggest, profile, verify, schema.
+"""The command line: run, suggest, profile, preview, verify, schema.
 
 Exit codes: 0 everything matched (or verified), 1 breaks or differences exist (or a check failed), 2 the input or
 plan is
@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run a plan and write the result directory")
     run.add_argument("plan", metavar="PLAN")
+    run.add_argument("files", metavar="FILE", nargs="*", help="a plan with sides: one file for each, in their order")
     run.add_argument("--left", nargs="+", metavar="FILE", help="files of the left side, instead of the plan's")
     run.add_argument("--right", nargs="+", metavar="FILE", help="files of the right side, instead of the plan's")
     run.add_argument("--out", required=True, metavar="DIR", help="the result directory; it exists only when whole")
@@ -95,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     suggest.add_argument("-o", dest="plan", metavar="PLAN", help="write the plan here instead of stdout")
     suggest.add_argument("--left-options", default="{}", metavar="JSON", help="reader options of the left file")
     suggest.add_argument("--right-options", default="{}", metavar="JSON", help="reader options of the right file")
+    suggest.add_argument("--more-left", nargs="+", default=[], metavar="FILE", help="more files of the left side")
+    suggest.add_argument("--more-right", nargs="+", default=[], metavar="FILE", help="more files of the right side")
     suggest.add_argument("--json", action="store_true", help="plan, confidences, reasons and questions as JSON")
     suggest.set_defaults(command=_suggest)
     profile = commands.add_parser("profile", help="say what a file looks like")
@@ -104,6 +107,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     profile.add_argument("--json", action="store_true", help="as JSON")
     profile.set_defaults(command=_profile)
+    preview = commands.add_parser("preview", help="count what each rule of a plan would match, and stop there")
+    preview.add_argument("plan", metavar="PLAN")
+    preview.add_argument("--sample", metavar="DIR", help="count on this sample instead of the plan's files")
+    preview.add_argument("--write-sample", metavar="DIR", help="write a sample of the plan's files there")
+    preview.set_defaults(command=_preview)
     verify = commands.add_parser("verify", help="re-check a result directory from its files alone")
     verify.add_argument("folder", metavar="DIR")
     verify.set_defaults(command=_verify)
@@ -114,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     from recon_engine.execution.local import Progress, run
-    from recon_engine.plan import Plan
+    from recon_engine.nway.plan import SidesPlan, load_plan
 
     def tell(progress: Progress) -> None:
         if options.progress == "ndjson":
@@ -123,21 +131,41 @@ def _run(options: argparse.Namespace) -> int:
             rule = f" ({progress.rule})" if progress.rule else ""
             _print(f"{progress.seconds:7.1f} s  {progress.stage} {progress.done}/{progress.total}{rule}")
 
-    here = Path.cwd()
-    given = {
-        side: None if files is None else [str(here / f) for f in files]
-        for side, files in vars(options).items()
-        if side in ("left", "right")
-    }
-    plan = Plan.load(options.plan).with_files(left=given["left"], right=given["right"])
-    summary = run(plan, Path(options.out), options.partitions, tell)
+    plan = _placed(load_plan(options.plan), options)
+    if isinstance(plan, SidesPlan):
+        from recon_engine.nway.run import run_sides
+
+        summary = run_sides(plan, Path(options.out), options.partitions, tell)
+        labels = summary["sides"]
+    else:
+        summary = run(plan, Path(options.out), options.partitions, tell)
+        labels = {"left": plan.left.label, "right": plan.right.label}
     if options.progress != "ndjson":
-        _print(_headline(plan, summary, options.out))
+        _print(_headline(labels, summary, options.out))
     complete = not summary["breaks"] and not summary["differences"] and not _suggested(summary)
     if not summary["conserved"]:
         _say_error("the run does not conserve its rows or sums: it is marked invalid (summary.json, conserved: false)")
         return INTERNAL
     return ALL_MATCHED if complete and not _rejected(summary) else OPEN_POINTS
+
+
+def _placed(plan: Any, options: argparse.Namespace) -> Any:
+    """The plan with the files of the command line in place of its own."""
+    from recon_engine.nway.plan import SidesPlan
+
+    def here(files: list[str] | None) -> list[str] | None:
+        return None if files is None else [str(Path.cwd() / file) for file in files]
+
+    if not isinstance(plan, SidesPlan):
+        if options.files:
+            raise PlanError("the plan has left and right: give their files with --left and --right")
+        return plan.with_files(left=here(options.left), right=here(options.right))
+    if options.left is not None or options.right is not None:
+        raise PlanError("the plan has sides: give one file for each in their order, without --left and --right")
+    names = [side.name for side in plan.sides]
+    if options.files and len(options.files) != len(names):
+        raise PlanError(f"the plan has {len(names)} sides ({', '.join(names)}): give one file for each, in this order")
+    return plan.with_files({name: here([file]) or [] for name, file in zip(names, options.files, strict=False)})
 
 
 def _suggested(summary: dict[str, Any]) -> int:
@@ -148,26 +176,32 @@ def _rejected(summary: dict[str, Any]) -> int:
     return sum(int(rows["rejected"]) for rows in summary["rows"].values())
 
 
-def _headline(plan: Any, summary: dict[str, Any], out: str) -> str:
+def _headline(labels: dict[str, str], summary: dict[str, Any], out: str) -> str:
     lines = []
-    for side in ("left", "right"):
+    for side, label in labels.items():
         r = summary["rows"][side]
         lines.append(
-            f"{plan.side(side).label}: {r['read']:,} read = {r['matched']:,} matched + {r['suggested']:,} suggested"
+            f"{label}: {r['read']:,} read = {r['matched']:,} matched + {r['suggested']:,} suggested"
             f" + {r['breaks']:,} breaks + {r['rejected']:,} rejected"
         )
     lines += [
-        f"  {rule['name']}: {rule['matches']:,} matches, {rule['ambiguous']:,} records ambiguous"
+        f"  {_between(rule)}{rule['name']}: {rule['matches']:,} matches, {rule['ambiguous']:,} records ambiguous"
         for rule in summary["rules"]
     ]
     if summary["breaks"]:
         lines.append("breaks: " + ", ".join(f"{n:,} {category}" for category, n in summary["breaks"].items()))
+    if summary.get("missing"):
+        lines.append("missing: " + ", ".join(f"{n:,} in {labels[side]}" for side, n in summary["missing"].items()))
     lines.append(
         f"{summary['differences']:,} differences in compared fields; "
         f"conserved: {'yes' if summary['conserved'] else 'NO'}"
     )
     lines += [f"warning: {w}" for w in summary["warnings"]]
     return "\n".join([*lines, f"written to {out} in {summary['seconds']:.1f} s"])
+
+
+def _between(rule: dict[str, Any]) -> str:
+    return f"{' - '.join(rule['between'])}, " if "between" in rule else ""
 
 
 def _options(text: str) -> Any:
@@ -184,6 +218,7 @@ def _options(text: str) -> Any:
 
 def _suggest(options: argparse.Namespace) -> int:
     from recon_engine.reading import open_table
+    from recon_engine.reading.joined import joined
     from recon_engine.suggest import suggest
 
     if options.result:
@@ -191,7 +226,8 @@ def _suggest(options: argparse.Namespace) -> int:
     if options.cause is not None or options.right is None:
         raise PlanError("suggest needs LEFT and RIGHT, or --from RESULT; --cause goes with --from only")
     left_options, right_options = _options(options.left_options), _options(options.right_options)
-    left, right = open_table(options.left, left_options), open_table(options.right, right_options)
+    left = joined([open_table(f, left_options) for f in (options.left, *options.more_left)])
+    right = joined([open_table(f, right_options) for f in (options.right, *options.more_right)])
     suggestion = suggest(left, right, left_options, right_options)
     text = json.dumps(suggestion.as_dict(), ensure_ascii=False) if options.json else suggestion.to_yaml()
     if options.plan:
@@ -224,6 +260,18 @@ def _profile(options: argparse.Namespace) -> int:
     reader_options = _options(options.options)
     found = profile(open_table(options.file, reader_options), reader_options)
     _print(json.dumps(found.as_dict(), ensure_ascii=False) if options.json else found.text())
+    return ALL_MATCHED
+
+
+def _preview(options: argparse.Namespace) -> int:
+    from recon_engine.execution.preview import preview, write_sample
+    from recon_engine.plan import Plan
+
+    plan = Plan.load(options.plan)
+    if options.write_sample:
+        _print(json.dumps(write_sample(plan, Path(options.write_sample))))
+    else:
+        _print(json.dumps(preview(plan, Path(options.sample) if options.sample else None), ensure_ascii=False))
     return ALL_MATCHED
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
@@ -14,11 +14,13 @@ from typing import Any
 import polars as pl
 
 from recon_engine.errors import EvidenceError, ReconError
+from recon_engine.nway.plan import SidesPlan, parse_plan
 from recon_engine.outcome.conservation import PARTS, currency_of
 from recon_engine.plan import SIDES, Plan, SideName
 from recon_engine.predicates import Check, predicates
 
 TABLES = ("matches", "differences", "breaks", "rejected", "left", "right")
+NAMED_TABLES = ("matches", "links", "differences", "breaks", "rejected")  # of a plan with `sides`, whose records follow
 _DEPENDENCIES = ("polars", "numpy", "scipy", "pydantic")
 
 
@@ -38,7 +40,7 @@ def engine_version() -> str:
 
 
 def write_manifest(
-    out: Path, plan: Plan, inputs: dict[str, str], facts: Mapping[SideName, dict[str, Any]], partitions: int
+    out: Path, plan: Plan | SidesPlan, inputs: dict[str, str], facts: Mapping[Any, dict[str, Any]], partitions: int
 ) -> None:
     """Writes manifest.json: hashes of inputs, plan and outputs, versions, how each file was read, and the command to
     re-run.
@@ -48,7 +50,7 @@ def write_manifest(
         "plan": {"name": plan.name, "file": "plan.yaml", "sha256": hash_file(out / "plan.yaml")},
         "inputs": {
             side: [{"file": f, "bytes": Path(f).stat().st_size, "sha256": inputs[f]} for f in plan.side(side).files]
-            for side in SIDES
+            for side in facts
         },
         "outputs": {p.name: hash_file(p) for p in outputs},
         "read_as": facts,
@@ -73,8 +75,21 @@ def verify(folder: str | Path) -> list[Check]:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        plan = Plan.parse((folder / "plan.yaml").read_text(encoding="utf-8"), where=str(folder / "plan.yaml"))
-        return [*_hashes(folder, manifest), *_conservation(folder, plan, summary), *predicates(folder, plan)]
+        plan = parse_plan((folder / "plan.yaml").read_text(encoding="utf-8"), where=str(folder / "plan.yaml"))
+        if isinstance(plan, SidesPlan):
+            from recon_engine.nway.verification import joins
+
+            names = [side.name for side in plan.sides]
+            views: list[tuple[str, Plan, SideName]] = [(name, plan.side_plan(name), "left") for name in names]
+            tables = [*NAMED_TABLES, *names]
+            return [
+                *_hashes(folder, manifest, names, tables),
+                *_conservation(folder, views, summary),
+                *joins(folder, plan),
+            ]
+        views = [(side, plan, side) for side in SIDES]
+        checks = _hashes(folder, manifest, SIDES, TABLES)
+        return [*checks, *_conservation(folder, views, summary), *predicates(folder, plan)]
     except FileNotFoundError as error:
         raise EvidenceError(
             f"{folder}: {error.filename or error} is missing; this is not a whole result directory"
@@ -85,16 +100,16 @@ def verify(folder: str | Path) -> list[Check]:
         raise EvidenceError(f"{folder}: cannot be verified: {' '.join(str(error).split())}") from error
 
 
-def _hashes(folder: Path, manifest: dict[str, Any]) -> list[Check]:
+def _hashes(folder: Path, manifest: dict[str, Any], sides: Sequence[str], tables: Sequence[str]) -> list[Check]:
     wrong = [
         n for n, digest in manifest["outputs"].items() if not (folder / n).is_file() or hash_file(folder / n) != digest
     ]
-    unlisted = {f"{t}.parquet" for t in TABLES} | {"plan.yaml", "summary.json"}
+    unlisted = {f"{t}.parquet" for t in tables} | {"plan.yaml", "summary.json"}
     wrong += sorted(unlisted - manifest["outputs"].keys())
     checks = [
         Check("output hashes", not wrong, f"changed or missing: {', '.join(wrong)}" if wrong else "all as written")
     ]
-    for side in SIDES:
+    for side in sides:
         for item in manifest["inputs"][side]:
             path = Path(item["file"])
             name = f"input {path.name}"
@@ -108,8 +123,11 @@ def _hashes(folder: Path, manifest: dict[str, Any]) -> list[Check]:
     return checks
 
 
-def _conservation(folder: Path, plan: Plan, summary: dict[str, Any]) -> list[Check]:
-    """Every record is in exactly one of matched, suggested, breaks; counts and sums are those of the summary."""
+def _conservation(folder: Path, views: list[tuple[str, Plan, SideName]], summary: dict[str, Any]) -> list[Check]:
+    """Every record is in exactly one of matched, suggested, breaks; counts and sums are those of the summary.
+
+    `views`: each side's name, with the two-sided plan, and the side of that, by which its records are read.
+    """
     matches = pl.scan_parquet(folder / "matches.parquet")
     matched = matches.select(
         _text("side"), _text("source"), "row", part=_text("outcome").replace("confirmed", "matched")
@@ -120,11 +138,11 @@ def _conservation(folder: Path, plan: Plan, summary: dict[str, Any]) -> list[Che
     placed = pl.concat([matched, broken])
     rejected = pl.scan_parquet(folder / "rejected.parquet").select(_text("side")).collect()["side"].to_list()
     checks = []
-    for side in SIDES:
+    for side, plan, end in views:
         records = pl.scan_parquet(folder / f"{side}.parquet").with_columns(_text("source"))
         mine = placed.filter(pl.col("side") == side)
         joined = records.join(mine, on=["source", "row"], how="left").with_columns(
-            currency_of(plan, side).alias("currency")
+            currency_of(plan, end).alias("currency")
         )
         per_part = dict(joined.group_by("part").len().collect(engine="streaming").iter_rows())
         total, placed_rows = records.select(pl.len()).collect().item(), mine.select(pl.len()).collect().item()
@@ -139,7 +157,7 @@ def _conservation(folder: Path, plan: Plan, summary: dict[str, Any]) -> list[Che
     return checks
 
 
-def _sums_agree(plan: Plan, side: SideName, joined: pl.LazyFrame, totals: dict[str, Any]) -> Check:
+def _sums_agree(plan: Plan, side: str, joined: pl.LazyFrame, totals: dict[str, Any]) -> Check:
     names = [f.name for f in plan.fields if f.type == "decimal"]
     sums = joined.group_by("currency", "part").agg(pl.col(names).sum()).collect(engine="streaming")
     found = {(r["currency"], r["part"], n): r[n] for r in sums.iter_rows(named=True) for n in names}

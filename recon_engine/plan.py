@@ -234,26 +234,17 @@ class Plan(Model):
     @classmethod
     def parse(cls, text: str, base: Path | None = None, where: str = "plan") -> Plan:
         """Read a plan from YAML text. Raises PlanError with every mistake in one line."""
-        try:
-            data = yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
-            raise PlanError(f"{where}: not valid YAML: {_one_line(error)}") from error
-        if not isinstance(data, dict):
-            raise PlanError(f"{where}: a plan is a mapping with version, name, left, right, fields and rules")
-        # YAML 1.1 reads a bare `on:` key as the boolean true; the plan's key is the word.
-        for rule in data.get("rules") or []:
-            if isinstance(rule, dict) and True in rule:
-                rule["on"] = rule.pop(True)
-        return cls.build(data, base=base, where=where)
+        return cls.build(plan_data(text, where), base=base, where=where)
 
     @classmethod
     def build(cls, data: dict[str, Any], base: Path | None = None, where: str = "plan") -> Plan:
         """Validate a plan given as plain data. Raises PlanError with every mistake in one line."""
+        if "sides" in data:
+            raise PlanError(f"{where}: plans with sides: run from the command line; here a plan has left and right")
         try:
             plan = cls.model_validate(data)
         except ValidationError as error:
-            places = [f"{_place(e['loc'])}: {_reason(e)}" for e in error.errors()]
-            raise PlanError(f"{where}: " + "; ".join(places)) from error
+            raise PlanError(mistakes(error, where)) from error
         return plan.with_files(base=base) if base else plan
 
     def with_files(
@@ -292,6 +283,26 @@ class Plan(Model):
     def to_yaml(self) -> str:
         """The plan file's text; `Plan.parse` reads it back to an equal plan."""
         return yaml.safe_dump(self.to_data(), sort_keys=False, allow_unicode=True, width=100)
+
+
+def plan_data(text: str, where: str) -> dict[str, Any]:
+    """A plan file's text as plain data. Raises PlanError when it is no YAML mapping."""
+    try:
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise PlanError(f"{where}: not valid YAML: {_one_line(error)}") from error
+    if not isinstance(data, dict):
+        raise PlanError(f"{where}: a plan is a mapping with version, name, left, right, fields and rules")
+    # YAML 1.1 reads a bare `on:` key as the boolean true; the plan's key is the word.
+    for rule in data.get("rules") or []:
+        if isinstance(rule, dict) and True in rule:
+            rule["on"] = rule.pop(True)
+    return data
+
+
+def mistakes(error: ValidationError, where: str) -> str:
+    """Every mistake of a plan with its place, in one line."""
+    return f"{where}: " + "; ".join(f"{_place(e['loc'])}: {_reason(e)}" for e in error.errors())
 
 
 def _step(step: CleanStep) -> tuple[str, tuple[FieldType, ...]]:

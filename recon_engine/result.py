@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import polars as pl
 
 from recon_engine.errors import PlanError
 from recon_engine.execution.local import OnProgress, run, tell_nobody
+from recon_engine.nway.plan import SidesPlan
 from recon_engine.plan import Plan
 
 if TYPE_CHECKING:
@@ -57,15 +59,20 @@ class Result:
         """The typed records of the right side."""
         return self._table("right")
 
+    def records(self, side: str) -> pl.LazyFrame:
+        """The typed records of a side, by its name."""
+        return self._table(side)
+
     def _table(self, name: str) -> pl.LazyFrame:
         return pl.scan_parquet(self.path / f"{name}.parquet")
 
 
 def reconcile(
-    plan: Plan,
+    plan: Plan | SidesPlan,
     left: pl.DataFrame | pl.LazyFrame | pd.DataFrame | None = None,
     right: pl.DataFrame | pl.LazyFrame | pd.DataFrame | None = None,
     *,
+    sides: Mapping[str, pl.DataFrame | pl.LazyFrame | pd.DataFrame] | None = None,
     out: str | Path | None = None,
     partitions: int | None = None,
     on_progress: OnProgress = tell_nobody,
@@ -76,6 +83,7 @@ def reconcile(
         plan: what to match and how; see Plan.load.
         left: a frame instead of the left files (polars or pandas; its columns are named as the plan maps them).
         right: the same for the right side.
+        sides: for a plan with `sides`, frames by the name of their side.
         out: where to write the result directory; None: a temporary one that lives as long as the Result.
         partitions: more than 1 runs out of core, with that many partitions on disk and the same answer; None takes
             as many as memory asks.
@@ -86,10 +94,16 @@ def reconcile(
     """
     base = Path(tempfile.mkdtemp(prefix="recon-"))
     try:
-        files = {side: _file(frame, base / f"{side}.parquet") for side, frame in (("left", left), ("right", right))}
-        placed = plan.with_files(left=files["left"], right=files["right"])
+        given = {"left": left, "right": right} if isinstance(plan, Plan) else dict(sides or {})
+        files = {side: _file(frame, base / f"{side}.parquet") for side, frame in given.items()}
         target = Path(out) if out is not None else base / "result"
-        run(placed, target, partitions, on_progress)
+        if isinstance(plan, Plan):
+            run(plan.with_files(left=files["left"], right=files["right"]), target, partitions, on_progress)
+        else:
+            from recon_engine.nway.run import run_sides
+
+            placed = plan.with_files({side: names for side, names in files.items() if names is not None})
+            run_sides(placed, target, partitions, on_progress)
     except BaseException:
         shutil.rmtree(base, ignore_errors=True)
         raise
@@ -109,6 +123,6 @@ def _file(frame: Any, path: Path) -> list[str] | None:
         try:
             frame = pl.from_pandas(frame)
         except (TypeError, ValueError) as error:
-            raise PlanError(f"left and right must be polars or pandas frames: {error}") from error
+            raise PlanError(f"the frames of sides must be polars or pandas frames: {error}") from error
     frame.write_parquet(path)
     return [str(path)]

@@ -57,6 +57,11 @@ def run(plan: Plan, out: Path, partitions: int | None = None, on_progress: OnPro
     `partitions`: more than 1 runs out of core, in that many partitions on disk; None takes as many as memory asks.
     Raises ReconError for a wrong plan or input; then nothing is left behind.
     """
+    return whole(out, partitions, lambda work: Run(plan, work, partitions, on_progress).result())
+
+
+def whole(out: Path, partitions: int | None, produce: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """Puts what `produce` writes into `result` of its work folder at `out`, when it is whole; else leaves nothing."""
     if partitions is not None and partitions < 1:
         raise PlanError(f"partitions must be at least 1, not {partitions}")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "manifest.json").exists())):
@@ -65,7 +70,7 @@ def run(plan: Plan, out: Path, partitions: int | None = None, on_progress: OnPro
     work = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
     try:
         (work / "result").mkdir()
-        summary = _Run(plan, work, partitions, on_progress).result()
+        summary = produce(work)
         if out.exists():
             shutil.rmtree(out)
         (work / "result").rename(out)
@@ -74,7 +79,13 @@ def run(plan: Plan, out: Path, partitions: int | None = None, on_progress: OnPro
         shutil.rmtree(work, ignore_errors=True)
 
 
-class _Run:
+def matched(plan: Plan, work: Path) -> tuple[tuple[StagedSide, StagedSide], Decided]:
+    """Reads and matches in the empty folder `work`, and stops there: nothing is explained, counted or kept."""
+    (work / "result").mkdir()
+    return Run(plan, work, 1, tell_nobody).matched()
+
+
+class Run:
     """One run: the steps share the plan, the directories and the clock."""
 
     def __init__(self, plan: Plan, work: Path, partitions: int | None, on_progress: OnProgress) -> None:
@@ -87,9 +98,11 @@ class _Run:
         self.duplicates: dict[str, pl.DataFrame] = {}
 
     def tell(self, stage_name: str, done: int, total: int, rule: str | None = None) -> None:
+        """Tells whoever listens what is being done."""
         self.on_progress(Progress(stage_name, done, total, rule, round(time.perf_counter() - self.started, 3)))
 
     def result(self) -> dict[str, Any]:
+        """Reads, matches and writes everything; returns the summary."""
         with ThreadPoolExecutor(2) as pool:
             hashes = {
                 f: pool.submit(hash_file, Path(f)) for s in SIDES for f in self.plan.side(s).files if Path(f).is_file()
@@ -109,6 +122,11 @@ class _Run:
         write_manifest(self.out, self.plan, inputs, facts, self.partitions)
         self.tell("evidence", 1, 1)
         return summary
+
+    def matched(self) -> tuple[tuple[StagedSide, StagedSide], Decided]:
+        """Reads and matches."""
+        sides = self._stage()
+        return sides, self._match(sides)[0]
 
     def _stage(self) -> tuple[StagedSide, StagedSide]:
         tables = {side: opened(self.plan, side) for side in SIDES}

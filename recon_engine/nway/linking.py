@@ -1,0 +1,157 @@
+"""The sides read once each, and the two-sided runs that link them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from recon_engine.errors import InputError, PlanError, UndecidedError
+from recon_engine.execution.estimate import estimate_of
+from recon_engine.execution.local import OnProgress, Progress, Run
+from recon_engine.execution.staging import _MOST_DECIMALS, StagedSide, opened, stage
+from recon_engine.matching.cascade import Decided
+from recon_engine.nway.groups import MEMBERS_SCHEMA
+from recon_engine.nway.plan import Pair, SidesPlan
+from recon_engine.plan import Plan
+from recon_engine.reading import TextTable
+from recon_engine.reading.casting import decimals_written
+
+
+class LinkRun(Run):
+    """The run of two sides that are read already: its matches are links, its breaks say why there is none."""
+
+    def __init__(self, plan: Plan, work: Path, partitions: int, on_progress: OnProgress) -> None:
+        super().__init__(plan, work, partitions, on_progress)
+        self.members = pl.DataFrame(schema=MEMBERS_SCHEMA)
+
+    def linked(self, sides: tuple[StagedSide, StagedSide]) -> dict[str, Any]:
+        """Matches the two sides and writes the tables of a result; returns the summary."""
+        self.out.mkdir(parents=True)
+        decided, seconds = self._match(sides)
+        return self._write(sides, decided, seconds)
+
+    def _write_matches(
+        self,
+        plan: Plan,
+        decided: Decided,
+        pairs: pl.DataFrame,
+        groups: pl.DataFrame,
+        places: tuple[pl.DataFrame, pl.DataFrame],
+    ) -> None:
+        super()._write_matches(plan, decided, pairs, groups, places)
+        suggesting = pl.Series([rule.outcome == "suggested" for rule in plan.rules])
+        ends = [
+            pairs.select(link="match_id", side=pl.lit(end), node=column, suggested=suggesting.gather(pairs["rule"]))
+            for end, column in enumerate("lr")
+        ]
+        grouped = groups.select(
+            link="match_id",
+            side=pl.col("side").cast(pl.Int32),
+            node="i",
+            suggested=pl.col("suggested") | suggesting.gather(groups["rule"]),
+        )
+        every = pl.concat([*ends, grouped]).with_columns(pair=pl.lit(0))
+        self.members = every.select(*MEMBERS_SCHEMA).cast(MEMBERS_SCHEMA)  # type: ignore[arg-type]
+
+
+class Sides:
+    """All sides, each read and cast once, with its comparable values for every pair that it stands in."""
+
+    def __init__(self, plan: SidesPlan, work: Path, partitions: int | None, on_progress: OnProgress) -> None:
+        self.work, self.on_progress = work, on_progress
+        # In this order, whatever the plan's, so that the order of sides changes nothing.
+        self.names = sorted(side.name for side in plan.sides)
+        tables = {name: _opened(plan, name) for name in self.names}
+        self.plan = _with_scales(plan, tables)
+        self.partitions = partitions or self._partitions(tables)
+        self.staged: list[StagedSide] = []
+        for number, name in enumerate(self.names):
+            on_progress(Progress("read", number, len(self.names), None, 0.0))
+            self.staged.append(self._stage(name, tables[name]))
+        on_progress(Progress("read", len(self.names), len(self.names), None, 0.0))
+        self.first = np.cumsum([0, *(side.rows for side in self.staged)]).tolist()
+        """By side, the node of its first record."""
+
+    def _partitions(self, tables: dict[str, list[TextTable]]) -> int:
+        rows = sum(int(t.frame.select(pl.len()).collect(engine="streaming").item()) for n in tables for t in tables[n])
+        plans = [self.plan.side_plan(name) for name in self.names]
+        return max(estimate_of(plan, {"left": rows, "right": 0}).partitions for plan in plans)
+
+    def _stage(self, name: str, tables: list[TextTable]) -> StagedSide:
+        spill = self.work / f"{name}.comparables" if self.partitions > 1 else None
+        try:
+            staged = stage(self.plan.side_plan(name), "left", tables, self.work / "result" / f"{name}.parquet", spill)
+        except (UndecidedError, InputError) as error:
+            raise type(error)(_renamed(str(error), self.plan, name)) from error
+        return replace(staged, rejected=staged.rejected.with_columns(side=pl.lit(name, dtype=pl.Enum(self.names))))
+
+    def number(self, name: str) -> int:
+        """The number of a side, in the order of names."""
+        return self.names.index(name)
+
+    def link(self, pair: Pair, number: int, rules_before: int) -> tuple[LinkRun, dict[str, Any]]:
+        """Runs a pair of sides. The links' members are numbered as nodes."""
+        total = sum(len(rules) for rules in self.plan.pairs.values())
+
+        def tell(progress: Progress) -> None:
+            if progress.stage == "match":
+                self.on_progress(replace(progress, done=rules_before + progress.done, total=total))
+
+        run = LinkRun(self.plan.pair_plan(*pair), self.work / f"pair-{number}", self.partitions, tell)
+        ends = [self.number(name) for name in pair]
+        left, right = (replace(self.staged[k], side=s) for k, s in zip(ends, ("left", "right"), strict=True))  # type: ignore[arg-type]
+        summary = run.linked((left, right))
+        is_left = pl.col("side") == 0
+        run.members = run.members.with_columns(
+            pair=pl.lit(number, dtype=pl.UInt16),
+            side=pl.when(is_left).then(ends[0]).otherwise(ends[1]).cast(pl.UInt8),
+            node=pl.col("node")
+            + pl.when(is_left).then(self.first[ends[0]]).otherwise(self.first[ends[1]]).cast(pl.UInt32),
+        )
+        return run, summary
+
+    def ids(self) -> np.typing.NDArray[np.uint64]:
+        """By node, what is equal for interchangeable records."""
+        return np.concatenate(
+            [side.comparables.select("__id").collect().to_series().to_numpy() for side in self.staged]
+        )
+
+    def places(self) -> pl.DataFrame:
+        """By node: source (of all sides) and row."""
+        names = pl.Enum(list(dict.fromkeys(n for side in self.staged for n in side.sources.categories)))
+        return pl.concat([side.places(names) for side in self.staged]).with_columns(pl.col("row").cast(pl.Int64))
+
+
+def _opened(plan: SidesPlan, name: str) -> list[TextTable]:
+    if not plan.side(name).files:
+        raise PlanError(
+            f"side {name} has no files: add files to the plan, or give one file for each side, in the order of sides"
+        )
+    return opened(plan.side_plan(name), "left")
+
+
+def _with_scales(plan: SidesPlan, tables: dict[str, list[TextTable]]) -> SidesPlan:
+    """The plan with the scale of every decimal field, the same on all sides: as given, else the most written."""
+    fields = []
+    for spec in plan.fields:
+        if spec.type == "decimal" and spec.scale is None:
+            written = [
+                decimals_written(table.frame, column, plan.side(side))
+                for side, column in spec.columns.items()
+                for table in tables[side]
+            ]
+            spec = spec.model_copy(update={"scale": min(max(2, *written), _MOST_DECIMALS)})  # noqa: PLW2901
+        fields.append(spec)
+    return plan.model_copy(update={"fields": tuple(fields)})
+
+
+def _renamed(message: str, plan: SidesPlan, name: str) -> str:
+    """What reading says of its left side, in the words of this plan."""
+    place = f"sides.{[side.name for side in plan.sides].index(name)}"
+    message = re.sub(r"\b(set|or) left\.", rf"\1 {place}.", message)
+    return re.sub(r"^left:|(?<=\{)left:", f"{name}:", message)
