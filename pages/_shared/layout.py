@@ -80,6 +80,9 @@ def style() -> None:
         [class*="st-key-step-"] [data-testid="stMarkdown"] { padding: .25rem .5rem; }
         div[data-testid="stCaptionContainer"] { opacity: 1; }
         div[data-testid="stCaptionContainer"] > p { color: var(--quiet); }
+        :is(a, button, summary, canvas, [role="radio"], [role="tab"]):focus-visible {
+            outline: 2px solid var(--accent) !important; outline-offset: 2px; }
+        .stMain:focus-visible { outline: 2px solid var(--accent); outline-offset: -2px; }
         [role="radio"][data-selected="true"] p { color: var(--accent); }
         [data-testid="stBaseButton-tertiary"] { min-width: 24px; min-height: 24px; }
         .stMainBlockContainer { max-width: 1400px; padding-left: 3rem; padding-right: 3rem; }
