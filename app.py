@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from starlette.routing import Mount
 from ops.desk import Desk
 from ops.scheduler import Scheduler
 from pages._shared.telemetry import crashed
+from pages._shared.warm import warm
 from services.api import build_api
 from services.api.headers import SecurityHeaders
 from services.api.injected import injected_failure
@@ -55,6 +57,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     container.operations.register(desk)
     worker = [EmbeddedWorker(drain_seconds=settings.job_drain_seconds)] if settings.embedded_worker else []
     # The worker is the first to be stopped: its jobs may take a while, and the rest serves them.
+    threading.Thread(target=warm, name="warm", daemon=True).start()
     beginning = Beginning(container.migrate, [container.mover, container.audit_anchor, scheduler, *worker])
     try:
         await anyio.to_thread.run_sync(beginning.begin, LONGEST_START_SECONDS)

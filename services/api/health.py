@@ -15,8 +15,9 @@ router = APIRouter(prefix="/health", tags=["health"])
 @router.get("")
 async def health(request: Request, response: Response, services: Services) -> dict[str, Any]:
     """The state of every dependency; 503 when the database is down."""
-    # Threads of its own: those of the other calls may all be waiting for a service that hangs.
-    found = await anyio.to_thread.run_sync(services.health.check, limiter=request.app.state.health_threads)
+    found = services.health.at_once()
+    if found is None:  # in threads of its own: those of the other calls may all be waiting for a service that hangs
+        found = await anyio.to_thread.run_sync(services.health.check, limiter=request.app.state.health_threads)
     response.status_code = 503 if found.status == "down" else 200
     response.headers["Cache-Control"] = "no-store"
     return found.as_dict()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import httpx
@@ -68,26 +68,92 @@ def test_lost_database_is_down(container: Container, api: httpx.Client, monkeypa
     assert api.get("/api/health/live").json() == {"status": "ok"}
 
 
-def test_everything_may_hang(container: Container, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While every probe hangs, each answer takes under 100 ms; what was well is down within about a second."""
-    assert settled(container).status == "ok"
-    release = threading.Event()
-    for name in container.health._probes:
-        container.health.register(name, lambda: (release.wait(30), Part("ok", 0, ""))[1])
+def at_once(container: Container) -> Health:
+    """The health, asked in another thread, which must not be made to wait."""
+    found: list[Health] = []
+    asking = threading.Thread(target=lambda: found.append(container.health.check()), daemon=True)
+    asking.start()
+    asking.join(30)
+    assert found, "it waits"
+    return found[0]
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for an answer at all waits for minutes, so that it shows; every answer is asked for anew."""
+    monkeypatch.setattr("services.health.ANSWER_SECONDS", 300.0)
     monkeypatch.setattr("services.health.FRESH_SECONDS", 0.0)
-    times, began = [], time.monotonic()
-    while time.monotonic() - began < 1.5:
-        started = time.monotonic()
-        found = container.health.check()
-        times.append(time.monotonic() - started)
-    release.set()
-    assert max(times) < 0.1
-    assert found.status == "down"
-    assert {part.detail for part in found.parts.values()} == {
+
+
+@pytest.fixture
+def release(container: Container) -> Iterator[threading.Event]:
+    """Ends the hanging of probes."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def hang(container: Container, release: threading.Event, *names: str) -> None:
+    """Let these parts' probes hang."""
+    for name in names:
+        container.health.register(name, lambda: (release.wait(300), Part("ok", 0, ""))[1])
+
+
+def test_everything_may_hang(container: Container, patient: None, release: threading.Event) -> None:
+    """While every probe hangs nobody waits: what is known of late stands for a second, then the parts are down."""
+    assert settled(container).status == "ok"
+    hang(container, release, *container.health._probes)
+    assert at_once(container).status == "ok"
+    deadline = time.monotonic() + 60
+    while (found := at_once(container)).status != "down":
+        assert time.monotonic() < deadline
+    for run in container.health._running.values():
+        run.started -= 10
+    assert {part.detail for part in at_once(container).parts.values()} == {
         "has not answered yet",
         "not known while the database is away",
     }
+    assert found.parts["database"].state == "down"
+    release.set()
     assert settled(container).status == "ok"
+
+
+def test_a_part_that_is_known_to_hang_costs_nothing(
+    container: Container, patient: None, release: threading.Event
+) -> None:
+    """A part that never answered is waited for once, not by everybody who asks later."""
+    settled(container)
+    hang(container, release, "spool")
+    first = threading.Thread(target=container.health.check, daemon=True)
+    first.start()
+    while "spool" not in container.health._running:
+        time.sleep(0.01)
+    container.health.register("other", lambda: Part("ok", 0, ""))  # who waits holds up nobody
+    container.health._running["spool"].started -= 301
+    found = at_once(container)
+    assert (found.parts["spool"].state, found.parts["spool"].detail) == ("down", "has not answered yet")
+
+
+def test_a_probe_may_meet_a_timeout_of_its_own(container: Container) -> None:
+    """What the probe raises is told as what it is."""
+
+    def late() -> Part:
+        raise TimeoutError
+
+    container.health.register("spool", late)
+    assert settled(container).parts["spool"].detail == "did not answer in time"
+
+
+def test_while_it_is_watched_nobody_waits(container: Container, patient: None, release: threading.Event) -> None:
+    """Known answers are given at once, without a thread; that they are old is the watcher's work."""
+    settled(container)
+    container.health.watch()
+    asked = threading.Event()
+    container.health.register("storage", lambda: (asked.set(), release.wait(300), Part("ok", 0, ""))[2])
+    found = container.health.at_once()
+    assert found is not None
+    assert found.parts["storage"].state == "ok"
+    assert asked.wait(30)
 
 
 def test_others_add_their_parts(container: Container) -> None:
