@@ -1,7 +1,8 @@
 """The end of the audit trail, noted outside the database: whoever cuts the trail or writes it anew is found out.
 
 A note names the newest entry and its hash, which covers every entry before it, and is signed with a key that is not in
-the database. Notes are objects under `audit/anchors/`, written once and never changed; the newest one proves all.
+the database. Notes are objects under `audit/notes/`, written once and never changed; the newest one proves all. Their
+names count down, so that the newest are the first in every listing, however many there are.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import threading
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +25,12 @@ from services.errors import Conflict, Invalid, ServiceError
 if TYPE_CHECKING:
     from services.container import Container
 
-FOLDER = "audit/anchors"
+FOLDER = "audit/notes"
 READ_BACK = 50
 """How many of the newest notes a check reads: one would do, but it may have been taken away."""
+
+_LAST_EPOCH, _LAST_ENTRY = 10**6 - 1, 10**15 - 1
+_NAME = re.compile(rf"{FOLDER}/(\d{{6}})/\d{{12}}/\d{{3}}\.json")
 
 log = structlog.get_logger()
 
@@ -65,9 +71,10 @@ class AuditAnchor:
             newest = session.execute(query).first()
         if newest is None or (newest.hash == self._written and not reason):
             return None
-        epoch = self._epoch() + (1 if reason else 0)
+        # Asked every time: another process may have begun anew.
+        epoch = _present_epoch(self._container.storage.list(FOLDER, limit=1)) + (1 if reason else 0)
         noted = Note(epoch, newest.id, newest.hash, self._container.clock.now().isoformat(), reason)
-        key = f"{FOLDER}/{epoch:06}/{newest.id:015}.json"
+        key = _key(epoch, newest.id)
         # The name comes from the entry: two processes that note the same end write the same object once.
         fresh = not self._container.storage.exists(key)
         if fresh:
@@ -88,12 +95,13 @@ class AuditAnchor:
 
     def notes(self) -> Notes:
         """The newest notes, each with its signature checked."""
-        epoch = self._epoch()
+        newest = list(self._container.storage.list(FOLDER, limit=READ_BACK))
+        epoch = _present_epoch(newest)
         found: dict[int, Note] = {}
         faults = []
-        for key in sorted(self._container.storage.list(f"{FOLDER}/{epoch:06}"))[-READ_BACK:]:
+        for key in (key for key in newest if _epoch_of(key) in (epoch, 0)):
             noted = self._checked(key)
-            if noted is None or key != f"{FOLDER}/{noted.epoch:06}/{noted.entry:015}.json":
+            if noted is None or key != _key(noted.epoch, noted.entry):
                 faults.append(f"the note {key} outside the database is not one of ours, or was changed")
             else:
                 found[noted.entry] = noted
@@ -120,10 +128,6 @@ class AuditAnchor:
         except (ServiceError, OSError) as error:
             log.warning("audit.anchor", cause=type(error).__name__)  # tried again in a while
 
-    def _epoch(self) -> int:
-        keys = self._container.storage.list(FOLDER)
-        return max((int(part) for key in keys if (part := key.split("/")[2]).isdigit()), default=1)
-
     def _signed(self, noted: Note) -> bytes:
         facts = asdict(noted)
         return json.dumps({**facts, "signature": self._signature(facts, self._keys()[0])}).encode()
@@ -146,3 +150,18 @@ class AuditAnchor:
     @staticmethod
     def _signature(facts: dict[str, Any], key: bytes) -> str:
         return hmac.new(key, json.dumps(facts, sort_keys=True).encode(), hashlib.sha256).hexdigest()
+
+
+def _key(epoch: int, entry: int) -> str:
+    left = f"{_LAST_ENTRY - entry:015}"  # in folders of a thousand: listing the first of them stays short
+    return f"{FOLDER}/{_LAST_EPOCH - epoch:06}/{left[:-3]}/{left[-3:]}.json"
+
+
+def _present_epoch(keys: Iterable[str]) -> int:
+    return max([1, *map(_epoch_of, keys)])
+
+
+def _epoch_of(key: str) -> int:
+    """The epoch in the name of a note; 0 for a name that is not one of ours."""
+    found = _NAME.fullmatch(key)
+    return _LAST_EPOCH - int(found[1]) if found else 0

@@ -53,8 +53,8 @@ class ObjectStorage(Protocol):
     def delete(self, key: str) -> None:
         """Remove the object; nothing happens when it is not there."""
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """The keys that lie under the folder `prefix`, sorted."""
+    def list(self, prefix: str, limit: int | None = None) -> Iterator[str]:
+        """The keys that lie under the folder `prefix`, sorted; no more than the first `limit`."""
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
         """The keys that lie under the folder `prefix` with their sizes, sorted."""

@@ -7,6 +7,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -78,10 +79,10 @@ class LocalStorage:
             except OSError:  # not empty, or another process was faster
                 break
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """The keys under the folder `prefix`, sorted."""
+    def list(self, prefix: str, limit: int | None = None) -> Iterator[str]:
+        """The keys under the folder `prefix`, sorted; no more than the first `limit`."""
         folder = self._path(prefix.rstrip("/"))
-        return iter(sorted(path.relative_to(self._root).as_posix() for path in files_under(folder)))
+        return (path.relative_to(self._root).as_posix() for path in islice(_sorted_under(folder), limit))
 
     def list_all(self) -> Iterator[str]:
         """Every key, sorted."""
@@ -133,6 +134,16 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sorted_under(folder: Path) -> Iterator[Path]:
+    """Every file under the folder in the order of their keys. Folders are read no sooner than they are needed."""
+    with suppress(FileNotFoundError):
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name + "/" * entry.is_dir()):
+            if entry.is_dir():
+                yield from _sorted_under(Path(entry))
+            else:
+                yield Path(entry)
 
 
 def files_under(folder: Path) -> Iterator[Path]:

@@ -17,6 +17,7 @@ from services.storage.read_cache import ReadCache
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import PaginatorConfigTypeDef
 
 T = TypeVar("T")
 _CHUNK_BYTES = 1 << 20
@@ -89,16 +90,18 @@ class S3Storage(ByFile):
         if self._cache is not None:
             self._cache.drop(key)
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """The keys under the folder `prefix`, sorted."""
-        return (key for key, _ in self.sizes(prefix))
+    def list(self, prefix: str, limit: int | None = None) -> Iterator[str]:
+        """The keys under the folder `prefix`, sorted; no more than the first `limit`."""
+        return (key for key, _ in self.sizes(prefix, limit))
 
-    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+    def sizes(self, prefix: str, limit: int | None = None) -> Iterator[tuple[str, int]]:
         """The keys under the folder `prefix` with their sizes, sorted: one call for a thousand."""
         folder = checked_key(prefix.rstrip("/")) + "/"
 
         def pages() -> list[tuple[str, int]]:
-            found = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=folder)
+            pager = self._client.get_paginator("list_objects_v2")
+            few: PaginatorConfigTypeDef = {} if limit is None else {"MaxItems": limit, "PageSize": limit}
+            found = pager.paginate(Bucket=self.bucket, Prefix=folder, PaginationConfig=few)
             return [(entry["Key"], entry["Size"]) for page in found for entry in page.get("Contents", [])]
 
         return iter(sorted(self._call(prefix, pages)))

@@ -58,9 +58,9 @@ class SpoolingStorage(ByFile):
             self._spool.forget(key)
         self.remote.delete(key)
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """The keys under the folder `prefix`, sorted, waiting ones included."""
-        return (key for key, _ in self.sizes(prefix))
+    def list(self, prefix: str, limit: int | None = None) -> Iterator[str]:
+        """The keys under the folder `prefix`, sorted, waiting ones included; no more than the first `limit`."""
+        return iter(sorted({*self.remote.list(prefix, limit), *self._spool.sizes(prefix)})[:limit])
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
         """The keys under the folder `prefix` with their sizes, sorted, waiting ones included."""

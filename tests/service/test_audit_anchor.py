@@ -7,9 +7,10 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 from sqlalchemy import select, text
@@ -22,6 +23,7 @@ from services.database.models import AuditEntry
 from services.errors import Invalid, NotAllowed
 from services.permissions import Actor, Role
 from services.settings import Settings
+from services.storage import ObjectStorage
 from tests.work import ROOT, worker_environment
 
 ENTRIES = 10_000
@@ -92,6 +94,45 @@ def test_notes_are_written_once_and_only_when_the_trail_grew(container: Containe
     note(container, admin, 1)
     assert other.audit_anchor.note() is not None
     assert len(list(container.storage.list(FOLDER))) == 2
+    other.close()
+
+
+def test_notes_cost_the_same_however_many_there_are(
+    container: Container, admin: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A note lists one name, a check lists and reads the newest few; a beginning by another process is followed."""
+    monkeypatch.setattr("services.audit_anchor.READ_BACK", 3)
+    for _ in range(5):
+        note(container, admin, 1)
+        container.audit_anchor.note()
+    kind, listed, opened = type(container.storage), list[str](), list[str]()
+    plain_list, plain_open = kind.list, kind.open
+
+    def listing(*given: Any, **named: Any) -> Iterator[str]:
+        for key in plain_list(*given, **named):
+            listed.append(key)
+            yield key
+
+    def opening(storage: ObjectStorage, key: str) -> BinaryIO:
+        opened.append(key)
+        return plain_open(storage, key)
+
+    monkeypatch.setattr(kind, "list", listing)
+    monkeypatch.setattr(kind, "open", opening)
+    note(container, admin, 1)
+    noted = container.audit_anchor.note()
+    assert noted is not None
+    assert (len(listed), opened) == (1, [])
+    listed.clear()
+    assert container.audit.examine().anchored == noted.entry
+    assert (len(listed), len(opened)) == (3, 3)
+    other = build_container(container.settings, container.clock)
+    begun = other.audit_anchor.begin_anew("looked at by the auditors")
+    note(container, admin, 1)
+    later = container.audit_anchor.note()
+    assert later is not None
+    assert (begun.epoch, later.epoch) == (2, 2)
+    assert container.audit.examine().anchored == later.entry
     other.close()
 
 

@@ -64,6 +64,7 @@ def test_an_object_reads_back_as_it_was_stored(storage: S3Storage, tmp_path: Pat
         assert stored.read() == local.read_bytes() == b"a,b\n1,2\n"
     assert (storage.size("uploads/ab/abcd"), storage.exists("uploads/none")) == (8, False)
     assert list(storage.list("uploads")) == ["uploads/ab/abcd", "uploads/cd"]
+    assert list(storage.list("uploads", limit=1)) == ["uploads/ab/abcd"]
     storage.delete("uploads/cd")
     storage.delete("uploads/cd")
     assert list(storage.list("uploads/")) == ["uploads/ab/abcd"]

@@ -28,6 +28,16 @@ def test_an_object_reads_back_as_it_was_stored(storage: LocalStorage, tmp_path: 
     assert list(storage.list("uploads")) == ["uploads/ab/abcd"]
 
 
+def test_lists_are_in_the_order_of_keys(storage: LocalStorage) -> None:
+    """Whatever lies in folders of folders, the keys are sorted as text; a list may end after the first few."""
+    keys = ["a/b/c", "a/b-1", "a/b.txt", "a/ba", "a/b0/x", "a/z"]
+    for key in keys:
+        storage.put_stream(key, [b"x"])
+    assert list(storage.list("a")) == sorted(keys)
+    assert list(storage.list("a", limit=2)) == sorted(keys)[:2]
+    assert list(storage.list("none")) == []
+
+
 def test_a_half_written_object_is_never_seen(storage: LocalStorage) -> None:
     """When the source of an object fails half-way, the key stays empty and nothing is left behind."""
 
