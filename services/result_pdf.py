@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 from recon_engine.plan import SIDES
 from services import formats, wording
-from services.formats import amount, count, moment, number, share
+from services.formats import amount, count, moment, number
 from services.pdf_page import Column, Paper
+from services.result_headline import headline
 from services.result_summary import Facts
 
 PARTS = ("read", "matched", "suggested", "breaks", "rejected")
@@ -46,56 +46,11 @@ def _head(paper: Paper, facts: Facts) -> None:
 
 def _headline(paper: Paper, facts: Facts) -> None:
     """The five figures that a reader looks for first."""
-    rows, figures, names = facts.summary["rows"], facts.figures, facts.labels
-    read, matched = (sum(int(rows[side][part]) for side in SIDES) for part in ("read", "matched"))
-    by_side = ", ".join(f"{names[side]} {share(rows[side]['matched'], rows[side]['read'])}" for side in SIDES)
-    tiles = [("Matched, by rows", share(matched, read), by_side)]
-    if figures["money"]:
-        tiles += [_by_amount(facts), _unexplained(facts)]
-    breaks = sum(int(rows[side]["breaks"]) for side in SIDES)
-    tiles += [
-        ("Breaks", number(breaks), ", ".join(f"{names[side]} {number(rows[side]['breaks'])}" for side in SIDES)),
-        ("Differences", number(int(facts.summary["differences"])), "in compared fields of matches"),
-    ]
-    paper.tiles(tiles)
+    paper.tiles(headline(facts.summary, facts.figures, facts.labels))
     if facts.summary["conserved"]:
         paper.text("Every row is accounted for, in counts and in exact sums.")
     else:
         paper.text("THE RESULT DOES NOT ADD UP AND MUST NOT BE RELIED ON.", bold=True)
-
-
-def _by_amount(facts: Facts) -> tuple[str, str, str]:
-    """The share of the amounts that is matched: per side, or per currency where there are several."""
-    volume = {
-        (side, currency): {part: Decimal(value) for part, value in sums.items()}
-        for side in SIDES
-        for currency, sums in facts.figures["volume"][side].items()
-    }
-    currencies = sorted({currency for _, currency in volume})
-
-    def matched(*keys: str) -> str:
-        sums = [one for key, one in volume.items() if set(keys) <= set(key)]
-        return share(sum((s["matched"] for s in sums), Decimal(0)), sum((s["read"] for s in sums), Decimal(0)))
-
-    if len(currencies) > 1:
-        return _several(
-            "Matched, by amount", [(currency or "no currency", matched(currency)) for currency in currencies]
-        )
-    return ("Matched, by amount", matched(), ", ".join(f"{facts.labels[side]} {matched(side)}" for side in SIDES))
-
-
-def _unexplained(facts: Facts) -> tuple[str, str, str]:
-    left = [(currency, amount(one["unexplained"])) for currency, one in facts.figures["balance"].items()]
-    if len(left) > 1:
-        return _several("Unexplained", [(currency or "no currency", value) for currency, value in left])
-    return ("Unexplained", left[0][1] if left else "–", f"{facts.figures['money']}, by the open items")
-
-
-def _several(label: str, values: Sequence[tuple[str, str]]) -> tuple[str, str, str]:
-    """A tile of several currencies: the first one large, the next below it."""
-    (currency, value), *rest = values
-    more = f", {len(rest) - 3} more" if len(rest) > 3 else ""
-    return (label, f"{value} {currency}", ", ".join(f"{value} {currency}" for currency, value in rest[:3]) + more)
 
 
 def _conservation(paper: Paper, facts: Facts) -> None:

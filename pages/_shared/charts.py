@@ -24,7 +24,8 @@ def outcome_bars(rows: Mapping[str, Mapping[str, int]], labels: Mapping[str, str
     """How the rows of each side ended: one stacked bar per side, each as a share of its own rows."""
     figure = go.Figure()
     sides = ["right", "left"]  # plotly draws the first bar at the bottom
-    for part, name in PARTS.items():
+    there = {part: name for part, name in PARTS.items() if any(rows[side][part] for side in sides)}
+    for part, name in there.items():
         counts = [rows[side][part] for side in sides]
         shares = [100 * rows[side][part] / max(1, rows[side]["read"]) for side in sides]
         figure.add_bar(
@@ -61,15 +62,15 @@ def categories(breaks: Mapping[str, int]) -> go.Figure:
 
 
 def rule_waterfall(rules: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """How many matches each rule added, in running order."""
-    names = [f"{place}. {rule['name']}" for place, rule in enumerate(rules, start=1)]
-    numbers = [int(rule["matches"]) for rule in rules]
+    """How many matches each rule added, in running order; rules that added none are left out."""
+    told = [(f"{place}. {rule['name']}", int(rule["matches"])) for place, rule in enumerate(rules, start=1)]
+    names, numbers = [name for name, matches in told if matches], [matches for _, matches in told if matches]
     figure = go.Figure(
         go.Waterfall(
             y=[*names, "All matches"],
             x=[*numbers, 0],
             orientation="h",
-            measure=[*["relative"] * len(rules), "total"],
+            measure=[*["relative"] * len(names), "total"],
             text=[number(matches) for matches in [*numbers, sum(numbers)]],
             textposition="outside",
             cliponaxis=False,

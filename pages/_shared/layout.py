@@ -101,6 +101,7 @@ def style() -> None:
         .sides .amount { font-variant-numeric: tabular-nums; text-align: right; }
         .sides mark { background: rgba(217, 161, 59, .38); color: inherit; border-radius: 2px; }
         a.download:hover { border-color: currentColor; }
+        [data-testid="stMetricDelta"], [data-testid="stMetricDelta"] * { white-space: normal; overflow-wrap: anywhere; }
         [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
         </style>"""
     )

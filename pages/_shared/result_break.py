@@ -110,14 +110,11 @@ def _detail(person: Actor, job: Job, plan: Plan, row: Mapping[str, Any]) -> None
         st.markdown(literal(str(row["reason"])))
         if row.get("cause"):
             st.caption(f"Smallest change that would match it: {literal(row['cause'])}.")
-        headings = {"field": "Field", "record": f"{row['side_name']} row {row['row']}"}
-        if nearest is None:
-            st.caption(f"No record of {other} is near it.")
-        else:
+        if nearest is not None:
             fields = [(line["field"], line["record"], line["nearest"]) for line in detail["fields"]]
             notes = {line["field"]: "differs" for line in detail["fields"] if line["same"] is False}
             titles = (f"{row['side_name']} row {row['row']}", f"{other} row {nearest['row']} (nearest)")
             side_by_side.show(fields, titles, notes, amount_fields(plan))
             return
         lines = [{"field": line["field"], "record": as_text(line["record"])} for line in detail["fields"]]
-        table(lines, headings, "break-detail-table")
+        table(lines, {"field": "Field", "record": f"{row['side_name']} row {row['row']}"}, "break-detail-table")

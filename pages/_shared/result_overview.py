@@ -7,14 +7,15 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared import charts, result_causes, result_rules, wording
+from pages._shared import charts, result_balance, result_causes, result_rules, wording
+from pages._shared.context import services
 from pages._shared.tables import table
 from pages._shared.wizard import labels
 from recon_engine.plan import SIDES, Plan
 from services.database.models import Job
 from services.permissions import Actor
+from services.result_headline import headline
 
-MOST_AMOUNTS = 8
 PARTS = ("read", "matched", "suggested", "breaks", "rejected")
 HEADINGS = {
     "side": "Side",
@@ -28,12 +29,13 @@ HEADINGS = {
 
 
 def show(person: Actor, job: Job, plan: Plan) -> None:
-    """Draw the section."""
+    """Draw the section: the answer, the proof, what to do next, and then what explains it."""
     summary = job.summary_json or {}
+    figures = services().results.figures(person, job.id)
     names = labels(plan)
-    _figures(summary, names)
-    _amounts(summary, plan, names)
+    _headline(summary, figures, names)
     _conservation(summary, names)
+    result_causes.show(person, job)
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch"):
         st.markdown("**What became of the rows**")
@@ -41,15 +43,28 @@ def show(person: Actor, job: Job, plan: Plan) -> None:
     with right.container(border=True, height="stretch"):
         st.markdown("**Matches added by each rule**")
         st.plotly_chart(charts.rule_waterfall(summary["rules"]), config=charts.CONFIG, key="rules")
-    result_causes.show(person, job)
+    if figures["categories"]:
+        _open_items(summary, figures, names)
+    result_rules.show(summary)
+    for warning in summary.get("warnings", []):
+        st.warning(_text(warning), icon=":material/warning:")
+
+
+def _headline(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    """The same five figures as on the PDF."""
+    tiles = headline(summary, figures, names)
+    with st.grid(len(tiles), gap="small"):
+        for label, figure, parts in tiles:
+            st.metric(label, figure, border=True, height="stretch", delta=parts, delta_color="off", delta_arrow="off")
+
+
+def _open_items(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    """What is open: by category and by money as charts, by age and what it explains as tables."""
+    found = {name: rows for name, rows in summary["breaks"].items() if rows}
     left, right = st.columns(2, gap="medium")
-    found = {name: number for name, number in summary["breaks"].items() if number}
     with left.container(border=True, height="stretch"):
         st.markdown("**Breaks by category**")
-        if found:
-            st.plotly_chart(charts.categories(found), config=charts.CONFIG, key="categories")
-        else:
-            st.markdown(":green[:material/check_circle:] No breaks.")
+        st.plotly_chart(charts.categories(found), config=charts.CONFIG, key="categories")
     with right.container(border=True, height="stretch"):
         st.markdown("**Money in breaks**")
         figure = charts.money_in_breaks(summary["totals"], names)
@@ -57,59 +72,7 @@ def show(person: Actor, job: Job, plan: Plan) -> None:
             st.markdown(":green[:material/check_circle:] No amount is open.")
         else:
             st.plotly_chart(figure, config=charts.CONFIG, key="money")
-    result_rules.show(summary)
-    for warning in summary.get("warnings", []):
-        st.warning(_text(warning), icon=":material/warning:")
-
-
-def _figures(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
-    rows = summary["rows"]
-    matches = sum(int(rule["matches"]) for rule in summary["rules"])
-    with st.grid(5, gap="small"):
-        for side in SIDES:
-            st.metric(
-                f"{names[side]} matched",
-                wording.share(rows[side]["matched"], rows[side]["read"]),
-                border=True,
-                height="stretch",
-                delta=f"{wording.number(rows[side]['matched'])} of {wording.count(rows[side]['read'], 'row')}",
-                delta_color="off",
-                delta_arrow="off",
-            )
-        st.metric("Matches", wording.number(matches), border=True, height="stretch")
-        st.metric("Breaks", wording.number(sum(rows[side]["breaks"] for side in SIDES)), border=True, height="stretch")
-        st.metric(
-            "Rejected rows",
-            wording.number(sum(rows[side]["rejected"] for side in SIDES)),
-            border=True,
-            height="stretch",
-        )
-
-
-def _amounts(summary: Mapping[str, Any], plan: Plan, names: Mapping[str, str]) -> None:
-    """The same by amount: what is open of the first decimal field, per side and currency."""
-    money = next((spec.name for spec in plan.fields if spec.type == "decimal"), "")
-    sums = [
-        (side, wording.named(money, currency), fields[money])
-        for side in SIDES
-        for currency, fields in summary["totals"][side].items()
-        if money in fields
-    ]
-    if not sums:
-        return
-    with st.grid(min(4, len(sums)), gap="small"):
-        for side, what, found in sums[:MOST_AMOUNTS]:
-            st.metric(
-                f"{names[side]} {what} open",
-                wording.amount(str(found["breaks"])),
-                border=True,
-                height="stretch",
-                delta=f"of {wording.amount(str(found['read']))} read",
-                delta_color="off",
-                delta_arrow="off",
-            )
-    if len(sums) > MOST_AMOUNTS:
-        st.caption(f"{wording.count(len(sums) - MOST_AMOUNTS, 'more total')} below, under counts and control totals.")
+    result_balance.show(figures, names)
 
 
 def _conservation(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
@@ -119,8 +82,19 @@ def _conservation(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
         else:
             st.error("The result does not add up and must not be relied on.", icon=":material/gpp_bad:")
         st.markdown(wording.conservation_sentence(summary, names))
+        breaks = sum(int(summary["rows"][side]["breaks"]) for side in SIDES)
+        if breaks:
+            st.button(
+                f"Look at {'the break' if breaks == 1 else f'the {wording.number(breaks)} breaks'}",
+                type="primary",
+                on_click=_open_breaks,
+            )
         with st.expander("Counts and control totals"):
             table(_totals(summary, names), HEADINGS, "conservation", amounts=PARTS)
+
+
+def _open_breaks() -> None:
+    st.session_state["section"] = "Breaks"
 
 
 def _totals(summary: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:

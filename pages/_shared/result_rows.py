@@ -10,7 +10,7 @@ import streamlit as st
 from pages._shared import result_match
 from pages._shared.context import may, services
 from pages._shared.messages import empty_state
-from pages._shared.tables import PAGE_ROWS, amount_fields, first_page, page_number, pager, table, whole_table
+from pages._shared.tables import PAGE_ROWS, amount_fields, first_page, in_style, page_number, pager, table, whole_table
 from pages._shared.wizard import labels
 from pages._shared.wording import score
 from recon_engine.plan import SIDES, Plan
@@ -77,7 +77,8 @@ def show(person: Actor, job: Job, plan: Plan, name: str) -> None:
     fields = [spec.name for spec in plan.fields if spec.name in found.columns and spec.name not in own]
     names = labels(plan)
     headings = {column: HEADINGS[name][column].format(**names) for column in own} | {field: field for field in fields}
-    rows = [_shown(row, names) for row in found.rows]
+    kinds = {spec.name: spec.type for spec in plan.fields}
+    rows = [_shown(row, names, kinds) for row in found.rows]
     whole = whole_table(job, name, filters) if may(person, Action.RESULT_DOWNLOAD) else ""
     if name in ("rejected", "duplicates"):
         table(rows, headings, f"{name}-table", amounts=amount_fields(plan))
@@ -90,13 +91,17 @@ def show(person: Actor, job: Job, plan: Plan, name: str) -> None:
         result_match.show(person, job, plan, int(found.rows[chosen]["match_id"]))
 
 
-def _shown(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+def _shown(row: Mapping[str, Any], names: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Any]:
     """The row in the words of the screen."""
     shown = dict(row)
     if "side" in row:
         shown["side"] = names[row["side"]]
     if "score" in row:
         shown["score"] = score(row["score"])
+    if "difference" in row:
+        kind = kinds[row["field"]]
+        shown |= {part: in_style(row[part], kind) for part in ("left_value", "right_value")}
+        shown["difference"] = in_style(row["difference"], kind) if kind == "decimal" else row["difference"]
     if "kept" in row:
         shown["kept"] = "yes" if row["kept"] else "no, left out"
     return shown

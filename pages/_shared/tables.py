@@ -91,6 +91,13 @@ def _shown(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int) else as_text(value)
 
 
+def in_style(text: str | None, kind: str) -> str | None:
+    """A value that a result holds as text, of a field of this type: amounts and dates as the person wants them."""
+    if not text:
+        return text
+    return amount(text) if kind == "decimal" else day(date.fromisoformat(text)) if kind == "date" else text
+
+
 def as_text(value: Any) -> str | None:
     """A value as text: amounts and dates as the person wants them, an amount with every digit, also its last zero."""
     if isinstance(value, Decimal):

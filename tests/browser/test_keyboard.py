@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, TimeoutError, expect  # noqa: A004 - the browser's
 
 from tests.browser import steps
 
@@ -56,10 +57,7 @@ def test_from_first_visit_to_a_break_by_keyboard(page: Page, tmp_path: Path) -> 
     expect(page.get_by_role("heading", name="By keyboard")).to_be_visible()
     steps.quiet(page)
     for number, path in enumerate(steps.write_files(tmp_path), start=1):
-        to(page, f"Choose files: {('First', 'Second')[number - 1]} side$")
-        with page.expect_file_chooser() as chooser:
-            page.keyboard.press("Enter")
-        chooser.value.set_files(path)
+        choose(page, f"Choose files: {('First', 'Second')[number - 1]} side$", path)
         expect(page.get_by_text("Read it differently")).to_have_count(number)
         expect(page.locator("progress")).to_have_count(0)
         steps.quiet(page)
@@ -99,6 +97,18 @@ def to(page: Page, name: str) -> None:
         if re.search(rf"(^|\n){name}", called):  # the name of an icon stands on a line before
             return
     pytest.fail(f"'{name}' is not reached by Tab; there are {list(dict.fromkeys(met))}")
+
+
+def choose(page: Page, name: str, path: Path) -> None:
+    """Press the button that asks for files; again when the page was drawn anew just then and the focus was lost."""
+    for _ in range(3):
+        to(page, name)
+        with suppress(TimeoutError):
+            with page.expect_file_chooser(timeout=8_000) as chooser:
+                page.keyboard.press("Enter")
+            chooser.value.set_files(path)
+            return
+    pytest.fail(f"'{name}' does not ask for a file")
 
 
 def press(page: Page, name: str) -> None:
