@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from services.database.models import Backup, Job, Mail, WorkerNode
+from services.database.models import Backup, Job, Mail
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -119,8 +119,9 @@ class Observed(Collector):
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _read(self) -> list[Metric]:
-        now = self._container.clock.now()
+        mail, alive = self._container.mail.backlog(), self._container.workers.alive()
         with self._container.session() as session:
+            now = self._container.clock.shared(session)
             jobs = {
                 status: (count, oldest)
                 for status, count, oldest in session.execute(
@@ -129,11 +130,6 @@ class Observed(Collector):
                     .group_by(Job.status)
                 )
             }
-            waiting, oldest_mail = session.execute(
-                select(func.count(), func.min(Mail.created_at)).where(Mail.status.in_(("queued", "sending")))
-            ).one()
-            parked = session.scalar(select(func.count()).where(Mail.status == "parked"))
-            alive = session.scalar(select(func.count()).where(WorkerNode.seen_at > now - timedelta(minutes=1)))
             self._ended.read(session, now)
             # due, or begun, within a day: what is older has long been counted
             of_late = now - timedelta(days=1)
@@ -146,12 +142,12 @@ class Observed(Collector):
             ("job_queued", "Jobs waiting for a worker.", queued),
             ("job_running", "Jobs being run.", running),
             ("job_oldest_queued_seconds", "Age of the oldest job waiting for a worker.", _age(oldest_job, now)),
-            ("workers_alive", "Job workers seen in the last minute.", alive),
-            ("email_queue_depth", "Mails waiting to be sent.", waiting),
-            ("email_oldest_seconds", "Age of the oldest mail waiting to be sent.", _age(oldest_mail, now)),
-            ("email_parked", "Mails given up after a day.", parked),
+            ("workers_alive", "Job workers seen in the last minute.", len(alive)),
+            ("email_queue_depth", "Mails waiting to be sent.", mail.waiting),
+            ("email_oldest_seconds", "Age of the oldest mail waiting to be sent.", mail.oldest_seconds),
+            ("email_parked", "Mails given up after a day.", mail.parked),
         )
-        return [*(GaugeMetricFamily(name, text, value or 0) for name, text, value in gauges), *self._ended_metrics()]
+        return [*(GaugeMetricFamily(name, text, value) for name, text, value in gauges), *self._ended_metrics()]
 
     def _ended_metrics(self) -> Iterator[Metric]:
         ended = self._ended

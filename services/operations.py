@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from services.database.models import Backup, Drill
 from services.errors import Conflict, Unavailable
@@ -146,3 +147,9 @@ class OperationsService:
             removal_at=row.marked_at + wait if row.marked_at and wait else None,
             error=row.error,
         )
+
+
+def newest_verified(session: Session) -> datetime | None:
+    """When the newest backup that counts was begun."""
+    verified = select(Backup.started_at).where(Backup.status == "verified")
+    return session.scalar(verified.order_by(Backup.started_at.desc()).limit(1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,25 +10,23 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.servers import free_port
+from tests.servers import Stoppable, free_port
 
 REGION = "eu-west-1"
 UPLOADS, BACKUPS = "the-uploads", "the-backups"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
-@dataclass
-class AwsServer:
+class AwsServer(Stoppable):
     """A running server. Its state is in memory: a fault is a pause, or a proxy between it and the product."""
 
-    port: int
-    process: subprocess.Popen[bytes]
+    def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
+        self.port, self._process = port, process
 
     @property
     def address(self) -> str:
@@ -68,14 +65,6 @@ class AwsServer:
         keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
         return {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
-    def pause(self) -> None:
-        """Answer nobody: connections are accepted by the kernel and hang."""
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Answer again, also what was asked in between."""
-        self.process.send_signal(signal.SIGCONT)
-
 
 @contextmanager
 def aws_server() -> Iterator[AwsServer]:
@@ -90,23 +79,21 @@ def aws_server() -> Iterator[AwsServer]:
     )
     server = AwsServer(port, process)
     try:
-        _wait_until_open(server)
+        _wait_until_open(server, process)
         server.reset()
         yield server
     finally:
-        server.resume()
-        process.terminate()
-        process.wait(10)
+        server.kill()
 
 
-def _wait_until_open(server: AwsServer) -> None:
+def _wait_until_open(server: AwsServer, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 30
     while True:
         try:
             urllib.request.urlopen(f"{server.address}/moto-api/data.json", timeout=2).close()
             return
         except (urllib.error.URLError, OSError):
-            if server.process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
 

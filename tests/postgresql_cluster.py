@@ -16,13 +16,13 @@ from typing import Any
 
 import psycopg
 
-from tests.servers import FAST, _unprivileged, _wait_until_open, free_port
+from tests.servers import FAST, Stoppable, _unprivileged, _wait_until_open, free_port
 
 # These servers crash: what was committed must be in their log by then.
 CAREFUL = tuple(option for option in FAST if not option.startswith("synchronous_commit"))
 
 
-class Server:
+class Server(Stoppable):
     """One PostgreSQL server on a port of its own. It refuses to run as root, so root runs it as somebody else."""
 
     def __init__(self, programs: Path, primary: Server | None = None, options: tuple[str, ...] = CAREFUL) -> None:
@@ -44,8 +44,6 @@ class Server:
             self._run("initdb", "-U", "recon", "-A", "trust", "-E", "UTF8", "--no-sync")
         else:  # --write-recovery-conf makes it a standby that streams
             self._run("pg_basebackup", "-d", f"{primary.address}/postgres", "-R", "-X", "stream", "-c", "fast")
-        self._process: subprocess.Popen[bytes] | None = None
-        self._paused: list[int] = []
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -61,30 +59,6 @@ class Server:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(20)
             self._process = None
-
-    def kill(self) -> None:
-        """Kill -9 to all its processes."""
-        assert self._process is not None
-        self.pause()  # none may tidy up after another
-        for pid in self._paused:
-            os.kill(pid, signal.SIGKILL)
-        self._process.wait(20)
-        self._process, self._paused = None, []
-
-    def pause(self) -> None:
-        """SIGSTOP to all its processes: connections stand, and nothing answers."""
-        assert self._process is not None
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        os.kill(self._process.pid, signal.SIGSTOP)
-        self._paused = [self._process.pid, *map(int, children.read_text().split())]
-        for pid in self._paused[1:]:
-            os.kill(pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let all its processes go on."""
-        for pid in self._paused:
-            os.kill(pid, signal.SIGCONT)
-        self._paused = []
 
     def promote(self) -> None:
         """Make a standby the primary, and wait until it takes writes."""

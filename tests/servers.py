@@ -12,10 +12,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import psutil
 import psycopg
 import uvicorn
 from starlette.types import ASGIApp
@@ -105,13 +106,43 @@ def _wait_until_open(address: str, server: subprocess.Popen[bytes]) -> None:
             time.sleep(0.05)
 
 
-class RedisServer:
-    """A Redis server that a test can kill, pause and start again."""
+class Stoppable:
+    """A server process, with its children, that a test can pause, let go on and kill."""
+
+    _process: subprocess.Popen[bytes] | None = None
+
+    def pause(self) -> None:
+        """Stop its clock, as behind a firewall that swallows: connections stand or are made, and nothing answers."""
+        self._send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on where it was."""
+        self._send(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        if self._process is not None:
+            self.pause()  # none may tidy up after another
+            self._send(signal.SIGKILL)
+            self._process.wait(20)
+            self._process = None
+
+    def _send(self, number: signal.Signals) -> None:
+        """To the process first: a child that it begins meanwhile is found."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(number)
+        for child in psutil.Process(self._process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.send_signal(number)
+
+
+class RedisServer(Stoppable):
+    """A Redis server; what it holds is gone when it is killed."""
 
     def __init__(self) -> None:
         self.port = free_port()
         self.address = f"redis://127.0.0.1:{self.port}/0"
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start, empty, and wait until it answers."""
@@ -130,22 +161,6 @@ class RedisServer:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     raise
             time.sleep(0.02)
-
-    def kill(self) -> None:
-        """End it at once, as a crash would; what it held is gone."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def pause(self) -> None:
-        """Stop its clock: connections stay open and nothing answers."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it go on where it was."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
 
 
 @contextmanager

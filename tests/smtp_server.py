@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import ssl
 import subprocess
 import sys
@@ -21,17 +20,16 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
-from tests.servers import free_port
+from tests.servers import Stoppable, free_port
 
 ROOT = Path(__file__).parents[1]
 
 
-class MailServer:
+class MailServer(Stoppable):
     """A running server, seen from the test."""
 
     def __init__(self, folder: Path, sign_in: tuple[str, ...] = ()) -> None:
         self.port, self._folder, self._sign_in = free_port(), folder, sign_in
-        self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -50,22 +48,6 @@ class MailServer:
             assert time.monotonic() < deadline, "the mail server did not start"
             time.sleep(0.02)
 
-    def stop(self) -> None:
-        """Kill it."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def pause(self) -> None:
-        """Stop it in its tracks: it takes connections and never answers, as behind a firewall that swallows."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it go on."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
     def answer(self, text: str) -> None:
         """What to say to every recipient from now on; nothing: take the mail."""
         (self._folder / "answer").write_text(text)
@@ -83,7 +65,7 @@ def mail_server(folder: Path, sign_in: tuple[str, ...] = ()) -> Iterator[MailSer
     try:
         yield server
     finally:
-        server.stop()
+        server.kill()
 
 
 class _Handler:

@@ -13,6 +13,7 @@ from ops.backup.store import Listing, file_name
 from services import metrics
 from services.container import Container
 from services.database.models import Backup, Drill
+from services.operations import newest_verified
 
 INTERRUPTED = "Interrupted: its process ended before the backup was verified."
 
@@ -104,10 +105,9 @@ def recent(container: Container, limit: int = 200) -> Sequence[Backup]:
 
 def refresh_metrics(container: Container) -> None:
     """Set the gauges from the catalogue: whichever process made the backup, every process tells its age."""
-    newest = select(Backup.started_at).where(Backup.status == "verified").order_by(Backup.started_at.desc()).limit(1)
     drilled = select(Drill.finished_at).where(Drill.status == "passed").order_by(Drill.started_at.desc()).limit(1)
     with container.session() as session:
-        _set(metrics.backup_last_success_timestamp_seconds.set, session.scalar(newest))
+        _set(metrics.backup_last_success_timestamp_seconds.set, newest_verified(session))
         _set(metrics.backup_last_drill_timestamp_seconds.set, session.scalar(drilled))
 
 

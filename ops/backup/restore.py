@@ -109,10 +109,7 @@ def _missing_objects(backup: Opened, storage: ObjectStorage) -> int:
 def _hash_of(storage: ObjectStorage, key: str) -> str | None:
     try:
         with storage.open(key) as file:
-            digest = hashlib.sha256()
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-            return digest.hexdigest()
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return None
 

@@ -11,8 +11,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from services.database.engine import serialise
-from services.database.models import Backup, Rollout, RolloutReading
+from services.database.models import Rollout, RolloutReading
 from services.errors import Conflict
+from services.operations import newest_verified
 from services.permissions import Action, Actor, check
 from services.rollout.board import Board, board, judged
 from services.rollout.counts import Counts
@@ -145,9 +146,7 @@ class RolloutService:
     def backup_age(self) -> float | None:
         """Seconds since the newest verified backup began."""
         with self._container.session() as session:
-            at = session.scalar(
-                select(Backup.started_at).where(Backup.status == "verified").order_by(Backup.started_at.desc()).limit(1)
-            )
+            at = newest_verified(session)
         return None if at is None else (self._container.clock.now() - at).total_seconds()
 
     def note(self, reading: Reading) -> None:

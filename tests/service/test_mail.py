@@ -161,7 +161,7 @@ def test_a_server_that_is_away_costs_no_mail_and_little_time(
 ) -> None:
     """Stopped: the breaker opens after five tries and the others wait untouched; back again: all are sent once."""
     with mail_server(tmp_path / "smtp") as server:
-        server.stop()
+        server.kill()
         container = build_container(with_server(settings, server, breaker_open_seconds=1), clock)
         for number in range(8):
             queue(container, f"event:{number}")

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops.monitoring.dashboards import DASHBOARDS, FOLDER, text
 from services import metrics
+from services.clock import Clock
+from services.container import build_container
+from services.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "ops" / "monitoring"
@@ -113,6 +117,27 @@ def test_every_metric_is_served(api: httpx.Client) -> None:
     unknown = {name: where for where, query in queries() for name in named(query) if name not in known}
     assert unknown == {}
     assert len(served) > 30
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+def test_ages_are_by_the_clock_that_all_share(settings: Settings) -> None:
+    """A process whose own clock is wrong tells the same ages, and the same workers that live, as every other."""
+
+    class Ahead(Clock):
+        """Two hours ahead of the database's."""
+
+        def now(self) -> datetime:
+            return super().now() + timedelta(hours=2)
+
+    container = build_container(settings, Ahead())
+    container.workers.beat("one", 2, 0)
+    with container.transaction() as session:
+        container.mail.enqueue(session, key="test:1", recipient="a@example.org", subject="s", body="b")
+    told = {metric.name: metric.samples[0].value for metric in container.observed.collect() if metric.samples}
+    container.observed.close()
+    container.close()
+    assert (told["observed_ok"], told["workers_alive"], told["email_queue_depth"]) == (1, 1, 1)
+    assert told["email_oldest_seconds"] < 3600
 
 
 def test_the_judge_of_names_sees_names() -> None:

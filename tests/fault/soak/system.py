@@ -185,8 +185,6 @@ class Backend:
         if isinstance(self._server, AwsServer):
             for link in self._links():
                 link.refuse()
-        elif isinstance(self._server, MailServer):
-            self._server.stop()
         else:
             self._server.kill()
 
