@@ -74,7 +74,7 @@ def told(result: Result, tables: dict[str, Table]) -> tuple[Counter[Any], Counte
 
 
 def linked(left: Counter[Kind], right: Counter[Kind]) -> Counter[tuple[Kind, Kind]]:
-    """How many records of each kind the two rules link: a kind may be taken when it does not matter which of it."""
+    """How many records of two kinds the rules link: as many as every assignment must, by the pigeonhole principle."""
     found: Counter[tuple[Kind, Kind]] = Counter()
     for key in (lambda k: k[1][:2], lambda k: k[1][1:2]):
         values = {key(k) for k in left} & {key(k) for k in right}
@@ -82,17 +82,12 @@ def linked(left: Counter[Kind], right: Counter[Kind]) -> Counter[tuple[Kind, Kin
             ours, theirs = ([k for k in side if key(k) == value and side[k]] for side in (left, right))
             if None in value or not ours or not theirs:
                 continue
-            few, many = sorted((sum(left[k] for k in ours), sum(right[k] for k in theirs)))
-            kinds_of_more = ours if sum(left[k] for k in ours) == many else theirs
-            both = len(ours) > 1 and len(theirs) > 1
-            if both or (few < many and len(kinds_of_more) > 1):
-                continue
-            for a in ours:
-                for b in theirs:
-                    n = min(left[a], right[b])
-                    found[a, b] += n
-                    left[a] -= n
-                    right[b] -= n
+            most = max(sum(left[k] for k in ours), sum(right[k] for k in theirs))
+            sure = {(a, b): left[a] + right[b] - most for a in ours for b in theirs}
+            for (a, b), n in sure.items():
+                found[a, b] += max(0, n)
+                left[a] -= max(0, n)
+                right[b] -= max(0, n)
     return found
 
 
