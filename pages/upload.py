@@ -1,90 +1,134 @@
-"""Step 1, Upload: two files, each read and described at once, so that a wrong guess is seen before it matters."""
+"""Step 1, Upload: the files of both sides, each read and described at once, so that a wrong guess is seen early."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from pages._shared import profile_view, wizard
+from pages._shared import drift_view, profile_view, wizard
 from pages._shared.context import actor, may, services
+from pages._shared.draft import files_of
 from pages._shared.messages import explained
+from pages._shared.uploader import drop_zone
+from pages._shared.wording import ago, literal
 from recon_engine.plan import SIDES, SideName
-from services.database.models import Reconciliation
+from services.database.models import Reconciliation, StoredFile
+from services.errors import NotFound
+from services.fit import misfits, shared_columns
 from services.permissions import Action, Actor
 
-TITLES = {"left": "First file", "right": "Second file"}
-HINTS = {"left": "For example the ledger", "right": "For example the bank statement"}
-TYPES = ["csv", "tsv", "txt", "xlsx", "parquet", "json", "jsonl", "ndjson", "gz", "zst", "zip"]
+TITLES = {"left": "First side", "right": "Second side"}
+HINTS = {
+    "left": "For example the ledger: one file, or several with the same columns.",
+    "right": "For example the bank's statements of the same time.",
+}
 
 
-def choose(person: Actor, reconciliation: Reconciliation, side: SideName) -> None:
-    """The uploader of one side. A chosen file is stored, read and described before anything else is shown."""
-    chosen = st.file_uploader(
-        HINTS[side],
-        type=TYPES,
-        key=f"upload-{reconciliation.id}-{side}",
-        help="CSV, Excel .xlsx, Parquet, JSON or JSON lines; .gz, .zst and single-member .zip are unpacked",
-    )
-    if chosen is None:
-        return
-    with explained(), st.spinner(f"Storing and reading {chosen.name}"):
-        stored = services().files.upload(person, chosen.name, chosen)
-        keep(person, reconciliation, side, stored.id)
-        services().files.profile(person, stored.id)
+def take_in(person: Actor, reconciliation: Reconciliation, side: SideName) -> None:
+    """Where files are dropped; says once of one that came a second time that it was left out."""
+    arrived = drop_zone(reconciliation.id, side, services().settings.upload_max_mb, TITLES[side])
+    if arrived:
+        st.session_state[f"arrived-{side}"] = arrived
         st.rerun()
+    kept = {file.sha256: file for file in files_of(person, reconciliation, side)}
+    for file_id in st.session_state.get(f"arrived-{side}", []):
+        try:
+            file = services().files.get(person, file_id)
+        except NotFound:
+            continue
+        same = kept.get(file.sha256)
+        if same is not None and same.id != file_id:
+            st.info(
+                f"{literal(file.name)} is, byte for byte, {literal(same.name)}, which is here already: left out.",
+                icon=":material/content_copy:",
+            )
 
 
-def keep(person: Actor, reconciliation: Reconciliation, side: SideName, file_id: str) -> None:
-    """Remember the file of one side in the reconciliation."""
-    services().plans.set_files(person, reconciliation.id, **{f"{side}_file_id": file_id})
-    st.session_state.pop(replacing(reconciliation, side), None)
+def remove(person: Actor, reconciliation: Reconciliation, side: SideName, file_id: str) -> None:
+    """Take one file off its side."""
+    ids = [one for one in reconciliation.file_ids(side) if one != file_id]
+    left, right = (ids, None) if side == "left" else (None, ids)
+    services().plans.set_files(person, reconciliation.id, left, right)
 
 
-def replacing(reconciliation: Reconciliation, side: SideName) -> str:
-    """Where the session remembers that another file is being chosen for a side that has one."""
-    return f"replacing-{reconciliation.id}-{side}"
-
-
-def side_panel(person: Actor, reconciliation: Reconciliation, side: SideName, editable: bool) -> bool:
-    """One side: uploader, or the file with its profile. Returns True when the file is ready to be mapped."""
-    st.subheader(TITLES[side], anchor=False)
-    file_id = reconciliation.left_file_id if side == "left" else reconciliation.right_file_id
-    if editable and (file_id is None or st.session_state.get(replacing(reconciliation, side))):
-        choose(person, reconciliation, side)
-    if file_id is None:
-        return False
-    stored = services().files.get(person, file_id)
+def file_card(
+    person: Actor, reconciliation: Reconciliation, side: SideName, stored: StoredFile, editable: bool
+) -> StoredFile:
+    """One file: what it is, whether it can be read, and what it holds."""
     if stored.status == "uploaded" and editable:
         with explained(), st.spinner(f"Reading {stored.name}"):
-            stored = services().files.profile(person, file_id)
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        profile_view.heading(stored)
-        if editable and st.button("Use another file", key=f"replace-{side}", icon=":material/swap_horiz:"):
-            st.session_state[replacing(reconciliation, side)] = True
-            st.rerun()
-    note = services().files.note(person, stored)
-    if note:
-        st.info(note, icon=":material/cloud_sync:")
-    profile_view.body(person, stored, editable)
-    return stored.status == "profiled"
+            stored = services().files.profile(person, stored.id)
+    with st.container(border=True, key=f"file-{stored.id}"):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            profile_view.heading(stored)
+            if editable and st.button(
+                "Remove", key=f"remove-{stored.id}", icon=":material/close:", type="tertiary", help=stored.name
+            ):
+                with explained():
+                    remove(person, reconciliation, side, stored.id)
+                    st.rerun()
+        if earlier := services().files.twins(person, stored.id):
+            when = ago(earlier[0].created_at, services().clock.now())
+            st.caption(
+                f":material/history: The same content was uploaded before, as {literal(earlier[0].name)}, {when}."
+            )
+        if note := services().files.note(person, stored):
+            st.info(note, icon=":material/cloud_sync:")
+        profile_view.body(person, stored, editable)
+    return stored
+
+
+def side_panel(person: Actor, reconciliation: Reconciliation, side: SideName, editable: bool) -> list[StoredFile]:
+    """One side: where files are dropped, and a card for each. Returns the files."""
+    st.subheader(TITLES[side], anchor=False)
+    st.caption(HINTS[side])
+    if editable:
+        take_in(person, reconciliation, side)
+    files = [
+        file_card(person, reconciliation, side, stored, editable) for stored in files_of(person, reconciliation, side)
+    ]
+    for sentence in misfits(files):
+        st.warning(sentence, icon=":material/join_left:")
+    return files
+
+
+def lacking(sides: list[list[StoredFile]]) -> str | None:
+    """What keeps the mapping from beginning, in one sentence; None when nothing does."""
+    empty = [TITLES[side].lower() for side, files in zip(SIDES, sides, strict=True) if not files]
+    if empty:
+        return f"The {' and the '.join(empty)} {'needs' if len(empty) == 1 else 'need'} a file to go on."
+    for files in sides:
+        refused = [file.name for file in files if file.status != "profiled"]
+        if refused:
+            return f"{', '.join(refused)} cannot be read: remove it, or read it differently, to go on."
+        if not shared_columns(files):
+            return (
+                f"{', '.join(file.name for file in files)} have no column in common: remove those that do not belong."
+            )
+    return None
 
 
 def main() -> None:
     """Draw the page."""
     person = actor()
     reconciliation = wizard.opened(
-        person, "upload", "Two files. Nothing is changed in them; every row will be accounted for."
+        person, "upload", "The files of two sides. Nothing is changed in them; every row will be accounted for."
     )
     editable = may(person, Action.FILE_UPLOAD)
-    ready = []
+    drift_view.show(person, reconciliation)
+    sides = []
     for column, side in zip(st.columns(2, gap="large"), SIDES, strict=True):
         with column:
-            ready.append(side_panel(person, reconciliation, side, editable))
+            sides.append(side_panel(person, reconciliation, side, editable))
+    if sides[0] and sides[1] and (both := {f.sha256 for f in sides[0]} & {f.sha256 for f in sides[1]}):
+        name = next(file.name for file in sides[0] if file.sha256 in both)
+        st.warning(f"{literal(name)} is on both sides: it would match itself.", icon=":material/content_copy:")
     st.space("xsmall")
-    if st.button("Continue to mapping", type="primary", icon=":material/arrow_forward:", disabled=not all(ready)):
+    lacks = lacking(sides)
+    if st.button("Continue to mapping", type="primary", icon=":material/arrow_forward:", disabled=lacks is not None):
         services().plans.set_step(person, reconciliation.id, "map")
         wizard.go("map", reconciliation)
-    if not all(ready):
-        st.caption("Two files that can be read are needed to go on.")
+    if lacks:
+        st.caption(lacks)
 
 
 main()

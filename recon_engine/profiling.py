@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from recon_engine.errors import Issue
@@ -16,8 +17,11 @@ from recon_engine.value_types import MOSTLY, Reading, candidates
 SAMPLE_ROWS = 50_000
 # Up to here everything is counted exactly; above, distinct values are estimated and top values come from the sample.
 _EXACT_ROWS = 1_000_000
+_MOST_DECIMALS = 9
 _CELLS_AT_ONCE = 4_000_000
 _TOP = 5
+_FIRST = 5
+_BINS = 12
 _SHOWN = 200
 
 
@@ -26,7 +30,9 @@ class ColumnProfile:
     """One column. `minimum` and `maximum` are in the order of the type; texts by their characters.
 
     `date_formats` and `decimal_marks` list every reading that fits all values: more than one means undecided.
-    `proof` are data rows with a value that decided between day and month. `unreadable` cells do not fit the type.
+    `proof` are data rows with a value that decided between day and month, `proofs` says how many there are.
+    `unreadable` cells do not fit the type. `spread` counts the values in twelfths of their range, `total` is the exact
+    sum of a decimal column.
     """
 
     name: str
@@ -45,6 +51,9 @@ class ColumnProfile:
     thousands: str | None
     undecided: bool
     proof: tuple[int, ...]
+    proofs: int
+    spread: tuple[int, ...]
+    total: str | None
     unreadable: int
     unreadable_samples: tuple[str, ...]
     reasons: tuple[str, ...]
@@ -62,6 +71,7 @@ class Profile:
     columns: tuple[ColumnProfile, ...]
     issues: tuple[Issue, ...]
     rejected_samples: tuple[dict[str, Any], ...]
+    first_rows: tuple[dict[str, Any], ...]
 
     def column(self, name: str) -> ColumnProfile:
         """The column called `name`. Raises KeyError when there is none."""
@@ -141,6 +151,9 @@ def profile(table: TextTable, options: ReaderOptions | None = None) -> Profile:
         columns=columns,
         issues=table.issues,
         rejected_samples=tuple(table.rejected.head(3).select("row", "line", "reason").rows(named=True)),
+        first_rows=tuple(
+            table.frame.head(_FIRST).select(pl.col(table.columns).str.head(_SHOWN)).collect().rows(named=True)
+        ),
     )
 
 
@@ -206,7 +219,9 @@ def _ranges(
         if reading and reading.kind == "decimal":
             shown = pl.col(c).filter(value == value.min()).first(), pl.col(c).filter(value == value.max()).first()
             decimals = reading.plain(c).str.extract(r"\.(\d*?)0*$").str.len_chars().max()
+            exact = reading.plain(c).str.strip_prefix("+").cast(pl.Decimal(38, _MOST_DECIMALS), strict=False)
             wanted += [shown[0].alias(f"min{i}"), shown[1].alias(f"max{i}"), decimals.alias(f"scale{i}")]
+            wanted.append(exact.sum().alias(f"total{i}"))
         else:
             wanted += [value.min().alias(f"min{i}"), value.max().alias(f"max{i}")]
         wanted.append(pl.col(c).count().alias(f"filled{i}"))
@@ -215,7 +230,7 @@ def _ranges(
             wanted += [bad.sum().alias(f"bad{i}"), pl.col(c).filter(bad).head(3).implode().alias(f"cells{i}")]
     row = frame.select(wanted).collect(engine="streaming").row(0, named=True)
     return {
-        c: {key: row.get(f"{key}{i}") for key in ("min", "max", "filled", "scale", "bad", "cells")}
+        c: {key: row.get(f"{key}{i}") for key in ("min", "max", "filled", "scale", "bad", "cells", "total")}
         for i, c in enumerate(columns)
     }
 
@@ -237,7 +252,8 @@ def _column(
     filled = span["filled"]
     values = sample.drop_nulls()
     top = values.value_counts(sort=True).head(_TOP).rows() if distinct < filled else []
-    proof = _proof(table, name, first) if first and not undecided and kind in ("date", "datetime") else ()
+    decided = first is not None and not undecided and kind in ("date", "datetime")
+    proof, proofs = _proof(table, name, first) if first and decided else ((), 0)
     forms = tuple(r.form for r in readings if r.form) if undecided else tuple(r.form for r in readings[:1] if r.form)
     is_number = kind == "decimal"
     return ColumnProfile(
@@ -259,9 +275,12 @@ def _column(
         thousands=first.thousands if first and is_number and not undecided else None,
         undecided=undecided,
         proof=proof,
+        proofs=proofs,
+        spread=_spread(first, values),
+        total=_total(span["total"], int(span["scale"] or 0)) if is_number else None,
         unreadable=int(span["bad"] or 0),
         unreadable_samples=tuple(v[:_SHOWN] for v in span["cells"] or ()),
-        reasons=tuple(_reasons(readings, values, proof, undecided, int(span["bad"] or 0))),
+        reasons=tuple(_reasons(readings, values, proof, proofs, undecided, int(span["bad"] or 0))),
     )
 
 
@@ -274,18 +293,33 @@ def _differ(readings: list[Reading], sample: pl.Series) -> bool:
     return any(not values["0"].equals(values[str(i)].alias("0")) for i in range(1, len(readings)))
 
 
-def _proof(table: TextTable, name: str, reading: Reading) -> tuple[int, ...]:
-    """Rows whose value fits the format but not the one with day and month swapped."""
+def _spread(reading: Reading | None, values: pl.Series) -> tuple[int, ...]:
+    """How many numbers or dates of the sample lie in each twelfth of their range; nothing for texts."""
+    if reading is None or reading.kind == "boolean":
+        return ()
+    typed = values.alias("v").to_frame().select(reading.value("v").to_physical().cast(pl.Float64)).to_series()
+    numbers = typed.drop_nulls().to_numpy()
+    if not len(numbers) or not np.isfinite(numbers).all() or numbers.min() == numbers.max():
+        return ()
+    return tuple(int(n) for n in np.histogram(numbers, bins=_BINS)[0])
+
+
+def _total(value: Any, scale: int) -> str | None:
+    return None if value is None else f"{value:.{min(scale, _MOST_DECIMALS)}f}"
+
+
+def _proof(table: TextTable, name: str, reading: Reading) -> tuple[tuple[int, ...], int]:
+    """The first rows whose value fits the format but not the one with day and month swapped; how many there are."""
     form = reading.form or ""
     if form.startswith("%Y") or "%d" not in form or "%m" not in form:
-        return ()
+        return (), 0
     swapped = Reading(reading.kind, form=form.replace("%d", "%\0").replace("%m", "%d").replace("%\0", "%m"))
-    rows = table.frame.filter(reading.fits(name) & ~swapped.fits(name)).select(ROW).head(3).collect()
-    return tuple(rows[ROW].to_list())
+    rows = table.frame.filter(reading.fits(name) & ~swapped.fits(name)).select(ROW).collect(engine="streaming")[ROW]
+    return tuple(rows.sort().head(3).to_list()), len(rows)
 
 
 def _reasons(
-    readings: list[Reading], values: pl.Series, proof: tuple[int, ...], undecided: bool, unreadable: int
+    readings: list[Reading], values: pl.Series, proof: tuple[int, ...], proofs: int, undecided: bool, unreadable: int
 ) -> list[str]:
     if not readings:
         return _text_reasons(values)
@@ -300,7 +334,11 @@ def _reasons(
         ]
         told.append(f"can be read with {' or '.join(ways)}; no value decides")
     elif proof:
-        told.append(f"format {first.form}: row {proof[0]} cannot be read with day and month swapped")
+        order = "day" if (first.form or "").index("%d") < (first.form or "").index("%m") else "month"
+        have = "value has" if proofs == 1 else "values have"
+        told.append(f"{proofs:,} {have} a day above 12, the first in row {proof[0]}: dates are {order} first")
+    elif first.mark == "," and (shown := values.filter(values.str.contains(",", literal=True)).head(1)).len():
+        told.append(f"values such as {shown[0]!r} have a decimal comma")
     if unreadable:
         told.append(f"{unreadable:,} cells cannot be read as {first.kind}")
     return told

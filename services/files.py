@@ -7,7 +7,8 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -23,6 +24,7 @@ from services.database.models import StoredFile, new_id
 from services.errors import Invalid, NotFound, TooLarge, Unavailable, UploadFailed
 from services.jobs import child
 from services.limits import Limited
+from services.paging import Part, part_of
 from services.permissions import Action, Actor, check
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ KEPT_LOCALLY = (
 )
 _log = structlog.get_logger(__name__)
 Source = Path | BinaryIO | Iterable[bytes]
+FileIds = str | Sequence[str]
+WALL_SECONDS = 60.0
+SLOWEST_BYTES_A_SECOND = 5_000_000  # a large file may take longer
 
 
 class FileService:
@@ -44,16 +49,19 @@ class FileService:
         self._container = container
         settings = container.settings
         self._limit_bytes = settings.upload_max_mb * 1024 * 1024
-        self._limits = child.Limits(settings.reader_memory_mb, settings.reader_cpu_seconds, wall_seconds=60.0)
+        self._limits = child.Limits(settings.reader_memory_mb, settings.reader_cpu_seconds, WALL_SECONDS)
         self._readers = threading.BoundedSemaphore(settings.job_slots)  # each may take reader_memory_mb
 
-    def upload(self, actor: Actor, name: str, source: Source) -> StoredFile:
-        """Store the content (a path, an open file, or chunks of bytes) under `name`. Raises TooLarge, UploadFailed."""
+    def upload(self, actor: Actor, name: str, source: Source, file_id: str | None = None) -> StoredFile:
+        """Store the content (a path, an open file, or chunks of bytes) under `name`. Raises TooLarge, UploadFailed.
+
+        `file_id` is the id it gets, where that was chosen before.
+        """
         check(actor, Action.FILE_UPLOAD)
         self._container.limits.hit(Limited.UPLOAD, actor)
         metrics.file_uploads.inc()
         try:
-            return self._store(actor, clean_name(name), source)
+            return self._store(actor, clean_name(name), source, file_id or new_id())
         except Exception as error:
             if isinstance(error, TooLarge):
                 raise
@@ -69,7 +77,7 @@ class FileService:
         spools = bool(self._container.settings.uploads_s3_bucket)
         return KEPT_LOCALLY if spools and self._container.spool.waiting(file.storage_key) else None
 
-    def _store(self, actor: Actor, name: str, source: Source) -> StoredFile:
+    def _store(self, actor: Actor, name: str, source: Source, file_id: str) -> StoredFile:
         folder = self._container.settings.data_dir / "incoming"
         folder.mkdir(parents=True, exist_ok=True)
         digest, size, room = hashlib.sha256(), 0, self._room_bytes(actor)
@@ -94,7 +102,7 @@ class FileService:
             self._container.storage.put_file(key, Path(incoming.name))
         reach("upload stored")
         file = StoredFile(
-            id=new_id(),
+            id=file_id,
             workspace_id=actor.workspace_id,
             name=name,
             size_bytes=size,
@@ -128,19 +136,31 @@ class FileService:
         with self._container.session() as session:
             return find_file(session, actor.workspace_id, file_id)
 
-    def list(self, actor: Actor, limit: int = 100) -> Sequence[StoredFile]:
+    def list(self, actor: Actor, limit: int = 100, cursor: str | None = None) -> Part[StoredFile]:
         """The newest files of the workspace."""
         check(actor, Action.FILE_READ)
-        newest = select(StoredFile).where(StoredFile.workspace_id == actor.workspace_id)
+        own = select(StoredFile).where(StoredFile.workspace_id == actor.workspace_id)
         with self._container.session() as session:
-            return session.scalars(newest.order_by(StoredFile.created_at.desc()).limit(limit)).all()
+            return part_of(session, own, (StoredFile.created_at, StoredFile.id), limit, cursor)
+
+    def twins(self, actor: Actor, file_id: str) -> Sequence[StoredFile]:
+        """Earlier uploads of the same content in the workspace, the newest first."""
+        file = self.get(actor, file_id)
+        same = select(StoredFile).where(
+            StoredFile.workspace_id == actor.workspace_id,
+            StoredFile.sha256 == file.sha256,
+            StoredFile.id != file.id,
+            StoredFile.created_at <= file.created_at,
+        )
+        with self._container.session() as session:
+            return session.scalars(same.order_by(StoredFile.created_at.desc()).limit(5)).all()
 
     def profile(self, actor: Actor, file_id: str) -> StoredFile:
         """Read the file and keep what it looks like (`profile_json`) or why it cannot be read (`refusal`)."""
         check(actor, Action.FILE_UPLOAD)
         with self._container.session() as session:
             file = find_file(session, actor.workspace_id, file_id)
-        ended = self._read(lambda names: ["profile", *names, "--json", *_options(file)], [file])
+        ended = self._read(lambda names: ["profile", *names, "--json", *_options(file)], {"left": [file]})
         damaged = f"{file.name} could not be read; it seems damaged. Save it again as CSV and upload that."
         refusal = _refusal(ended, self._limits, file.name, damaged)
         with self._container.transaction() as session:
@@ -163,15 +183,23 @@ class FileService:
             self._container.audit.record(session, actor, "file.options", "file", file_id, options=given)
         return self.profile(actor, file_id)
 
-    def suggest(self, actor: Actor, left_file_id: str, right_file_id: str) -> dict[str, Any]:
-        """Propose a plan for two files: `plan`, `fields`, `rules` and `questions`. Raises Invalid."""
+    def suggest(self, actor: Actor, left_file_id: FileIds, right_file_id: FileIds) -> dict[str, Any]:
+        """Propose a plan for the files of two sides: `plan`, `fields`, `rules` and `questions`. Raises Invalid."""
         check(actor, Action.PLAN_EDIT)
         with self._container.session() as session:
-            left = find_file(session, actor.workspace_id, left_file_id)
-            right = find_file(session, actor.workspace_id, right_file_id)
-        given = [*_options(left, "--left-options"), *_options(right, "--right-options")]
-        ended = self._read(lambda names: ["suggest", *names, "--json", *given], [left, right])
-        names = f"{left.name} and {right.name}"
+            left, right = (
+                [find_file(session, actor.workspace_id, one) for one in listed(given)]
+                for given in (left_file_id, right_file_id)
+            )
+        given = [*_options(left[0], "--left-options"), *_options(right[0], "--right-options")]
+
+        def command(names: Sequence[str]) -> Sequence[str]:
+            ours, theirs = names[: len(left)], names[len(left) :]
+            more = [["--more-left", *ours[1:]] if ours[1:] else [], ["--more-right", *theirs[1:]] if theirs[1:] else []]
+            return ["suggest", ours[0], theirs[0], "--json", *given, *more[0], *more[1]]
+
+        ended = self._read(command, {"left": left, "right": right})
+        names = " and ".join(", ".join(f.name for f in files) for files in (left, right))
         by_hand = f"No plan could be proposed for {names}; map their columns by hand."
         refusal = _refusal(ended, self._limits, names, by_hand)
         if refusal:
@@ -179,16 +207,32 @@ class FileService:
         suggestion: dict[str, Any] = json.loads(ended.stdout)
         return suggestion
 
-    def _read(self, command: Callable[[Sequence[str]], Sequence[str]], files: Sequence[StoredFile]) -> child.Ended:
+    def _read(
+        self, command: Callable[[Sequence[str]], Sequence[str]], sides: Mapping[str, Sequence[StoredFile]]
+    ) -> child.Ended:
         """Run the engine on the files, each linked under its own name into the child's folder."""
-        names = [str(Path(side) / file.name) for side, file in zip(("left", "right"), files, strict=False)]
+        placed = {name: file for side, files in sides.items() for name, file in places(side, files).items()}
 
         def prepare(folder: Path) -> None:
-            for name, file in zip(names, files, strict=True):
+            for name, file in placed.items():
                 link_object(self._container, file.storage_key, folder / name)
 
+        size = max(file.size_bytes for file in placed.values())
+        limits = replace(self._limits, wall_seconds=WALL_SECONDS + size / SLOWEST_BYTES_A_SECOND)
         with self._readers:
-            return child.run(command(names), self._limits, prepare)
+            return child.run(command(list(placed)), limits, prepare)
+
+
+def listed(file_ids: FileIds) -> Sequence[str]:
+    """One file or several, as several."""
+    return [file_ids] if isinstance(file_ids, str) else file_ids
+
+
+def places(side: str, files: Sequence[StoredFile]) -> dict[str, StoredFile]:
+    """Where the files of a side stand in a child's folder: each under its own name, several in folders of their own."""
+    if len(files) == 1:
+        return {f"{side}/{files[0].name}": files[0]}
+    return {f"{side}/{number}/{file.name}": file for number, file in enumerate(files, start=1)}
 
 
 def find_file(session: Session, workspace_id: str, file_id: str) -> StoredFile:

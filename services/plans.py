@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from recon_engine.errors import PlanError
-from recon_engine.plan import Plan
+from recon_engine.plan import SIDES, Plan, SideName
 from recon_engine.plan_changes import changed
-from services.database.models import Job, PlanTemplate, Reconciliation, new_id
+from services.database.models import Job, PlanTemplate, Reconciliation, StoredFile, new_id
 from services.errors import Conflict, Invalid, NotFound
-from services.files import find_file
+from services.files import FileIds, find_file, listed
+from services.fit import Drift, drift, seen_in
+from services.paging import Part, part_of
 from services.permissions import Action, Actor, check
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 Step = Literal["upload", "map", "run", "results"]
 PlanLike = Plan | dict[str, Any]
+MOST_FILES = 200
+MOST_VERSIONS = 50
 
 
 class PlanService:
@@ -54,12 +58,12 @@ class PlanService:
         with self._container.session() as session:
             return find_reconciliation(session, actor.workspace_id, reconciliation_id)
 
-    def list(self, actor: Actor, limit: int = 50) -> Sequence[Reconciliation]:
+    def list(self, actor: Actor, limit: int = 50, cursor: str | None = None) -> Part[Reconciliation]:
         """The reconciliations of the workspace, the last touched first."""
         check(actor, Action.PLAN_READ)
         mine = select(Reconciliation).where(Reconciliation.workspace_id == actor.workspace_id)
         with self._container.session() as session:
-            return session.scalars(mine.order_by(Reconciliation.updated_at.desc()).limit(limit)).all()
+            return part_of(session, mine, (Reconciliation.updated_at, Reconciliation.id), limit, cursor)
 
     def rename(self, actor: Actor, reconciliation_id: str, name: str) -> Reconciliation:
         """Give it another name."""
@@ -69,16 +73,40 @@ class PlanService:
         self,
         actor: Actor,
         reconciliation_id: str,
-        left_file_id: str | None = None,
-        right_file_id: str | None = None,
+        left_file_id: FileIds | None = None,
+        right_file_id: FileIds | None = None,
     ) -> Reconciliation:
-        """Choose the files (None keeps the present one). What was suggested for other files is forgotten."""
-        given = {"left_file_id": left_file_id, "right_file_id": right_file_id}
-        chosen = {side: file_id for side, file_id in given.items() if file_id is not None}
+        """Choose each side's file or files (None keeps the present ones, an empty list takes them away).
+
+        What was suggested for other files is forgotten.
+        """
+        given = {"left": left_file_id, "right": right_file_id}
+        chosen = {side: list(dict.fromkeys(listed(ids))) for side, ids in given.items() if ids is not None}
         with self._container.session() as session:
-            for file_id in chosen.values():
+            for file_id in (one for ids in chosen.values() for one in ids):
                 find_file(session, actor.workspace_id, file_id)
-        return self._change(actor, reconciliation_id, "reconciliation.files", {**chosen, "suggestion_json": None})
+
+        def values(now: Reconciliation) -> dict[str, Any]:
+            return _files_values({side: chosen.get(side, now.file_ids(side)) for side in SIDES})
+
+        return self._change(actor, reconciliation_id, "reconciliation.files", values)
+
+    def add_file(self, actor: Actor, reconciliation_id: str, side: SideName, file_id: str) -> Reconciliation:
+        """Add a file to those of one side. One with the same content as one of them is left out: its rows would count
+        twice.
+        """
+        check(actor, Action.PLAN_EDIT)
+        with self._container.session() as session:
+            file = find_file(session, actor.workspace_id, file_id)
+        kept = self._files(actor, reconciliation_id)[side]
+        if any(file.sha256 == other.sha256 for other in kept):
+            return self.get(actor, reconciliation_id)
+
+        def values(now: Reconciliation) -> dict[str, Any]:
+            files = {one: now.file_ids(one) for one in SIDES}
+            return _files_values(files | {side: [*files[side], file_id]})
+
+        return self._change(actor, reconciliation_id, "reconciliation.files", values)
 
     def set_suggestion(self, actor: Actor, reconciliation_id: str, suggestion: dict[str, Any]) -> Reconciliation:
         """Keep what was suggested for the two files."""
@@ -112,7 +140,7 @@ class PlanService:
                 f"The plan has this change already, or was edited so that it no longer fits: {error}."
             ) from error
         if kept is None:
-            kept = self.set_files(actor, self.start(actor, plan.name).id, job.left_file_id, job.right_file_id)
+            kept = self.set_files(actor, self.start(actor, plan.name).id, job.file_ids("left"), job.file_ids("right"))
         values = {"plan_json": mended.to_data(), "step": "map"}
         return self._change(actor, kept.id, "reconciliation.cause", values, job=job_id, cause=number)
 
@@ -120,11 +148,17 @@ class PlanService:
         """Remember where in the wizard the reconciliation is."""
         return self._change(actor, reconciliation_id, "reconciliation.step", {"step": step})
 
-    def save_template(self, actor: Actor, name: str, plan: PlanLike) -> PlanTemplate:
-        """Save a plan for later files; a plan of the same name is replaced."""
+    def save_template(
+        self, actor: Actor, name: str, plan: PlanLike, reconciliation_id: str | None = None
+    ) -> PlanTemplate:
+        """Save a plan for later files; under the name of a saved one it becomes that plan's next version.
+
+        With a reconciliation, how its files look now is remembered: later files are compared with them.
+        """
         check(actor, Action.PLAN_EDIT)
         now, name = self._container.clock.now(), _named(name)
         text = valid_plan(plan).with_files(left=[], right=[]).to_yaml()
+        seen = seen_in(self._files(actor, reconciliation_id)) if reconciliation_id else None
         same = select(PlanTemplate).where(
             PlanTemplate.workspace_id == actor.workspace_id, PlanTemplate.name == name, ~PlanTemplate.archived
         )
@@ -135,29 +169,73 @@ class PlanService:
                     id=new_id(),
                     workspace_id=actor.workspace_id,
                     name=name,
+                    version=1,
                     created_by=actor.account_id,
                     created_at=now,
                     archived=False,
                 )
                 session.add(template)
+            elif template.yaml != text:
+                template.earlier_json = {"versions": _with_version(template)}
+                template.version += 1
             template.yaml, template.updated_at = text, now
+            template.seen_json = seen or template.seen_json
             session.flush()
-            self._container.audit.record(session, actor, "plan.save", "plan", template.id, name=name)
+            self._container.audit.record(
+                session, actor, "plan.save", "plan", template.id, name=name, version=template.version
+            )
         return template
 
-    def templates(self, actor: Actor) -> Sequence[PlanTemplate]:
-        """The saved plans of the workspace, by name."""
+    def clone_template(self, actor: Actor, template_id: str, name: str) -> PlanTemplate:
+        """Save a copy under another name. Raises Conflict when a plan is called so already."""
+        check(actor, Action.PLAN_EDIT)
+        with self._container.session() as session:
+            template = self._template(session, actor, template_id)
+        if any(other.name == _named(name) for other in self.templates(actor)):
+            raise Conflict(f"A plan called '{_named(name)}' exists already; choose another name.")
+        return self.save_template(actor, name, Plan.parse(template.yaml))
+
+    def template_version(self, actor: Actor, template_id: str, version: int) -> Plan:
+        """A saved plan as it was in one of its versions. Raises NotFound."""
+        check(actor, Action.PLAN_READ)
+        with self._container.session() as session:
+            template = self._template(session, actor, template_id)
+        texts = {one["version"]: one["yaml"] for one in versions(template)}
+        if version not in texts:
+            raise NotFound(f"'{template.name}' has no version {version}; it has {', '.join(map(str, texts))}.")
+        return Plan.parse(texts[version])
+
+    def drift(self, actor: Actor, reconciliation_id: str) -> Sequence[Drift]:
+        """How this reconciliation's files differ from those that its saved plan was made for."""
+        kept = self.get(actor, reconciliation_id)
+        if kept.template_id is None or not kept.plan_json:
+            return []
+        with self._container.session() as session:
+            template = session.get(PlanTemplate, kept.template_id)
+        seen = (template.seen_json if template and template.workspace_id == actor.workspace_id else None) or {}
+        return drift(Plan.build(kept.plan_json), seen, self._files(actor, reconciliation_id))
+
+    def _files(self, actor: Actor, reconciliation_id: str) -> dict[SideName, Sequence[StoredFile]]:
+        kept = self.get(actor, reconciliation_id)
+        with self._container.session() as session:
+            return {
+                side: [find_file(session, actor.workspace_id, one) for one in kept.file_ids(side)] for side in SIDES
+            }
+
+    def templates(self, actor: Actor, limit: int | None = None, cursor: str | None = None) -> Part[PlanTemplate]:
+        """The saved plans of the workspace by name, all of them if there is no limit."""
         check(actor, Action.PLAN_READ)
         mine = select(PlanTemplate).where(PlanTemplate.workspace_id == actor.workspace_id, ~PlanTemplate.archived)
         with self._container.session() as session:
-            return session.scalars(mine.order_by(PlanTemplate.name)).all()
+            return part_of(session, mine, (PlanTemplate.name, PlanTemplate.id), limit, cursor, newest_first=False)
 
     def apply_template(self, actor: Actor, template_id: str, reconciliation_id: str) -> Reconciliation:
         """Make a saved plan the plan of a reconciliation."""
         check(actor, Action.PLAN_EDIT)
         with self._container.session() as session:
             text = self._template(session, actor, template_id).yaml
-        return self.set_plan(actor, reconciliation_id, Plan.parse(text))
+        values = {"plan_json": Plan.parse(text).to_data(), "template_id": template_id}
+        return self._change(actor, reconciliation_id, "reconciliation.plan", values)
 
     def archive_template(self, actor: Actor, template_id: str) -> None:
         """Take a saved plan off the list."""
@@ -173,11 +251,19 @@ class PlanService:
         return template
 
     def _change(
-        self, actor: Actor, reconciliation_id: str, action: str, values: dict[str, Any], **detail: Any
+        self,
+        actor: Actor,
+        reconciliation_id: str,
+        action: str,
+        given: dict[str, Any] | Callable[[Reconciliation], dict[str, Any]],
+        **detail: Any,
     ) -> Reconciliation:
         check(actor, Action.PLAN_EDIT)
         with self._container.transaction() as session:
             reconciliation = find_reconciliation(session, actor.workspace_id, reconciliation_id)
+            if callable(given):  # depends on what is there: two uploads may end at the same moment
+                session.refresh(reconciliation, with_for_update=True)
+            values = given(reconciliation) if callable(given) else given
             for name, value in values.items():
                 setattr(reconciliation, name, value)
             reconciliation.updated_at = self._container.clock.now()
@@ -195,6 +281,25 @@ def find_reconciliation(session: Session, workspace_id: str, reconciliation_id: 
     if reconciliation is None or reconciliation.workspace_id != workspace_id:
         raise NotFound("There is no such reconciliation; start a new one.")
     return reconciliation
+
+
+def versions(template: PlanTemplate) -> list[dict[str, Any]]:
+    """Every version of a saved plan with its text and moment, the newest first."""
+    now = {"version": template.version, "yaml": template.yaml, "saved_at": template.updated_at.isoformat()}
+    return [now, *reversed((template.earlier_json or {}).get("versions", []))]
+
+
+def _with_version(template: PlanTemplate) -> list[dict[str, Any]]:
+    """The earlier versions and the present one, oldest first; the last ones of many."""
+    return versions(template)[MOST_VERSIONS - 1 :: -1]
+
+
+def _files_values(files: dict[SideName, list[str]]) -> dict[str, Any]:
+    if any(len(ids) > MOST_FILES for ids in files.values()):
+        raise Invalid(f"A side may have {MOST_FILES} files; join some of them before uploading.")
+    first = {f"{side}_file_id": ids[0] if ids else None for side, ids in files.items()}
+    more = {side: ids[1:] for side, ids in files.items() if ids[1:]}
+    return {**first, "more_files_json": more or None, "suggestion_json": None}
 
 
 def valid_plan(plan: PlanLike) -> Plan:

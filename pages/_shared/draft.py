@@ -9,23 +9,22 @@ import streamlit as st
 
 from pages._shared.context import services
 from pages._shared.messages import notice
-from recon_engine.plan import Plan, SideName
-from services.database.models import Reconciliation
+from recon_engine.plan import SIDES, Plan, SideName
+from services.database.models import Reconciliation, StoredFile
 from services.errors import Invalid
+from services.fit import shared_columns
 from services.permissions import Actor
 
 
 def column_names(person: Actor, reconciliation: Reconciliation) -> tuple[list[str], list[str]]:
-    """The columns of the left and of the right file."""
-    left, right = _file_ids(reconciliation)
-    if left is None or right is None:
-        return [], []
-    return _columns(person, left), _columns(person, right)
+    """The columns of the left and of the right side: those that all files of the side have."""
+    left, right = (list(shared_columns(files_of(person, reconciliation, side))) for side in SIDES)
+    return left, right
 
 
-def _columns(person: Actor, file_id: str) -> list[str]:
-    profile = services().files.get(person, file_id).profile_json or {}
-    return [str(column["name"]) for column in profile.get("columns", [])]
+def files_of(person: Actor, reconciliation: Reconciliation, side: SideName) -> list[StoredFile]:
+    """The files of one side."""
+    return [services().files.get(person, one) for one in reconciliation.file_ids(side)]
 
 
 def ensure(person: Actor, reconciliation: Reconciliation, left: Sequence[str], right: Sequence[str]) -> Plan:
@@ -42,20 +41,17 @@ def ensure(person: Actor, reconciliation: Reconciliation, left: Sequence[str], r
 
 def suggest(person: Actor, reconciliation: Reconciliation, left: Sequence[str], right: Sequence[str]) -> None:
     """Take the plan suggested from the two files; when nothing fits, one that only joins the first columns."""
-    files = [services().files.get(person, str(one)) for one in _file_ids(reconciliation)]
+    ids = [reconciliation.file_ids(side) for side in SIDES]
     try:
-        proposed = services().files.suggest(person, files[0].id, files[1].id)
+        proposed = services().files.suggest(person, *ids)
     except Invalid as error:
         proposed = {"plan": _first_columns(reconciliation.name, left[0], right[0]), "questions": [str(error)]}
     # The engine names the files where it read them; people know them by the names they uploaded.
-    plan = Plan.build(proposed["plan"]).with_files([files[0].name], [files[1].name])
+    names = {side: [file.name for file in files_of(person, reconciliation, side)] for side in SIDES}
+    plan = Plan.build(proposed["plan"]).with_files(names["left"], names["right"])
     services().plans.set_suggestion(person, reconciliation.id, proposed)
     services().plans.set_plan(person, reconciliation.id, plan)
     forget_edits(reconciliation)
-
-
-def _file_ids(reconciliation: Reconciliation) -> tuple[str | None, str | None]:
-    return reconciliation.left_file_id, reconciliation.right_file_id
 
 
 def _first_columns(name: str, left: str, right: str) -> dict[str, Any]:

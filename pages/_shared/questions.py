@@ -8,11 +8,11 @@ from typing import Any
 import streamlit as st
 
 from pages._shared import draft
-from pages._shared.context import services
 from pages._shared.messages import explained
 from pages._shared.wizard import labels
 from recon_engine.plan import SIDES, FieldSpec, Plan, SideName
 from services.database.models import Reconciliation
+from services.fit import shared_columns
 from services.permissions import Actor
 
 READS = {
@@ -29,10 +29,7 @@ READS = {
 
 def show(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bool) -> None:
     """Every open question. An answered date order is saved in the plan and no longer asked."""
-    profiles = {
-        "left": _columns(person, reconciliation.left_file_id),
-        "right": _columns(person, reconciliation.right_file_id),
-    }
+    profiles = {side: shared_columns(draft.files_of(person, reconciliation, side)) for side in SIDES}
     dates = [spec for spec in plan.fields if spec.type in ("date", "datetime")]
     for spec in dates:
         for side in SIDES:
@@ -45,13 +42,6 @@ def show(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bo
     for question in (reconciliation.suggestion_json or {}).get("questions", []):
         if not ("formats" in question and any(name in question for name in chosen_above)):
             st.info(question[:1].upper() + question[1:], icon=":material/help:")
-
-
-def _columns(person: Actor, file_id: str | None) -> dict[str, Mapping[str, Any]]:
-    if file_id is None:
-        return {}
-    profile = services().files.get(person, file_id).profile_json or {}
-    return {str(column["name"]): column for column in profile.get("columns", [])}
 
 
 def _ask(

@@ -15,8 +15,9 @@ from services import logs
 from services.crash_points import reach
 from services.database.models import Job, StoredFile, new_id
 from services.errors import Conflict, Invalid, NotFound
-from services.files import find_file
+from services.files import FileIds, find_file, listed
 from services.limits import Limited
+from services.paging import Part, part_of
 from services.permissions import Action, Actor, check
 from services.plans import PlanLike, find_reconciliation, valid_plan
 
@@ -40,10 +41,13 @@ class JobQueue:
         actor: Actor,
         reconciliation_id: str | None,
         plan: PlanLike,
-        left_file_id: str,
-        right_file_id: str,
+        left_file_id: FileIds,
+        right_file_id: FileIds,
+        job_id: str | None = None,
     ) -> Job:
-        """Accept a run of the plan on two files. Once this returns, the job will end, whatever is restarted.
+        """Accept a run of the plan on the file or files of each side, under the id that was chosen for it, if any.
+
+        Once this returns, the job will end, whatever is restarted.
 
         Raises Invalid for a wrong plan or a refused file, Conflict when the reconciliation has a run under way.
         """
@@ -52,15 +56,20 @@ class JobQueue:
         model = valid_plan(plan)
         now = self._container.clock.now()
         with self._container.transaction() as session:
-            left = _readable(session, actor, left_file_id)
-            right = _readable(session, actor, right_file_id)
+            left, right = (
+                [_readable(session, actor, one) for one in listed(given)] for given in (left_file_id, right_file_id)
+            )
+            if not (left and right):
+                raise Invalid("Each side needs a file.")
+            more = {side: [f.id for f in files[1:]] for side, files in (("left", left), ("right", right)) if files[1:]}
             job = Job(
-                id=new_id(),
+                id=job_id or new_id(),
                 workspace_id=actor.workspace_id,
                 reconciliation_id=reconciliation_id,
                 plan_json=_with_options(model, left, right).to_data(),
-                left_file_id=left.id,
-                right_file_id=right.id,
+                left_file_id=left[0].id,
+                right_file_id=right[0].id,
+                more_files_json=more or None,
                 status="queued",
                 priority=0,
                 attempts=0,
@@ -78,7 +87,10 @@ class JobQueue:
                 reconciliation.current_job_id, reconciliation.step, reconciliation.updated_at = job.id, "run", now
             session.add(job)
             session.flush()
-            hashes = {"left_sha256": left.sha256, "right_sha256": right.sha256}
+            hashes = {
+                f"{side}_sha256": ",".join(f.sha256 for f in files)
+                for side, files in (("left", left), ("right", right))
+            }
             self._container.audit.record(
                 session, actor, Action.JOB_LAUNCH, "job", job.id, reconciliation_id=reconciliation_id, files=hashes
             )
@@ -86,15 +98,21 @@ class JobQueue:
         _log.info("job accepted", job=job.id)
         return job
 
-    def estimate(self, actor: Actor, plan: PlanLike, left_file_id: str, right_file_id: str) -> Estimate | None:
+    def estimate(self, actor: Actor, plan: PlanLike, left_file_id: FileIds, right_file_id: FileIds) -> Estimate | None:
         """What a run would need, by the rows that the files' profiles counted; None while a file has no profile."""
         check(actor, Action.JOB_READ)
         model = valid_plan(plan)
         with self._container.session() as session:
-            files = [find_file(session, actor.workspace_id, one) for one in (left_file_id, right_file_id)]
-        if not all(file.profile_json for file in files):
+            sides = [
+                [find_file(session, actor.workspace_id, one) for one in listed(given)]
+                for given in (left_file_id, right_file_id)
+            ]
+        if not all(file.profile_json for files in sides for file in files):
             return None
-        rows = {side: int((file.profile_json or {})["rows"]) for side, file in zip(SIDES, files, strict=True)}
+        rows = {
+            side: sum(int((file.profile_json or {})["rows"]) for file in files)
+            for side, files in zip(SIDES, sides, strict=True)
+        }
         return estimate_of(model, rows, self._container.settings.job_memory_mb << 20)
 
     def get(self, actor: Actor, job_id: str) -> Job:
@@ -103,14 +121,16 @@ class JobQueue:
         with self._container.session() as session:
             return find_job(session, actor.workspace_id, job_id)
 
-    def list(self, actor: Actor, limit: int = 50, reconciliation_id: str | None = None) -> Sequence[Job]:
+    def list(
+        self, actor: Actor, limit: int = 50, reconciliation_id: str | None = None, cursor: str | None = None
+    ) -> Part[Job]:
         """The newest jobs of the workspace, or of one reconciliation."""
         check(actor, Action.JOB_READ)
         chosen = select(Job).where(Job.workspace_id == actor.workspace_id)
         if reconciliation_id is not None:
             chosen = chosen.where(Job.reconciliation_id == reconciliation_id)
         with self._container.session() as session:
-            return session.scalars(chosen.order_by(Job.created_at.desc()).limit(limit)).all()
+            return part_of(session, chosen, (Job.created_at, Job.id), limit, cursor)
 
     def counts(self, actor: Actor) -> dict[str, int]:
         """How many jobs the workspace has in each status."""
@@ -186,10 +206,16 @@ def _readable(session: Session, actor: Actor, file_id: str) -> StoredFile:
     return file
 
 
-def _with_options(plan: Plan, left: StoredFile, right: StoredFile) -> Plan:
-    """The plan with each file's name, and its reading options wherever the plan itself says nothing."""
+def _with_options(plan: Plan, left: Sequence[StoredFile], right: Sequence[StoredFile]) -> Plan:
+    """The plan with the files' names, and their reading options wherever the plan itself says nothing."""
     sides: dict[str, Any] = {}
-    for name, side, file in (("left", plan.left, left), ("right", plan.right, right)):
-        said = side.model_dump(exclude_defaults=True)
-        sides[name] = type(side).model_validate({**file.options_json, **said, "files": (file.name,)})
+    for name, side, files in (("left", plan.left, left), ("right", plan.right, right)):
+        said, options = side.model_dump(exclude_defaults=True), files[0].options_json
+        other = next((file for file in files if file.options_json != options), None)
+        if other is not None:
+            raise Invalid(
+                f"{files[0].name} and {other.name} are read in different ways, but one side is read in one way; "
+                "choose the same under 'Read it differently' for both."
+            )
+        sides[name] = type(side).model_validate({**options, **said, "files": tuple(f.name for f in files)})
     return plan.model_copy(update=sides)

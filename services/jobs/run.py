@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
-from recon_engine.plan import Plan
+from recon_engine.plan import SIDES, Plan
 from services.crash_points import reach
 from services.database.models import Job, StoredFile
 from services.errors import ServiceError
-from services.files import link_object
+from services.files import link_object, places
 from services.jobs.child import Child, Ended, Limits
 from services.jobs.leases import Leases, Outcome
 from services.jobs.progress import Progress
@@ -98,12 +98,14 @@ class Run:
         """Lay out the files and the plan in the run's folder."""
         self._folder.mkdir(parents=True)
         with self._container.session() as session:
-            left = session.get_one(StoredFile, self._job.left_file_id)
-            right = session.get_one(StoredFile, self._job.right_file_id)
-        names = {"left": f"left/{left.name}", "right": f"right/{right.name}"}
-        link_object(self._container, left.storage_key, self._folder / names["left"])
-        link_object(self._container, right.storage_key, self._folder / names["right"])
-        plan = Plan.build(self._job.plan_json).with_files([names["left"]], [names["right"]])
+            sides = {
+                side: places(side, [session.get_one(StoredFile, one) for one in self._job.file_ids(side)])
+                for side in SIDES
+            }
+        for placed in sides.values():
+            for name, file in placed.items():
+                link_object(self._container, file.storage_key, self._folder / name)
+        plan = Plan.build(self._job.plan_json).with_files(list(sides["left"]), list(sides["right"]))
         (self._folder / "plan.yaml").write_text(plan.to_yaml(), encoding="utf-8")
 
     def _supervise(self, partitions: int | None = None) -> Ended | None:

@@ -82,10 +82,9 @@ def start(page: Page, name: str) -> None:
 
 def upload(page: Page, side: int, path: Path) -> None:
     """Give one side its file and wait for its profile."""
-    chooser = page.get_by_test_id("stFileUploaderDropzoneInput")
-    chooser.nth(side if chooser.count() > 1 else 0).set_input_files(path)
+    page.locator(f".st-key-upload-{('left', 'right')[side]} input[type=file]").set_input_files(path)
     expect(page.get_by_text(path.name).first).to_be_visible()
-    expect(page.get_by_role("button", name=re.compile("Use another file$"))).to_have_count(side + 1)
+    expect(page.get_by_role("button", name=re.compile("Remove$"))).to_have_count(side + 1)
     quiet(page)
 
 
