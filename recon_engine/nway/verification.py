@@ -7,6 +7,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from recon_engine.nway.groups import several_of_a_side
@@ -16,27 +17,33 @@ from recon_engine.predicates import Check, predicates
 
 def joins(folder: Path, plan: SidesPlan) -> list[Check]:
     """Every link satisfies its rule; every match hangs together by links, and has the sides that it must have."""
-    links = pl.scan_parquet(folder / "links.parquet").with_columns(pl.col("end", "side", "source").cast(pl.String))
-    pairs = pl.Series(["|".join(sorted(pair)) for pair in plan.pairs])
-    strange = _pair_of(links).filter(~pl.col("pair").is_in(pairs.implode())).select(pl.len())
-    wrong = int(strange.collect(engine="streaming").item())
-    checks = [Check("links", wrong == 0, _told(wrong, "links are between sides that no rule looks at"))]
-    for pair in plan.pairs:
+    bit = {side.name: 1 << number for number, side in enumerate(plan.sides)}
+    links = pl.scan_parquet(folder / "links.parquet").with_columns(pl.col("end", "side", "outcome").cast(pl.String))
+    links = links.with_columns(bit=pl.col("side").replace_strict(bit, default=0, return_dtype=pl.UInt32))
+    # A link's pair, by the bits of its two sides; 0 where a record stands on another side than its end says.
+    ends = pl.concat_str("end", pl.lit(" "), "side")
+    pairs = {bit[left] | bit[right]: (left, right) for left, right in plan.pairs}
+    found = links.group_by("link_id").agg(pl.col("bit").bitwise_or().alias("pair"), ends.unique().alias("ends"))
+    told = pl.DataFrame(
+        {"pair": list(pairs), "right": [sorted((f"left {a}", f"right {b}")) for a, b in pairs.values()]}
+    )
+    found = found.join(told.lazy().with_columns(pl.col("pair").cast(pl.UInt32)), on="pair", how="left")
+    pair_of = found.select("link_id", pair=pl.when(pl.col("ends").list.sort() == pl.col("right")).then("pair"))
+    known = pair_of.collect(engine="streaming")
+    wrong = known["pair"].null_count()
+    checks = [_none("links", wrong, "links are between sides that no rule looks at")]
+    for number, pair in pairs.items():
+        mine = links.join(known.lazy().filter(pl.col("pair") == number), on="link_id", how="semi")
         checks += [
             Check(f"{pair[0]}-{pair[1]} {check.name}", check.holds, check.detail)
-            for check in _pair_holds(folder, plan, pair, links)
+            for check in _pair_holds(folder, plan, pair, mine)
         ]
-    return [*checks, *_matches_hold(folder, plan, links)]
+    return [*checks, *_matches_hold(folder, plan, links, known), _missing_named(folder, plan)]
 
 
 def _pair_holds(folder: Path, plan: SidesPlan, pair: Pair, links: pl.LazyFrame) -> list[Check]:
     """The links of a pair as a two-sided result: its matches, by the two-sided checks."""
-    mine = _pair_of(links).filter(pl.col("pair") == "|".join(sorted(pair))).select("link_id")
-    rows = (
-        links.join(mine, on="link_id", how="semi")
-        .drop("match_id", "side")
-        .rename({"link_id": "match_id", "end": "side"})
-    )
+    rows = links.drop("match_id", "side", "bit").rename({"link_id": "match_id", "end": "side"})
     with tempfile.TemporaryDirectory(prefix="recon-verify-") as temporary:
         view = Path(temporary)
         for end, name in zip(("left", "right"), pair, strict=True):
@@ -47,46 +54,33 @@ def _pair_holds(folder: Path, plan: SidesPlan, pair: Pair, links: pl.LazyFrame) 
         return predicates(view, plan.pair_plan(*pair))
 
 
-def _pair_of(links: pl.LazyFrame) -> pl.LazyFrame:
-    """Per link the two sides that it links."""
-    return links.group_by("link_id").agg(pl.col("side").unique().sort().str.join("|").alias("pair"))
-
-
-def _matches_hold(folder: Path, plan: SidesPlan, links: pl.LazyFrame) -> list[Check]:
-    names = [side.name for side in plan.sides]
+def _matches_hold(folder: Path, plan: SidesPlan, links: pl.LazyFrame, pair_of: pl.DataFrame) -> list[Check]:
+    numbers = {side.name: number for number, side in enumerate(plan.sides)}
+    number = pl.col("side").cast(pl.String).replace_strict(numbers, default=None, return_dtype=pl.UInt8)
     key = ["side", "source", "row"]
-    told = pl.scan_parquet(folder / "matches.parquet").select(
-        "match_id", pl.col("side", "source").cast(pl.String), "row", pl.col("outcome").cast(pl.String)
-    )
-    matches = told.collect(engine="streaming")
-    nodes = matches.select(key).unique().with_row_index("node")
-    held = links.drop_nulls("match_id").select("link_id", "match_id", *key).collect(engine="streaming")
-    members = held.join(nodes, on=key, how="left").join(matches.select(*key, of="match_id"), on=key, how="left")
+    place = (number.alias("side"), pl.col("source").cast(pl.String), "row", pl.col("outcome").cast(pl.String))
+    told = pl.scan_parquet(folder / "matches.parquet").select("match_id", *place)
+    matches = told.collect(engine="streaming").with_row_index("node")
+    held = links.drop_nulls("match_id").select("link_id", "match_id", *place).collect(engine="streaming")
+    of = matches.select(*key, "node", of="match_id", settled="outcome")
+    members = held.join(of, on=key, how="left").join(pair_of, on="link_id")
     strange = members.filter(pl.col("of").is_null() | (pl.col("of") != pl.col("match_id"))).height
-    loose = matches.join(held, on=["match_id", *key], how="anti").height
-    checks = [
-        Check(
-            "links of matches", strange + loose == 0, _told(strange + loose, "records are in a match without its links")
-        ),
-        _connected(matches, members),
-    ]
-    number = pl.col("side").replace_strict({n: k for k, n in enumerate(names)}, default=None, return_dtype=pl.UInt8)
-    sided = members.join(_pair_of(members.lazy()).collect(), on="link_id").select(
-        number, "node", "pair", link="link_id", group="match_id"
-    )
-    judged = several_of_a_side(sided)
+    loose = matches.height - members["node"].drop_nulls().n_unique()
+    wavering = members.filter((pl.col("settled") == "confirmed") & (pl.col("outcome") == "suggested")).height
+    judged = several_of_a_side(members.select("side", "node", "pair", link="link_id", group="match_id"))
     many = judged.filter("conflict").height
-    checks.append(
-        Check("records of a side", many == 0, _told(many, "matches have several records of a side that no rule allows"))
-    )
-    short = judged.filter(pl.col("sides") < len(names))
+    short = judged.filter(pl.col("sides") < len(numbers))
     if plan.incomplete == "suggest":
-        short = short.join(
-            matches.filter(pl.col("outcome") == "confirmed"), left_on="group", right_on="match_id", how="semi"
-        )
-    wrong = 0 if plan.incomplete == "match" else short.height
-    checks.append(Check("sides of a match", wrong == 0, _told(wrong, "matches lack a side")))
-    return [*checks, _missing_named(folder, plan)]
+        sure = matches.filter(pl.col("outcome") == "confirmed")
+        short = short.join(sure, left_on="group", right_on="match_id", how="semi")
+    lacking = 0 if plan.incomplete == "match" else short.height
+    return [
+        _none("links of matches", strange + loose, "records are in a match without its links"),
+        _connected(matches, members),
+        _none("confirmed matches", wavering, "records of suggested links are in confirmed matches"),
+        _none("records of a side", many, "matches have several records of a side that no rule allows"),
+        _none("sides of a match", lacking, "matches lack a side"),
+    ]
 
 
 def _connected(matches: pl.DataFrame, members: pl.DataFrame) -> Check:
@@ -98,10 +92,10 @@ def _connected(matches: pl.DataFrame, members: pl.DataFrame) -> Check:
     known = members.drop_nulls("node")
     heads = known.select("node", first=pl.col("node").min().over("link_id"))
     edges = (heads["node"].to_numpy(), heads["first"].to_numpy())
-    graph = coo_array(([1] * heads.height, edges), shape=(size, size))
+    graph = coo_array((np.ones(heads.height, dtype=np.int8), edges), shape=(size, size))
     parts, _ = connected_components(graph, directed=False)
     apart = parts - matches["match_id"].n_unique()
-    return Check("matches hang together", apart == 0, _told(abs(apart), "matches fall apart, or hang on each other"))
+    return _none("matches hang together", abs(apart), "matches fall apart, or hang on each other")
 
 
 def _missing_named(folder: Path, plan: SidesPlan) -> Check:
@@ -113,8 +107,8 @@ def _missing_named(folder: Path, plan: SidesPlan) -> Check:
     strange = pl.col("missing").list.eval(~pl.element().is_in(names) & (pl.element() != "")).list.any()
     own = pl.col("missing").list.contains(pl.col("side"))
     wrong = int(breaks.filter(strange | own).select(pl.len()).collect(engine="streaming").item())
-    return Check("missing sides", wrong == 0, _told(wrong, "breaks name sides that cannot be missing"))
+    return _none("missing sides", wrong, "breaks name sides that cannot be missing")
 
 
-def _told(wrong: int, what: str) -> str:
-    return f"{wrong} {what}" if wrong else "as they must be"
+def _none(name: str, wrong: int, what: str) -> Check:
+    return Check(name, wrong == 0, f"{wrong} {what}" if wrong else "as they must be")
