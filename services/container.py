@@ -118,7 +118,8 @@ class Container:
         """Redis, when there is one."""
         from services.redis_link import RedisLink
 
-        return RedisLink(self.settings, self.breakers) if self.settings.redis_url.get_secret_value() else None
+        given = self.settings.redis_url.get_secret_value()
+        return RedisLink(self.settings, self.breakers, self.secrets) if given else None
 
     @cached_property
     def limits(self) -> Limits:

@@ -239,15 +239,48 @@ def test_without_a_server_mails_are_files(container: Container) -> None:
     assert b"To: bo@example.org" in file.read_bytes()
 
 
+def self_signed(folder: Path) -> tuple[str, str]:
+    """A certificate for this machine, and its key."""
+    certificate, key = str(folder / "cert.pem"), str(folder / "key.pem")
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
+    subject = ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*make, *subject], check=True, capture_output=True)
+    return certificate, key
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_running_relay_follows_the_password(
+    settings: Settings, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mail that the server refused with the old password is sent with the new one, by the same relay."""
+    certificate, key = self_signed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    address = tmp_path / "smtp_url"
+    with mail_server(tmp_path / "smtp", ("app", "right", certificate, key)) as secure:
+        address.write_text(f"smtp://app:old@localhost:{secure.port}")
+        following = settings.model_copy(update={"smtp_url_file": address, "secrets_cache_seconds": 0.05})
+        container = build_container(following, clock)
+        queue(container)
+        relay = MailRelay(container)
+        assert relay.send_next()
+        assert (only(container).status, secure.mails()) == ("queued", [])
+        address.write_text(address.read_text().replace("old", "right"))
+        until = time.monotonic() + 60
+        while "right" not in container.secrets.get("smtp_url").get_secret_value():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        clock.advance(hours=1)
+        assert relay.send_next()
+        assert (only(container).status, len(secure.mails())) == ("sent", 1)
+        container.close()
+
+
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_passwords_travel_encrypted_only(
     settings: Settings, tmp_path: Path, clock: FakeClock, server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """STARTTLS and sign-in work with a trusted certificate; without encryption or trust nothing is sent, and kept."""
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
-    subject = ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run([*make, *subject], check=True, capture_output=True)
+    certificate, key = self_signed(tmp_path)
 
     def tries(port: int, password: str) -> tuple[str, str | None]:
         url = type(settings.smtp_url)(f"smtp://app:{password}@localhost:{port}")
@@ -260,12 +293,12 @@ def test_passwords_travel_encrypted_only(
         container.close()
         return newest.status, newest.error
 
-    with mail_server(tmp_path / "smtp", ("app", "right", str(certificate), str(key))) as secure:
+    with mail_server(tmp_path / "smtp", ("app", "right", certificate, key)) as secure:
         assert tries(secure.port, "right") == (
             "queued",
             "the server does not answer as it should (SSLCertVerificationError)",
         )
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        monkeypatch.setenv("SSL_CERT_FILE", certificate)
         assert tries(secure.port, "wrong") == ("queued", "the server refuses the password of SMTP_URL (535)")
         assert tries(secure.port, "right") == ("sent", None)
         assert len(secure.mails()) == 1

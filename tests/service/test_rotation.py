@@ -1,17 +1,26 @@
-"""The database's password is rotated while the product runs."""
+"""Passwords, addresses and keys are rotated while the product runs."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis
+from limits import parse
 from sqlalchemy import text
 
-from services.container import Container
+from ops.backup.make import back_up
+from ops.backup.open import verify
+from ops.backup.site import keyring_of, site_of
+from services.container import Container, build_container
 from services.errors import Unavailable
+from services.redis_link import RedisAway
 from services.startup import start
 from tests.production import MARK, canary, production
+from tests.servers import RedisServer, redis_server
+from tests.service.conftest import make_settings
 
 
 def test_new_connections_follow_the_password(
@@ -51,3 +60,82 @@ def test_new_connections_follow_the_password(
         time.sleep(2.05)  # a secret is not asked for twice at once
         assert works()
         container.close()
+
+
+def test_redis_follows_its_address(tmp_path: Path) -> None:
+    """A new password, and later another server: the next connection takes it, whichever of the two changed first."""
+    with redis_server() as first, redis_server() as second:
+        address = tmp_path / "redis_url"
+
+        def rotate(server: RedisServer, password: str) -> None:
+            address.write_text(f"redis://:{password}@127.0.0.1:{server.port}/0")
+
+        set_password(first, "", "the first password")
+        rotate(first, "the%20first%20password")
+        settings = make_settings(
+            tmp_path,
+            redis_url=address.read_text(),
+            redis_url_file=address,
+            secrets_cache_seconds=0.05,
+            redis_reconnect_seconds=0.1,
+            redis_timeout_seconds=5,
+        )
+        container = build_container(settings)
+        link = container.redis
+        assert link is not None
+
+        def works() -> bool:
+            try:
+                link.ping()
+                return link.call(lambda: link.windows.get("nothing")) == 0
+            except RedisAway:
+                return False
+
+        assert works()
+        set_password(first, "the first password", "the second password")
+        link._pool.disconnect()  # as after a restart of Redis, which knows only the new password
+        assert not works()
+        rotate(first, "the%20second%20password")
+        until(works)
+        link.client.set("where", "first")
+        rotate(second, "")
+        until(lambda: works() and link.client.get("where") is None)
+        assert container.limits._shared is not None
+        assert container.limits._shared.hit(parse("1/hour"), "somebody")
+        assert redis.Redis(port=second.port).keys("*somebody*")
+        container.close()
+
+
+def test_backups_follow_their_key(tmp_path: Path) -> None:
+    """The next backup is made with the new key by every process that runs on; what the old one made still opens."""
+    key = tmp_path / "backup_key"
+    key.write_text("the first key of the backups 0123456789")
+    settings = make_settings(tmp_path, backup_encryption_key_file=key, secrets_cache_seconds=0.05)
+    container = build_container(settings)
+    container.migrate()
+    first = back_up(site_of(container))
+    assert first is not None
+    key.with_name("backup_key.previous").write_text(key.read_text())
+    key.write_text("the second key of the backups 0123456789")
+    until(lambda: keyring_of(container).recipient != first.recipient)
+    second = back_up(site_of(container))
+    assert second is not None
+    site = site_of(container)
+    assert [header.id for header in site.store.listing().backups] == [second.id, first.id]
+    assert second.recipient == site.keyring.recipient
+    for header in (first, second):
+        verify(site, header)
+    container.close()
+
+
+def set_password(server: RedisServer, before: str, after: str) -> None:
+    """Let only this password in."""
+    redis.Redis(port=server.port, password=before or None).config_set("requirepass", after)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what must come, however slow the machine is."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
