@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._shared import draft, duplicate_cards, mapping, questions, rule_cards, wizard
+from pages._shared import draft, drift_view, duplicate_cards, mapping, questions, rule_cards, rule_counts, wizard
 from pages._shared.context import actor, may, services
 from pages._shared.messages import explained, notice
 from recon_engine.plan import Plan
@@ -48,7 +48,8 @@ def fields(
         draft.forget_edits(reconciliation)  # changed elsewhere: what this table shows is of yesterday
     if key not in st.session_state:
         names = {number: spec.name for number, spec in enumerate(plan.fields)}
-        st.session_state[key] = {"base": mapping.rows_of(plan, suggested), "names": names, "seen": now}
+        samples = draft.samples(person, reconciliation)
+        st.session_state[key] = {"base": mapping.rows_of(plan, suggested, samples), "names": names, "seen": now}
     kept = st.session_state[key]
     version = st.session_state.get("fields-version", 0)
     edited = mapping.editor(kept["base"], columns, wizard.labels(plan), f"{key}-{version}", not editable)
@@ -94,8 +95,8 @@ def onwards(person: Actor, reconciliation: Reconciliation, plan: Plan, editable:
                 name = st.text_input("Template name", plan.name)
                 if st.button("Save", key="save-template"):
                     with explained():
-                        services().plans.save_template(person, name, plan)
-                        notice(f"Template '{name}' is saved under Plans.")
+                        saved = services().plans.save_template(person, name, plan, reconciliation.id)
+                        notice(f"'{saved.name}' is saved under Plans, version {saved.version}.")
                         st.rerun()
         if st.button("Continue to run", type="primary", icon=":material/arrow_forward:"):
             wizard.go("run", reconciliation)
@@ -115,6 +116,7 @@ def main() -> None:
             wizard.go("upload", reconciliation)
         return
     plan = draft.ensure(person, reconciliation, *columns)
+    drift_view.show(person, reconciliation)
     visual, file = st.tabs(["Fields and rules", "Plan file"])
     with visual:
         questions.show(person, reconciliation, plan, editable)
@@ -123,13 +125,14 @@ def main() -> None:
         st.subheader("Rules", anchor=False)
         st.caption("They run from top to bottom; each works on what the rules above it left open. Strict rules first.")
         suggested = {rule["name"]: rule for rule in (reconciliation.suggestion_json or {}).get("rules", [])}
-        rule_cards.show(person, reconciliation, plan, suggested, editable)
+        counts = rule_cards.show(person, reconciliation, plan, suggested, editable)
         st.subheader("Duplicates", anchor=False)
         st.caption("Each side can be searched for records that are the same thing twice, before the rules run.")
         duplicate_cards.show(person, reconciliation, plan, editable)
     with file:
         plan_file(person, reconciliation, plan, editable)
     onwards(person, reconciliation, plan, editable)
+    rule_counts.fill(person, reconciliation, plan, counts)
 
 
 main()

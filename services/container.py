@@ -25,12 +25,14 @@ from services.settings import Settings
 if TYPE_CHECKING:
     from services.accounts import AccountService
     from services.analytics import AnalyticsService
+    from services.api_tokens import ApiTokens
     from services.audit import AuditTrail
     from services.audit_anchor import AuditAnchor
     from services.cache import Cache
     from services.feedback import FeedbackService
     from services.files import FileService
     from services.health import HealthService
+    from services.idempotency import Idempotency
     from services.jobs.nodes import WorkerNodes
     from services.jobs.queue import JobQueue
     from services.limits import Limits
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from services.operations import OperationsService
     from services.password_links import PasswordLinks
     from services.plans import PlanService
+    from services.previews import PreviewService
     from services.redis_link import RedisLink
     from services.registration import RegistrationService
     from services.results import ResultService
@@ -241,6 +244,20 @@ class Container:
         return SessionService(self)
 
     @cached_property
+    def api_tokens(self) -> ApiTokens:
+        """Tokens with which programs call the API."""
+        from services.api_tokens import ApiTokens
+
+        return ApiTokens(self)
+
+    @cached_property
+    def idempotency(self) -> Idempotency:
+        """Requests that have their effect once, however often they are sent."""
+        from services.idempotency import Idempotency
+
+        return Idempotency(self)
+
+    @cached_property
     def files(self) -> FileService:
         """Uploads and their profiles."""
         from services.files import FileService
@@ -253,6 +270,13 @@ class Container:
         from services.plans import PlanService
 
         return PlanService(self)
+
+    @cached_property
+    def previews(self) -> PreviewService:
+        """What the rules of a plan under edit would match."""
+        from services.previews import PreviewService
+
+        return PreviewService(self)
 
     @cached_property
     def jobs(self) -> JobQueue:

@@ -22,6 +22,15 @@ def column_names(person: Actor, reconciliation: Reconciliation) -> tuple[list[st
     return left, right
 
 
+def samples(person: Actor, reconciliation: Reconciliation) -> dict[tuple[SideName, str], str]:
+    """A few values of every column, by side and column, as one text."""
+    return {
+        (side, name): ", ".join(map(str, column["samples"][:3]))
+        for side in SIDES
+        for name, column in shared_columns(files_of(person, reconciliation, side)).items()
+    }
+
+
 def files_of(person: Actor, reconciliation: Reconciliation, side: SideName) -> list[StoredFile]:
     """The files of one side."""
     return [services().files.get(person, one) for one in reconciliation.file_ids(side)]

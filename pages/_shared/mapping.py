@@ -14,7 +14,18 @@ from recon_engine.plan import SIDES, CleanName, FieldSpec, FieldType, Plan, Side
 TYPES = list(get_args(FieldType))
 CLEAN_STEPS = list(get_args(CleanName))
 # The rows carry an id, not shown, that tells which saved field a row was; a new row has none.
-SHOWN = ["name", "left", "right", "type", "confidence", "compare", "left_clean", "right_clean"]
+SHOWN = [
+    "name",
+    "left",
+    "left_values",
+    "right",
+    "right_values",
+    "type",
+    "confidence",
+    "compare",
+    "left_clean",
+    "right_clean",
+]
 SHOWN += ["left_format", "right_format", "scale", "reason"]
 STEPS = ["left_clean", "right_clean"]
 EDITABLE = ["name", "left", "right", "type", "scale", "left_format", "right_format", *STEPS]
@@ -24,10 +35,21 @@ SCALE_HELP = "Digits after the decimal mark"
 FORMAT_HELP = "%d/%m/%Y reads 31/12/2026, %m/%d/%Y reads 12/31/2026. Empty: ISO, or decided by the data"
 
 
-def rows_of(plan: Plan, suggested: Mapping[str, Mapping[str, Any]]) -> list[Row]:
-    """One row per field of the plan, with the confidence and reason of the suggestion it came from."""
+def rows_of(
+    plan: Plan,
+    suggested: Mapping[str, Mapping[str, Any]],
+    samples: Mapping[tuple[SideName, str], str] | None = None,
+) -> list[Row]:
+    """One row per field of the plan, with a few values of both files, and the confidence and reason of the suggestion
+    it came from.
+    """
     return [
-        {"id": number, **_row(spec, spec.name in plan.compare, suggested.get(spec.name, {}))}
+        {
+            "id": number,
+            **_row(spec, spec.name in plan.compare, suggested.get(spec.name, {})),
+            "left_values": (samples or {}).get(("left", spec.left), ""),
+            "right_values": (samples or {}).get(("right", spec.right), ""),
+        }
         for number, spec in enumerate(plan.fields)
     ]
 
@@ -61,12 +83,14 @@ def editor(
         key=key,
         num_rows="dynamic",
         hide_index=True,
-        disabled=disabled or ["confidence", "reason"],
+        disabled=disabled or ["confidence", "reason", "left_values", "right_values"],
         placeholder="",
         column_config={
             "name": column.TextColumn("Field", required=True, pinned=True, width=130, help="The common name"),
             "left": column.SelectboxColumn(names["left"], options=list(left), required=True, width=140),
             "right": column.SelectboxColumn(names["right"], options=list(right), required=True, width=140),
+            "left_values": column.TextColumn(f"{names['left']} values", width=150),
+            "right_values": column.TextColumn(f"{names['right']} values", width=150),
             "type": column.SelectboxColumn("Type", options=TYPES, required=True, default="text", width=100),
             "confidence": column.ProgressColumn("Confidence", min_value=0, max_value=1, format="percent", width=120),
             "compare": column.CheckboxColumn("Compare", width=100, help="List its differences inside each match"),

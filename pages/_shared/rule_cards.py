@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages._shared import draft, rule_form
 from pages._shared.context import dialog
@@ -27,19 +28,24 @@ def _edit(person: Actor, reconciliation: Reconciliation, plan: Plan, place: int 
 
 def show(
     person: Actor, reconciliation: Reconciliation, plan: Plan, suggested: Mapping[str, Any], editable: bool
-) -> None:
-    """All rules. `suggested` holds confidence and reason by rule name."""
+) -> tuple[DeltaGenerator, list[DeltaGenerator]]:
+    """All rules. `suggested` holds confidence and reason by rule name. Returns where their counts go: the headline's
+    place, and each rule's.
+    """
+    headline, counts = st.container(), []
     for place, rule in enumerate(plan.rules):
         with st.container(border=True, key=f"rule-card-{place}"):
             text, buttons = st.columns([5, 1.7], vertical_alignment="center")
             with text.container(gap="xsmall"):
                 _description(plan, place, suggested.get(rule.name))
+                counts.append(st.container())
             with buttons.container(horizontal=True, horizontal_alignment="right", gap="xsmall", wrap=False):
                 if editable:
                     _buttons(person, reconciliation, plan, place)
     if editable and st.button("Add rule", icon=":material/add:"):
         rule_form.open_draft(None, plan)
         _edit(person, reconciliation, plan, None)
+    return headline, counts
 
 
 def _description(plan: Plan, place: int, suggestion: Mapping[str, Any] | None) -> None:

@@ -1,0 +1,131 @@
+"""What each rule of a plan would match, counted in the background on a sample of the files.
+
+Counting takes a child process like every look into a file. What was counted is kept by plan and content; a sample of
+large files is kept on this machine's disk and serves as long as the fields and the keys of the rules stay the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recon_engine.plan import SIDES, Plan
+from services.database.models import StoredFile
+from services.errors import ServiceError
+from services.files import FileIds, find_file, link_object, listed, places
+from services.jobs import child
+from services.permissions import Action, Actor, check
+from services.plans import PlanLike, valid_plan
+
+if TYPE_CHECKING:
+    from services.container import Container
+
+WHOLE_ROWS = 20_000  # of both sides: fewer are counted as they are
+KEPT_SECONDS = 3600
+KEPT_SAMPLES = 20
+Counts = dict[str, Any]
+
+
+class PreviewService:
+    """Counts of plans under edit. `look` never waits: it answers what is known, and sees to it that more becomes so."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        settings = container.settings
+        self._limits = child.Limits(settings.reader_memory_mb, settings.reader_cpu_seconds, 60.0)
+        self._folder = settings.data_dir / "samples"
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="preview")
+        self._lock = threading.Lock()
+        self._pending: dict[str, Future[Counts]] = {}
+
+    def look(self, actor: Actor, plan: PlanLike, left: FileIds, right: FileIds) -> Counts | None:
+        """The counts, or None while they are being made. `error` says in a sentence why there are none."""
+        check(actor, Action.PLAN_READ)
+        model = valid_plan(plan)
+        with self._container.session() as session:
+            files = {
+                side: [find_file(session, actor.workspace_id, one) for one in listed(given)]
+                for side, given in zip(SIDES, (left, right), strict=True)
+            }
+        key = _key(model.to_yaml(), files)
+        with self._lock:
+            counting = self._pending.get(key)
+            if counting is None:
+                for other in [k for k, one in self._pending.items() if one.done() or one.cancel()]:
+                    del self._pending[other]  # of a plan that has been edited since
+                counting = self._pending[key] = self._pool.submit(self._kept, key, model, files)
+        return counting.result() if counting.done() else None
+
+    def _kept(self, key: str, plan: Plan, files: dict[Any, list[StoredFile]]) -> Counts:
+        def make() -> Counts:
+            return self._count(plan, files)
+
+        found: Counts = self._container.cache.get_json(("preview", key), KEPT_SECONDS, make)
+        return found
+
+    def _count(self, plan: Plan, files: dict[Any, list[StoredFile]]) -> Counts:
+        try:
+            rows = sum(int((f.profile_json or {}).get("rows", 0)) for every in files.values() for f in every)
+            if rows <= WHOLE_ROWS:
+                return self._engine(plan, files, ["preview", "plan.yaml"])
+            return self._engine(plan, files, ["preview", "plan.yaml", "--sample", "sample"], self._sample(plan, files))
+        except (ServiceError, OSError, _NoCountError) as error:
+            return {"error": str(error)}
+
+    def _sample(self, plan: Plan, files: dict[Any, list[StoredFile]]) -> Path:
+        """The folder with the sample of these files for this plan's fields and keys; made when there is none."""
+        keys = [sorted(c.field for c in rule.on if c.is_equality) for rule in plan.rules]
+        fields = [spec.model_dump(mode="json") for spec in plan.fields]
+        folder = self._folder / _key(json.dumps([fields, keys], sort_keys=True), files)
+        if folder.is_dir():
+            return folder
+        self._folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(making := folder.with_suffix(".making"), ignore_errors=True)
+        making.mkdir()
+        self._engine(plan, files, ["preview", "plan.yaml", "--write-sample", "sample"], making)
+        making.rename(folder)
+        for old in sorted(self._folder.iterdir(), key=lambda one: one.stat().st_mtime)[:-KEPT_SAMPLES]:
+            shutil.rmtree(old, ignore_errors=True)
+        return folder
+
+    def _engine(
+        self, plan: Plan, files: dict[Any, list[StoredFile]], command: Sequence[str], sample: Path | None = None
+    ) -> Counts:
+        placed = {side: places(side, every) for side, every in files.items()}
+        options = {
+            side: type(plan.side(side)).model_validate(
+                {**every[0].options_json, **plan.side(side).model_dump(exclude_defaults=True)}
+            )
+            for side, every in files.items()
+        }
+        placed_plan = plan.model_copy(update=options).with_files(list(placed["left"]), list(placed["right"]))
+
+        def prepare(folder: Path) -> None:
+            for names in placed.values():
+                for name, file in names.items():
+                    link_object(self._container, file.storage_key, folder / name)
+            (folder / "plan.yaml").write_text(placed_plan.to_yaml(), encoding="utf-8")
+            if sample is not None:
+                (folder / "sample").symlink_to(sample.absolute())
+
+        ended = child.run(command, self._limits, prepare)
+        if ended.code != 0:
+            exceeded = ended.exceeded(self._limits)
+            raise _NoCountError(f"counting {exceeded}" if exceeded else ended.sentence if ended.code == 2 else "")
+        counts: Counts = json.loads(ended.stdout)
+        return counts
+
+
+class _NoCountError(Exception):
+    """The engine gave no counts, and why."""
+
+
+def _key(about: str, files: dict[Any, list[StoredFile]]) -> str:
+    contents = [[side, [[f.sha256, f.name, f.options_json] for f in every]] for side, every in files.items()]
+    return hashlib.sha256(json.dumps([about, contents], sort_keys=True).encode()).hexdigest()
