@@ -31,6 +31,20 @@ records = st.lists(
 )
 
 
+PAIRED = [{"name": "exact", "on": ["ref", "amount"]}, {"name": "amount", "on": ["amount"]}]
+CHAINED = [
+    {"name": "exact", "between": ["a", "b"], "on": ["ref", "amount"]},
+    {
+        "name": "split",
+        "between": ["a", "b"],
+        "cardinality": "one_to_many",
+        "on": ["ref", {"field": "amount", "total": True}],
+    },
+    {"name": "near", "between": ["c", "b"], "on": ["ref", {"field": "amount", "within": [0, 1]}]},
+    {"name": "maybe", "outcome": "suggested", "when_ambiguous": "suggest", "on": ["amount"]},
+]
+
+
 def plan(order: tuple[str, ...] = SIDES, **more: Any) -> SidesPlan:
     """Two rules for every two sides; notes are compared by none, but tell records of b and of c apart."""
     return SidesPlan.build(
@@ -42,7 +56,7 @@ def plan(order: tuple[str, ...] = SIDES, **more: Any) -> SidesPlan:
                 {"name": "amount", "columns": dict.fromkeys(order, "amount"), "type": "decimal"},
                 {"name": "note", "columns": {name: "note" for name in order if name in NOTED}},
             ],
-            "rules": [{"name": "exact", "on": ["ref", "amount"]}, {"name": "amount", "on": ["amount"]}],
+            "rules": PAIRED,
             "compare": ["amount", "ref"],
             **more,
         }
@@ -163,7 +177,7 @@ def test_three_sides_agree_with_the_oracle(a: Table, b: Table, c: Table) -> None
 
 
 @pytest.mark.slow
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     a=records,
     b=records,
@@ -172,13 +186,14 @@ def test_three_sides_agree_with_the_oracle(a: Table, b: Table, c: Table) -> None
     partitions=st.integers(2, 5),
     seed=st.integers(0, 999),
     incomplete=st.sampled_from(["break", "suggest", "match"]),
+    rules=st.sampled_from([PAIRED, CHAINED]),
 )
 def test_order_and_partitions_change_nothing(
-    a: Table, b: Table, c: Table, order: list[str], partitions: int, seed: int, incomplete: str
+    a: Table, b: Table, c: Table, order: list[str], partitions: int, seed: int, incomplete: str, rules: list[Any]
 ) -> None:
     """Counts and sums add up, the evidence verifies; order of rows and sides, and partitions, do not matter."""
     tables = {"a": a, "b": b, "c": c}
-    more = {"incomplete": incomplete}
+    more = {"incomplete": incomplete, "rules": rules}
     result = run(tables, more=more)
     assert result.summary["conserved"]
     assert [check for check in verify(result.path) if check.holds is False] == []
