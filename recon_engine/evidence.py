@@ -130,10 +130,10 @@ def _conservation(folder: Path, views: list[tuple[str, Plan, SideName]], summary
     """
     matches = pl.scan_parquet(folder / "matches.parquet")
     matched = matches.select(
-        _text("side"), _text("source"), "row", part=_text("outcome").replace("confirmed", "matched")
+        _text("side"), _text("source"), "row", __part=_text("outcome").replace("confirmed", "matched")
     )
     broken = pl.scan_parquet(folder / "breaks.parquet").select(
-        _text("side"), _text("source"), "row", part=pl.lit("breaks")
+        _text("side"), _text("source"), "row", __part=pl.lit("breaks")
     )
     placed = pl.concat([matched, broken])
     rejected = pl.scan_parquet(folder / "rejected.parquet").select(_text("side")).collect()["side"].to_list()
@@ -144,7 +144,7 @@ def _conservation(folder: Path, views: list[tuple[str, Plan, SideName]], summary
         joined = records.join(mine, on=["source", "row"], how="left").with_columns(
             currency_of(plan, end).alias("currency")
         )
-        per_part = dict(joined.group_by("part").len().collect(engine="streaming").iter_rows())
+        per_part = dict(joined.group_by("__part").len().collect(engine="streaming").iter_rows())
         total, placed_rows = records.select(pl.len()).collect().item(), mine.select(pl.len()).collect().item()
         expected = summary["rows"][side]
         counts_agree = None not in per_part and total == placed_rows == sum(per_part.values())
@@ -159,8 +159,8 @@ def _conservation(folder: Path, views: list[tuple[str, Plan, SideName]], summary
 
 def _sums_agree(plan: Plan, side: str, joined: pl.LazyFrame, totals: dict[str, Any]) -> Check:
     names = [f.name for f in plan.fields if f.type == "decimal"]
-    sums = joined.group_by("currency", "part").agg(pl.col(names).sum()).collect(engine="streaming")
-    found = {(r["currency"], r["part"], n): r[n] for r in sums.iter_rows(named=True) for n in names}
+    sums = joined.group_by("currency", "__part").agg(pl.col(names).sum()).collect(engine="streaming")
+    found = {(r["currency"], r["__part"], n): r[n] for r in sums.iter_rows(named=True) for n in names}
     agree = True
     for currency, fields in totals.items():
         for name, parts in fields.items():

@@ -39,7 +39,7 @@ CleanName = Literal[
 ]
 NUMERIC_STEPS = frozenset({"negate", "absolute"})
 DATE_STEPS = frozenset({"swap_day_month"})
-RESERVED_NAMES = frozenset({"row", "source", "side", "line"})
+RESERVED_NAMES = frozenset({"row", "source", "side", "line", "i", "g", "k"})
 
 
 class MapStep(Model):
@@ -88,7 +88,7 @@ class ReaderOptions(Model):
 class Side(ReaderOptions):
     """One side of the reconciliation: a label and its source files."""
 
-    label: str
+    label: Annotated[str, Field(min_length=1)]
     files: tuple[str, ...] = ()
 
 
@@ -173,6 +173,7 @@ class Plan(Model):
         for side in SIDES:
             if (search := self.duplicates_of(side)) is not None:
                 self._check_rule(search.rule, names)
+        _unique("compared field", list(self.compare))
         for name in self.compare:
             _known(name, names, "compare")
         if self.currency is not None:
@@ -294,9 +295,11 @@ def plan_data(text: str, where: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise PlanError(f"{where}: a plan is a mapping with version, name, left, right, fields and rules")
     # YAML 1.1 reads a bare `on:` key as the boolean true; the plan's key is the word.
-    for rule in data.get("rules") or []:
-        if isinstance(rule, dict) and True in rule:
-            rule["on"] = rule.pop(True)
+    rules, searches = data.get("rules"), data.get("duplicates")
+    with_on = [*(rules if isinstance(rules, list) else ()), *(searches.values() if isinstance(searches, dict) else ())]
+    for part in with_on:
+        if isinstance(part, dict) and True in part:
+            part["on"] = part.pop(True)
     return data
 
 

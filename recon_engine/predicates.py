@@ -51,9 +51,41 @@ def _rule_holds(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -> 
     else:
         bad, what = _unfitting(folder, plan, rule, matches, SIDES), _UNMATCHED
         if rule.total is not None and not bad:
-            bad, what = _wrong_totals(folder, plan, rule, matches), "matches do not add up as the rule asks"
+            bad, what = (
+                _wrong_totals(folder, plan, rule, matches.filter(~_is_tie(rule))),
+                "matches do not add up as the rule asks",
+            )
+    if not bad:
+        bad, what = _misshapen(rule, matches), "matches have records or an outcome that the rule does not allow"
     told = f"{total} matches, every condition holds" if not bad else f"{bad} {what}"
     return Check(f"rule '{rule.name}'", bad == 0, told)
+
+
+def _is_tie(rule: Rule) -> pl.Expr:
+    """True for a suggestion of all that competes, of which a person chooses; False for what the rule decided."""
+    return pl.lit(rule.when_ambiguous == "suggest") & (_text("outcome") == "suggested") & (pl.col("margin") == 0)
+
+
+def _misshapen(rule: Rule, matches: pl.LazyFrame) -> int:
+    """Matches with other numbers of records than the rule's cardinality, or an outcome that it cannot give."""
+    is_left, outcome = pl.col("side") == "left", _text("outcome")
+    shape = matches.group_by("match_id").agg(
+        left=is_left.sum(), right=(~is_left).sum(), tie=_is_tie(rule).all(), outcomes=outcome.n_unique(),
+        confirmed=(outcome == "confirmed").any(),
+    )  # fmt: skip
+    left, right = pl.col("left"), pl.col("right")
+    if rule.net is not None:
+        fits = (pl.col(rule.net) == 2) & (left + right == 2)
+    else:
+        one = {"one_to_one": (True, True), "one_to_many": (True, False), "many_to_one": (False, True)}
+        alone = one.get(rule.cardinality, (False, False))
+        fits = reduce(
+            lambda a, b: a & b, (n == 1 if is_one else n >= 1 for n, is_one in zip((left, right), alone, strict=True))
+        )
+    fits = (fits | (pl.col("tie") & (left + right > 1))) & (pl.col("outcomes") == 1)
+    if rule.outcome == "suggested":
+        fits &= ~pl.col("confirmed")
+    return int(shape.filter(~fits).select(pl.len()).collect(engine="streaming").item())
 
 
 _UNMATCHED = "records do not satisfy the rule they are matched by"
@@ -69,7 +101,7 @@ def _unfitting(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame, side
         if sides[0] == sides[1]:
             amount = pl.col(f"{prefix}.{next(c.field for c in rule.on if c.sign)}")
             valued = valued.filter(amount > 0 if prefix == "l" else amount < 0)
-        frames.append(valued.rename({"row": f"{prefix}.row"}).drop("source"))
+        frames.append(valued.rename({"row": f"{prefix}.row", "source": f"{prefix}.source"}))
     pairs = frames[0].join(frames[1], on="match_id", how="full", coalesce=True)
     if any(c.is_text for c in conditions):
         pairs = with_likeness(pairs.collect(engine="streaming"), rule, _rarities(folder, plan, rule)).lazy()
@@ -77,8 +109,11 @@ def _unfitting(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame, side
     # In a match of many, each record must satisfy the rule with one of the others.
     judged = pairs.with_columns(ok=holds.fill_null(False))
     failing = [
-        judged.group_by("match_id", row).agg(pl.col("ok").any()).filter(~pl.col("ok")).select(n=pl.len())
-        for row in ("l.row", "r.row")
+        judged.group_by("match_id", f"{prefix}.source", f"{prefix}.row")
+        .agg(pl.col("ok").any())
+        .filter(~pl.col("ok"))
+        .select(n=pl.len())
+        for prefix in "lr"
     ]
     return sum(int(f.collect(engine="streaming").item()) for f in failing)
 

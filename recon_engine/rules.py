@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +15,7 @@ LinkMethod = Literal["name", "code", "tfidf", "exact", "date", "datetime", "numb
 Cardinality = Literal["one_to_one", "one_to_many", "many_to_one", "many_to_many"]
 DecimalWindow = tuple[Decimal, Decimal]
 _WINDOWS = ("within", "percent", "days")
+_WIDEST = {"percent": 1_000_000, "days": 4_000_000}  # beyond, a window is no tolerance: no two dates are so far apart
 
 
 class Model(BaseModel):
@@ -25,9 +28,12 @@ def _window(value: Any) -> Any:
     """A single bound v means the symmetric window [-v, v]."""
     if isinstance(value, list | tuple):
         return value
-    if isinstance(value, float):
-        value = repr(value)
-    magnitude = abs(Decimal(str(value)))
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        magnitude = abs(Decimal(str(value)))
+    except (ArithmeticError, ValueError):
+        raise ValueError(f"'{value}' is no number; write a tolerance such as 0.05, or [-0.05, 0.10]") from None
     return (-magnitude, magnitude)
 
 
@@ -78,7 +84,11 @@ class Condition(Model):
     def _symmetric_days(cls, value: Any) -> Any:
         if value is None:
             return (0, 0)
-        return value if isinstance(value, list | tuple) else (-abs(int(value)), abs(int(value)))
+        if isinstance(value, list | tuple):
+            return value
+        if isinstance(value, bool) or not re.fullmatch(r"[+-]?[0-9]+(\.0*)?", str(value)):
+            raise ValueError(f"'{value}' is no whole number of days; write one such as 3, or [0, 3]")
+        return (-abs(int(float(value))), abs(int(float(value))))
 
     @field_validator("cap", mode="before")
     @classmethod
@@ -97,6 +107,8 @@ class Condition(Model):
         for kind in kinds:
             if kind in _WINDOWS:
                 low, high = getattr(self, kind)
+                if max(abs(low), abs(high)) > _WIDEST.get(kind, math.inf):
+                    raise ValueError(f"{kind}: more than {_WIDEST[kind]:,} allows everything; leave the condition out")
                 if low > high:
                     raise ValueError(f"{kind}: the low end {low} is above the high end {high}")
         if self.nulls and not self.is_equality:

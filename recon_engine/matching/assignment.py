@@ -202,6 +202,16 @@ def components(left: Ints, right: Ints) -> Ints:
     return np.asarray(lowest[labels[a]])
 
 
+def competing(ones: Ints, many: Ints, one_side: int) -> pl.DataFrame:
+    """Ties (TIES_SCHEMA) of undecided pairs of a record of `one_side` and one of the other: all that hang together."""
+    pairs = pl.DataFrame({"component": components(ones, many), "one": ones, "many": many})
+    sides = [
+        pairs.select("component", pl.lit(side).alias("side"), pl.col(name).alias("i"), capped=pl.lit(False))
+        for side, name in ((one_side, "one"), (1 - one_side, "many"))
+    ]
+    return pl.concat(sides).unique(maintain_order=True).cast(TIES_SCHEMA)  # type: ignore[arg-type]
+
+
 def _by_size(
     left: Ints, right: Ints, left_id: Ids, right_id: Ids, component: Ints, starts: Ints
 ) -> tuple[dict[tuple[int, int], Ints], list[tuple[int, int]]]:

@@ -17,6 +17,8 @@ from recon_engine.plan import Condition, FieldSpec, Plan, Rule
 # What is known of the rarity of words and trigrams, by field and method.
 Rarities = dict[tuple[str, str], texts.Rarity]
 _ROUNDING = 1e-12
+# No two values of 18 digits are farther apart: a wider window is the same as this one, which fits 64 bits.
+_FARTHEST = 2 * 10**18
 
 # The closeness of one condition, as an integer: CLOSE when the values are equal, half of it at the edge of a window.
 CLOSE = 1_000_000_000
@@ -194,7 +196,8 @@ def _alike(condition: Condition) -> pl.Expr:
 
 
 def _units(amount: Decimal, spec: FieldSpec, rounding: str) -> int:
-    return int(amount.scaleb(spec.digits).to_integral_value(rounding=rounding))
+    units = int(amount.scaleb(spec.digits).to_integral_value(rounding=rounding))
+    return max(-_FARTHEST, min(units, _FARTHEST))
 
 
 def _percent_fraction(condition: Condition) -> tuple[tuple[int, int], int]:

@@ -107,7 +107,15 @@ def link(
 def _nothing(fields: Sequence[LinkField]) -> Linked:
     """The answer where there is nothing to link."""
     floats = dict.fromkeys(["probability", "weight", *(f"w.{f.name}" for f in fields)], pl.Float64)
-    parameters = {"prior": 0.0, "matches": 0.0, "candidates": 0, "iterations": 0, "blocking": [], "fields": []}
+    parameters = {
+        "prior": 0.0,
+        "prior_weight": 0.0,
+        "matches": 0.0,
+        "candidates": 0,
+        "iterations": 0,
+        "blocking": [],
+        "fields": [],
+    }
     return Linked(pl.DataFrame(schema={"l": pl.UInt32, "r": pl.UInt32, **floats}), parameters, False)
 
 

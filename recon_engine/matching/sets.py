@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from recon_engine.matching.assignment import SETS_SCHEMA, TIES_SCHEMA, Ids, Settled, components
+from recon_engine.matching.assignment import SETS_SCHEMA, Ids, Settled, competing, components
 from recon_engine.rules import Cardinality
 
 
@@ -49,18 +49,14 @@ def settle_sets(pairs: pl.DataFrame, cardinality: Cardinality, ids: tuple[Ids, I
         pl.col("margin").min(),
     )
     sets = pl.concat([members, ones.select(members.columns)]).rename({"one": "set"})
-    tied = best.filter(~is_clear).with_columns(component=pl.col("top").list.min())
-    ties = [
-        tied.select("component", side=pl.lit(sides[many], dtype=pl.UInt8), i=many, capped=pl.lit(False)),
-        tied.select("component", i="top")
-        .explode("i")
-        .select("component", side=pl.lit(sides[one], dtype=pl.UInt8), i="i", capped=pl.lit(False)),
-    ]
-    held = sets.filter(pl.col("side") == sides[one])["i"]
-    every = pl.concat([t.cast(TIES_SCHEMA) for t in ties]).unique()  # type: ignore[arg-type]
-    # A record that leads a set is matched, whatever it is a rival for.
-    every = every.filter(~((pl.col("side") == sides[one]) & pl.col("i").is_in(held.implode())))
-    return Settled(ties=every, sets=sets.cast(SETS_SCHEMA))  # type: ignore[arg-type]
+    settled = Settled(sets=sets.cast(SETS_SCHEMA))  # type: ignore[arg-type]
+    tied = best.filter(~is_clear).select("top", many).explode("top")
+    if tied.height:
+        ties = competing(tied["top"].to_numpy().astype("int64"), tied[many].to_numpy().astype("int64"), sides[one])
+        # A record that leads a set is matched, whatever it is a rival for.
+        held = sets.filter(pl.col("side") == sides[one])["i"]
+        settled.ties = ties.filter(~((pl.col("side") == sides[one]) & pl.col("i").is_in(held.implode())))
+    return settled
 
 
 def _connected(pairs: pl.DataFrame) -> pl.DataFrame:

@@ -95,7 +95,7 @@ def windows(texts: pl.Series, size: int) -> tuple[Ints, Hashes]:
 
 def rarity(columns: list[pl.Series], method: Similarity) -> Rarity:
     """The rarity of parts over the texts of both files (String, nulls left out), one text a record."""
-    texts = pl.concat(columns).drop_nulls().value_counts(name="n") if columns else pl.DataFrame()
+    texts = pl.concat(columns).alias("text").drop_nulls().value_counts(name="n") if columns else pl.DataFrame()
     found = parts_of(texts.to_series(0), method)
     held = texts["n"].to_numpy().astype(np.int64)[found.text]
     parts, place = np.unique(found.part, return_inverse=True)

@@ -14,7 +14,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recon_engine.matching.assignment import CERTIFICATES_SCHEMA, SETS_SCHEMA, TIES_SCHEMA, Ids, Ints, Settled
+from recon_engine.matching.assignment import (
+    CERTIFICATES_SCHEMA,
+    SETS_SCHEMA,
+    TIES_SCHEMA,
+    Ids,
+    Ints,
+    Settled,
+    competing,
+)
 from recon_engine.matching.conditions import CLOSE
 from recon_engine.matching.total_window import TotalWindow
 from recon_engine.plan import Plan, Rule
@@ -81,7 +89,7 @@ def settle_totals(
         kept, contested = _uncontested(found)
         settled.append(kept)
         # What several records claim, and what can be made up in several ways, may be decided once others are gone.
-        ties = [_ties(several, one_side, False), _ties(contested, one_side, False), _ties(unsearched, one_side, True)]
+        ties = [_ties((several, contested), one_side), _unsearched(unsearched, one_side)]
         taken = np.concatenate([np.zeros(0, dtype=np.int64), *kept.members])
         gone = np.isin(one, np.array(kept.one, dtype=np.int64)) | np.isin(many, taken)
         if not kept.one and number > 0:
@@ -237,19 +245,20 @@ def _uncontested(found: Found) -> tuple[Found, Found]:
     return kept, rest
 
 
-def _ties(tied: Found, one_side: int, capped: bool) -> pl.DataFrame:
-    """The records of undecided sets: those that share a member compete."""
-    if not tied.one:
+def _ties(undecided: tuple[Found, ...], one_side: int) -> pl.DataFrame:
+    """The records of undecided sets: those that share a member compete, whoever claims it."""
+    members = [m for found in undecided for m in found.members]
+    if not members:
         return pl.DataFrame(schema=TIES_SCHEMA)
-    sizes = [len(m) for m in tied.members]
-    one = np.repeat(np.array(tied.one, dtype=np.int64), sizes)
-    rows = pl.DataFrame({"component": one, "i": np.concatenate(tied.members)})
-    ones = pl.DataFrame({"component": tied.one, "i": tied.one})
-    parts = [ones.with_columns(side=pl.lit(one_side)), rows.with_columns(side=pl.lit(1 - one_side))]
-    if capped:
-        parts = parts[:1]  # the candidates themselves may be free
-    both = pl.concat([p.select("component", "side", "i", capped=pl.lit(capped)) for p in parts])
-    return both.cast(TIES_SCHEMA).unique(["side", "i"], keep="first")  # type: ignore[arg-type]
+    ones = np.array([one for found in undecided for one in found.one], dtype=np.int64)
+    return competing(np.repeat(ones, [len(m) for m in members]), np.concatenate(members), one_side)
+
+
+def _unsearched(found: Found, one_side: int) -> pl.DataFrame:
+    """The records with too many candidates to search; the candidates themselves may be free."""
+    ones = pl.DataFrame({"component": found.one, "i": found.one}, schema={"component": pl.Int64, "i": pl.Int64})
+    rows = ones.select("component", pl.lit(one_side).alias("side"), "i", capped=pl.lit(True))
+    return rows.cast(TIES_SCHEMA)  # type: ignore[arg-type]
 
 
 def _as_settled(

@@ -31,8 +31,8 @@ def breaks_table(
     `sides`: per side `__i`, `__id`, `source`, `row` and the comparable columns, for every record in order of position.
     `duplicates`: per side group, i, kept; those not kept were left out of matching.
     """
-    frames = [side.with_columns(state=state) for side, state in zip(sides, states, strict=True)]
-    still_open = [frame.filter(pl.col("state") == OPEN).collect() for frame in frames]
+    frames = [side.with_columns(__state=state) for side, state in zip(sides, states, strict=True)]
+    still_open = [frame.filter(pl.col("__state") == OPEN).collect() for frame in frames]
     parts = []
     for own, side in enumerate(SIDES):
         mine = still_open[own]
@@ -49,7 +49,7 @@ def breaks_table(
         explained = explained.join(
             _tied(plan, ties, own, sides[1 - own], other_label), left_on="__i", right_on="i", how="left"
         )
-        twins = frames[own].filter(pl.col("state").is_in([MATCHED, SUGGESTED])).select(ID, "row")
+        twins = frames[own].filter(pl.col("__state").is_in([MATCHED, SUGGESTED])).select(ID, "row")
         twins = twins.join(mine.lazy().select(ID), on=ID, how="semi").group_by(ID).agg(twin=pl.col("row").min())
         explained = explained.join(twins.collect(), on=ID, how="left")
         others = (
@@ -179,5 +179,6 @@ def _tied(plan: Plan, ties: pl.DataFrame, own: int, other: pl.LazyFrame, other_l
         f"{{}} {other_label} record(s) fit equally well under rule '{{}}': row {{}}{{}}", "count", rule, listed, more
     )
     capped = pl.format("rule '{}' found too many candidates to search them all (search capped)", rule)
-    reason = pl.when(pl.col("capped") | pl.col("rivals").is_null()).then(capped).otherwise(tie)
+    led = pl.format(f"the {other_label} records that fit equally well under rule '{{}}' lead matches of others", rule)
+    reason = pl.when("capped").then(capped).when(pl.col("rivals").is_null()).then(led).otherwise(tie)
     return joined.select("i", tie_reason=reason, tie_rule=rule, tie_row=pl.col("rivals").list.first()).collect()

@@ -42,7 +42,7 @@ def totals(
     good = typed.select(currency_of(plan, side).alias("currency"), *names)
     read = _sums(pl.concat([good, rejected.lazy().select("currency", *names)]), ["currency"], names)
     by_state = _sums(
-        pl.concat([good, state.alias("state").to_frame().lazy()], how="horizontal"), ["currency", "state"], names
+        pl.concat([good, state.alias("__state").to_frame().lazy()], how="horizontal"), ["currency", "__state"], names
     )
     lost = _sums(rejected.lazy().select("currency", *names), ["currency"], names)
     digits = {f.name: f.digits for f in plan.fields}
@@ -54,7 +54,7 @@ def totals(
     parts = {code: part for part, code in _STATE_OF.items()}
     for row in by_state.iter_rows(named=True):
         for n in names:
-            sums[row["currency"]][n][parts[row["state"]]] = _text(row[n], digits[n])
+            sums[row["currency"]][n][parts[row["__state"]]] = _text(row[n], digits[n])
     for row in lost.iter_rows(named=True):
         for n in names:
             sums[row["currency"]][n]["rejected"] = _text(row[n], digits[n])

@@ -23,9 +23,10 @@ def numbered(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def suggested_ties(plan: Plan, ties: pl.DataFrame) -> pl.DataFrame:
-    """The tied records that a rule suggests, rather than leaves open."""
+    """The tied records that a rule suggests, rather than leaves open: those that have a rival to be tied over."""
     suggesting = [n for n, rule in enumerate(plan.rules) if rule.when_ambiguous == "suggest"]
-    return ties.filter(pl.col("rule").is_in(suggesting) & ~pl.col("capped"))
+    held = ties.filter(pl.col("rule").is_in(suggesting) & ~pl.col("capped"))
+    return held.filter(pl.len().over("rule", "component") > 1)
 
 
 def numbered_groups(plan: Plan, sets: pl.DataFrame, ties: pl.DataFrame, first_id: int) -> pl.DataFrame:
@@ -87,10 +88,15 @@ def certificates_table(plan: Plan, groups: pl.DataFrame, certificates: pl.DataFr
 def weights_table(
     pairs: pl.DataFrame, groups: pl.DataFrame, links: pl.DataFrame, sides: tuple[pl.DataFrame, pl.DataFrame]
 ) -> pl.DataFrame:
-    """Per pair of a linked match and field: match_id, left_row, right_row, field, bits. The bits of a pair add up to
-    its evidence; those of `prior` are what is known before looking at it.
+    """Per pair of records in a linked match and field: match_id, left_row, right_row, field, bits. The bits of a pair
+    add up to its evidence; those of `prior` are what is known before looking at it.
     """
-    linked = links.join(side_by_side(pairs, groups), on=["l", "r"])
+    linked = links
+    for side, end in enumerate("lr" if links.height else ""):
+        grouped = groups.filter(pl.col("side") == side).select("match_id", pl.col("i").alias(end))
+        members = pl.concat([pairs.select("match_id", end), grouped])
+        linked = linked.join(members, on=[end, "match_id"] if side else end)
+    linked = linked if links.height else links.clear().with_columns(match_id=pl.lit(None, dtype=pl.Int64))
     return linked.select(
         "match_id",
         sides[0]["row"].gather(linked["l"]).cast(pl.Int64).alias("left_row"),

@@ -36,7 +36,7 @@ def nearest(sides: Sides, own: pl.LazyFrame, other: pl.LazyFrame, open_other: pl
     """One row per explainable open record (NEAREST_SCHEMA): its best explanation over all rules.
 
     `own`: open records of the side; `other`: all records of the other side, `open_other` its open ones. All have
-    `__i`, `__id`, `state` and the comparable columns. Equal explanations are decided by the content of the
+    `__i`, `__id`, `__state` and the comparable columns. Equal explanations are decided by the content of the
     counterpart, never by row order.
     """
     found = [pl.DataFrame(schema=NEAREST_SCHEMA)]
@@ -81,7 +81,7 @@ def _pairs(
         key.alias("k"), pl.col("__i").alias("i"), *(pl.col(c).alias(f"{a}.{c}") for c in columns)
     ).drop_nulls("k")
     theirs = other.select(
-        key.alias("k"), *(pl.col(c).alias(f"{b}.{c}") for c in columns), other="__i", other_id=ID, state="state"
+        key.alias("k"), *(pl.col(c).alias(f"{b}.{c}") for c in columns), other="__i", other_id=ID, state="__state"
     ).drop_nulls("k")
     wanted = theirs.join(mine.select("k").unique(), on="k", how="semi").collect().lazy()
     # The content of a record, not its place, says which ones of a crowd are looked at.
