@@ -116,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("folder", metavar="DIR")
     verify.set_defaults(command=_verify)
     schema = commands.add_parser("schema", help="print the JSON Schema of plan files")
+    schema.add_argument("--sides", action="store_true", help="of plans with more than two sides")
     schema.set_defaults(command=_schema)
     return parser
 
@@ -285,10 +286,11 @@ def _verify(options: argparse.Namespace) -> int:
     return OPEN_POINTS if any(check.holds is False for check in checks) else ALL_MATCHED
 
 
-def _schema(_: argparse.Namespace) -> int:
+def _schema(options: argparse.Namespace) -> int:
+    from recon_engine.nway.plan import SidesPlan
     from recon_engine.plan import Plan
 
-    _print(json.dumps(Plan.model_json_schema(), indent=2))
+    _print(json.dumps((SidesPlan if options.sides else Plan).model_json_schema(), indent=2))
     return ALL_MATCHED
 
 

@@ -271,6 +271,12 @@ def test_the_command_line_takes_a_file_for_each_side(
         assert said in capsys.readouterr().err
 
 
+def test_the_schema_is_published(capsys: pytest.CaptureFixture[str]) -> None:
+    """`schema --sides` prints the JSON Schema of plans with sides."""
+    assert command_line.main(["schema", "--sides"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["properties"]) == set(SidesPlan.model_fields)
+
+
 def test_reading_asks_in_the_words_of_the_plan(tmp_path: Path) -> None:
     """What a file cannot decide is asked for by the name of its side."""
     frames = {
