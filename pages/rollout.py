@@ -130,7 +130,7 @@ def state(person: Actor) -> None:
         else:
             ago = wording.ago(view.read_at, services().clock.now())
             st.caption(f"Read {ago}, of the version in {view.state.judged}. This page comes from {view.version}.")
-        st.code("\n".join(commands(view.state)), language="sh")
+        st.code("\n".join(commands(view.state)), language=None)
         past(view)
 
 

@@ -58,6 +58,11 @@ def _quiet() -> str:
     return "#97a3ae" if st.context.theme.type == "dark" else "#5d6973"
 
 
+def _primary() -> str:
+    """The colour of the button for the next step, for one that a library draws."""
+    return "#2f749f" if st.context.theme.type == "dark" else "#22577a"
+
+
 def brand() -> None:
     """The product's name above the navigation."""
     colour = _accent()
@@ -74,10 +79,11 @@ def brand() -> None:
 def style() -> None:
     """The few rules that Streamlit's theme cannot say: the stepper's line, tabular figures, a calmer page width."""
     st.html(
-        f"<style>:root {{ --accent: {_accent()}; --quiet: {_quiet()}; }}"
+        f"<style>:root {{ --accent: {_accent()}; --quiet: {_quiet()}; --primary: {_primary()}; }}"
         """
         [class*="st-key-step-on-"] { border-top: 3px solid var(--accent); padding-top: .25rem; }
-        [class*="st-key-step-"] [data-testid="stMarkdown"] { padding: .25rem .5rem; }
+        [class*="st-key-step-"] [data-testid="stMarkdown"] { padding: .1rem .5rem; }
+        [class*="st-key-step-"] [data-testid="stMarkdown"] p { margin: 0; font-size: .875rem; }
         div[data-testid="stCaptionContainer"] { opacity: 1; }
         div[data-testid="stCaptionContainer"] > p { color: var(--quiet); }
         :is(a, button, summary, canvas, [role="radio"], [role="tab"]):focus-visible {
@@ -101,7 +107,9 @@ def style() -> None:
         .sides .amount { font-variant-numeric: tabular-nums; text-align: right; }
         .sides mark { background: rgba(217, 161, 59, .38); color: inherit; border-radius: 2px; }
         a.download:hover { border-color: currentColor; }
-        [data-testid="stMetricDelta"], [data-testid="stMetricDelta"] * { white-space: normal; overflow-wrap: anywhere; }
+        .st-key-FormSubmitter-sign-in-Sign-in button { width: 100%; color: #ffffff; border-color: transparent;
+            background: var(--primary); }
+        [data-testid="stMetricDelta"] * { white-space: normal !important; overflow-wrap: anywhere; }
         [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
         </style>"""
     )

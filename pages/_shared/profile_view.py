@@ -82,7 +82,7 @@ def _columns(columns: list[dict[str, Any]], key: str) -> None:
         for column in columns
     ]
     right = st.column_config.TextColumn(alignment="right")
-    wide = st.column_config.TextColumn(alignment="right", width=150)  # "about 1,000,000 (unique)"
+    wide = st.column_config.TextColumn(alignment="right", width=130)  # "about 1,000,000 (unique)"
     settings = {
         "Column": st.column_config.TextColumn(pinned=True),
         "Empty": right,

@@ -68,6 +68,9 @@ NOUNS = {
 
 def show(person: Actor, job: Job, plan: Plan, name: str) -> None:
     """Draw one of the tables."""
+    if not services().results.page(person, job.id, name, size=1).total:
+        empty_state(*EMPTY[name], icon=":material/task_alt:")  # nothing to choose from, so no choices
+        return
     filters = _filters(plan, name)
     found = services().results.page(person, job.id, name, page=page_number(name), size=PAGE_ROWS, filters=filters)
     if not found.total:
