@@ -89,7 +89,8 @@ def verify(folder: str | Path) -> list[Check]:
             ]
         views = [(side, plan, side) for side in SIDES]
         checks = _hashes(folder, manifest, SIDES, TABLES)
-        return [*checks, *_conservation(folder, views, summary), *predicates(folder, plan)]
+        told = [_read_as_planned(plan, manifest), _told(folder, plan, summary)]
+        return [*checks, *told, *_conservation(folder, views, summary), *predicates(folder, plan)]
     except FileNotFoundError as error:
         raise EvidenceError(
             f"{folder}: {error.filename or error} is missing; this is not a whole result directory"
@@ -121,6 +122,41 @@ def _hashes(folder: Path, manifest: dict[str, Any], sides: Sequence[str], tables
                     Check(name, same, "unchanged since the run" if same else "differs from the file that was read")
                 )
     return checks
+
+
+def _read_as_planned(plan: Plan, manifest: dict[str, Any]) -> Check:
+    """The manifest vouches for the files that the plan names, and for each."""
+    listed = {side: tuple(item["file"] for item in manifest["inputs"][side]) for side in SIDES}
+    other = [side for side in SIDES if listed[side] != plan.side(side).files]
+    told = f"the manifest lists other files than the plan: {', '.join(other)}" if other else "those of the plan"
+    return Check("input files", not other, told)
+
+
+def _told(folder: Path, plan: Plan, summary: dict[str, Any]) -> Check:
+    """What the summary tells of rules, breaks and differences is what the tables hold."""
+    tables = {name: pl.scan_parquet(folder / f"{name}.parquet") for name in ("matches", "breaks", "differences")}
+    matches, breaks, differences = pl.collect_all(
+        [
+            tables["matches"].group_by(_text("rule")).agg(pl.col("match_id").n_unique()),
+            tables["breaks"].group_by(_text("category")).len(),
+            tables["differences"].select(pl.len()),
+        ],
+        engine="streaming",
+    )
+    per_rule = dict.fromkeys((rule.name for rule in plan.rules), 0) | dict(matches.iter_rows())
+    wrong = [
+        name
+        for name, told, found in (
+            ("rules", {rule["name"]: rule["matches"] for rule in summary["rules"]}, per_rule),
+            ("matches", summary["matches"], sum(per_rule.values())),
+            ("breaks", summary["breaks"], dict(breaks.iter_rows())),
+            ("differences", summary["differences"], differences.item()),
+            ("conserved", summary["conserved"], True),
+        )
+        if told != found
+    ]
+    said = f"tells otherwise: {', '.join(wrong)}" if wrong else "tells what the tables hold"
+    return Check("summary", not wrong, said)
 
 
 def _conservation(folder: Path, views: list[tuple[str, Plan, SideName]], summary: dict[str, Any]) -> list[Check]:

@@ -37,6 +37,8 @@ def estimates(
         if rule.link is not None:
             bits = pl.concat([pairs["weight"], sets.filter(pl.col("side") == 1)["weight"]]).cast(pl.Float64) / BITS
             rate, method = link_chance(1 / (1 + (-bits * 0.6931471805599453).exp())), "probabilities"
+        elif rule.net is not None:
+            rate, method = None, "none"  # what cancels out inside one side meets no decoy of the other
         elif rule.total is not None:
             expected = decided.certificates.filter(pl.col("rule") == number)["by_chance"].clip(0, 1)
             rate, method = link_chance(1 - expected), "sums"

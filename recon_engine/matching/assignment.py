@@ -328,10 +328,35 @@ def _settle_alone(
             lefts[give], rights[take], weights[give, take], rival[give, take], np.full(n, margin, dtype=np.int64)
         )
     if not unique:
-        in_play = ((flow + other) > 0)[np.ix_(c, d)] & (weights > 0) & ~taken_l[:, None] & ~taken_r[None, :]
+        in_play = _in_some_best(weights) & ~taken_l[:, None] & ~taken_r[None, :]
         tied_l, tied_r = np.flatnonzero(in_play.any(axis=1)), np.flatnonzero(in_play.any(axis=0))
         parts.tie(np.full(len(tied_l), component), 0, lefts[tied_l])
         parts.tie(np.full(len(tied_r), component), 1, rights[tied_r])
+
+
+def _in_some_best(weights: Ints) -> Bools:
+    """Which pairs (weight above 0) are in at least one best assignment.
+
+    A pair can be exchanged into the best one at no loss when it lies on a cycle of length 0 in the graph of what
+    could be given up and gained: from left to right for a pair that is not in it, back for one that is.
+    """
+    from scipy.optimize import linear_sum_assignment
+    from scipy.sparse.csgraph import csgraph_from_dense, floyd_warshall
+
+    n, m = weights.shape
+    inside = np.zeros(weights.shape, dtype=np.bool_)
+    inside[linear_sum_assignment(weights.astype(np.float64), maximize=True)] = True
+    inside &= weights > 0
+    loose = n + m  # where records that are left open come from and go to
+    lengths = np.full((n + m + 1, n + m + 1), np.inf)
+    lengths[:n, n : n + m][(weights > 0) & ~inside] = -weights[(weights > 0) & ~inside]
+    lengths[n : n + m, :n][inside.T] = weights.T[inside.T]
+    free_l, free_r = ~inside.any(axis=1), ~inside.any(axis=0)
+    lengths[loose, :n][free_l], lengths[:n, loose][~free_l] = 0.0, 0.0
+    lengths[n : n + m, loose][free_r], lengths[loose, n : n + m][~free_r] = 0.0, 0.0
+    graph = csgraph_from_dense(lengths, null_value=np.inf)  # an edge of length 0 is one
+    back = floyd_warshall(graph)[n : n + m, :n].T
+    return np.asarray((weights > 0) & (inside | (back - weights <= 0)))
 
 
 def _flow(cost: Ints, weights: Ints, c: Ints, d: Ints) -> tuple[Ints, int]:

@@ -120,6 +120,13 @@ def similarity(pairs: pl.DataFrame, left: str, right: str, method: Similarity, k
         value = pl.when(size > 0).then(2 * common / size).otherwise(0.0)
         value = pl.when(a.is_not_null() & b.is_not_null()).then(value)
         return pairs.select(value.cast(pl.Float64)).to_series()
+    if pairs.height > _CHUNK:  # in slices, so that memory stays flat
+        slices = pairs.select(left, right).iter_slices(_CHUNK)
+        return pl.concat([similarity(part, left, right, method, known) for part in slices])
+    return _edited(pairs, a, b, method)
+
+
+def _edited(pairs: pl.DataFrame, a: pl.Expr, b: pl.Expr, method: Similarity) -> pl.Series:
     import polars_ds as pds
 
     # The measures go through the first text in order: which side that is must not matter.

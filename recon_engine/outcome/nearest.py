@@ -11,10 +11,10 @@ import polars as pl
 from recon_engine.matching.candidates import join_key
 from recon_engine.matching.comparables import ID, columns_of, text_column
 from recon_engine.matching.conditions import Rarities, condition_holds, with_likeness
-from recon_engine.outcome.group_totals import unfitting_totals
 from recon_engine.outcome.matches import OPEN
 from recon_engine.outcome.ranks import KEYS, NEAREST_SCHEMA, ORDER, TAKEN, VALUES, VALUES_TAKEN
 from recon_engine.outcome.reasons import distance_of, excess_of, failure_of
+from recon_engine.outcome.unfitting_totals import unfitting_totals
 from recon_engine.plan import Condition, Plan, Rule, SideName
 
 # Of a crowd with the same keys, a record is compared with this many and with the closest in each measured field.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from itertools import product
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from recon_engine import Plan, PlanError, Result, reconcile, verify
+from recon_engine.evidence import hash_file
+from recon_engine.matching.assignment import _in_some_best
 
 pytestmark = pytest.mark.slow
 
@@ -156,3 +161,65 @@ def test_names_that_cannot_be_fields_are_said() -> None:
     """A reserved name is refused in words."""
     with pytest.raises(PlanError, match="'i' is a reserved name"):
         Plan.parse(plan_of({"name": "exact", "on": ["ref"]}).to_yaml().replace("name: text\n", "name: i\n"))
+
+
+def _merged(matches: pl.DataFrame) -> pl.DataFrame:
+    return matches.with_columns(match_id=pl.lit(1, dtype=pl.Int64))
+
+
+def _confirmed(matches: pl.DataFrame) -> pl.DataFrame:
+    return matches.with_columns(outcome=pl.lit("confirmed"))
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "said"),
+    [
+        ("matches", _merged, "rule 'like'"),
+        ("matches", _confirmed, "rule 'like'"),
+        ("breaks", lambda t: t.with_columns(category=pl.lit("ambiguous")), "summary"),
+        ("differences", lambda t: t.head(0), "summary"),
+        ("summary", {"breaks": {}}, "summary"),
+        ("summary", {"conserved": False}, "summary"),
+        ("manifest", {"inputs": {"left": [], "right": []}}, "input files"),
+    ],
+)
+def test_forgery_is_found_even_with_new_hashes(part: str, change: Any, said: str) -> None:
+    """Whoever changes a table and then its hash in the manifest is found by what the other files say."""
+    rules = {"name": "exact", "on": ["ref", "day"]}, {"name": "like", "on": ["amount"], "outcome": "suggested"}
+    left: Rows = [("A", "1", DAY, "x"), ("B", "2", DAY, "x"), ("C", "3", DAY, "y"), ("D", "4", DAY, "y")]
+    right: Rows = [("A", "1.50", DAY, "x"), ("K", "2", DAY, "x"), ("L", "3", DAY, "y"), ("M", "9", DAY, "y")]
+    result = run(plan_of(*rules, compare=["amount"]), left, right)
+    if callable(change):
+        table = result.path / f"{part}.parquet"
+        change(pl.read_parquet(table)).write_parquet(table)
+    else:
+        told = json.loads((result.path / f"{part}.json").read_text())
+        (result.path / f"{part}.json").write_text(json.dumps(told | change))
+    manifest = json.loads((result.path / "manifest.json").read_text())
+    manifest["outputs"] = {name: hash_file(result.path / name) for name in manifest["outputs"]}
+    (result.path / "manifest.json").write_text(json.dumps(manifest))
+    assert said in {check.name for check in verify(result.path) if check.holds is False}
+
+
+def test_every_rival_of_a_tie_is_known() -> None:
+    """The pairs that some best assignment has are those that listing every assignment finds."""
+    random = np.random.default_rng(378)
+    for _ in range(200):
+        weights = random.integers(0, 4, random.integers(1, 5, 2))
+        best: dict[int, set[tuple[int, int]]] = {}
+        choices = [[None, *np.flatnonzero(row).tolist()] for row in weights]
+        for chosen in product(*choices):
+            used = [j for j in chosen if j is not None]
+            if len(used) == len(set(used)):
+                pairs = {(i, j) for i, j in enumerate(chosen) if j is not None}
+                best.setdefault(int(sum(weights[p] for p in pairs)), set()).update(pairs)
+        found = zip(*(a.tolist() for a in np.nonzero(_in_some_best(weights))), strict=True)
+        assert set(found) == best[max(best)], weights
+
+
+def test_netting_makes_no_claim_of_being_sure() -> None:
+    """Nothing is known of its accidents: a bound on them makes it suggest."""
+    rule = {"name": "net", "net": "left", "on": ["ref", {"field": "amount", "total": True}], "max_false_rate": 0.05}
+    result = run(plan_of(rule), [("A", "5", DAY, "x"), ("A", "-5", DAY, "x")], [("A", "5", DAY, "x")])
+    assert told(result) == [("left1", "left2", "suggested")]
+    assert result.summary["rules"][0]["chance"] is None
