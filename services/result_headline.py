@@ -8,6 +8,7 @@ from typing import Any
 
 from recon_engine.plan import SIDES
 from services.formats import amount, number, share
+from services.wording import named
 
 Tile = tuple[str, str, str]
 """A label, the figure, and what it is made of."""
@@ -49,7 +50,8 @@ def _unexplained(figures: Mapping[str, Any]) -> Tile:
     left = [(currency, amount(one["unexplained"])) for currency, one in figures["balance"].items()]
     if len(left) > 1:
         return _several("Unexplained", left)
-    return ("Unexplained", left[0][1] if left else "–", f"{figures['money']}, by the open items")
+    what = named(figures["money"], left[0][0] if left else "all")
+    return ("Unexplained", left[0][1] if left else "–", f"{what}, by the open items")
 
 
 def _several(label: str, values: Sequence[tuple[str, str]]) -> Tile:

@@ -233,6 +233,6 @@ def _calm(figure: go.Figure, bars: float = 4, legend: bool = False) -> go.Figure
         bargap=0.35,
         font={"color": "#e3e8ec" if st.context.theme.type == "dark" else "#1d2730"},
     )
-    figure.update_xaxes(showgrid=False, zeroline=False, automargin=True)
+    figure.update_xaxes(showgrid=False, zeroline=False, automargin=True, separatethousands=True)
     figure.update_yaxes(showgrid=False, zeroline=False, automargin=True)
     return figure
