@@ -25,9 +25,9 @@ ROUNDS = 10 if FULL else 1
 
 @pytest.fixture
 def impatient(settings: Settings) -> Settings:  # noqa: F811 - a fixture
-    """Settings with the shortest lease, and attempts enough for every kill."""
+    """Settings with the shortest lease, attempts enough for every kill, and as many jobs as a test starts."""
     jobs = {"job_lease_seconds": 2, "job_heartbeat_seconds": 1, "job_max_attempts": 100, "job_drain_seconds": 0}
-    short = {**jobs, "mail_lease_seconds": 2, "mail_first_wait_seconds": 1}
+    short = {**jobs, "limit_job_start": "10000/hour", "mail_lease_seconds": 2, "mail_first_wait_seconds": 1}
     return settings.model_copy(update=short)
 
 
