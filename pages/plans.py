@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._shared import layout, wording
+from pages._shared import layout, plan_versions, wording
 from pages._shared.context import actor, may, services
 from pages._shared.messages import empty_state, explained, notice
 from recon_engine.plan import Plan
@@ -48,12 +48,28 @@ def card(person: Actor, template: PlanTemplate, editable: bool) -> None:
         with st.expander("Rules"):
             for place, rule in enumerate(plan.rules, start=1):
                 st.markdown(f"{place}. **{wording.literal(rule.name)}**: {wording.rule_in(plan, rule)}")
+        with st.expander(f"Versions and copies · version {template.version}"):
+            plan_versions.show(person, template, editable)
+
+
+def take_file(person: Actor) -> None:
+    """A plan file becomes a saved plan under its own name; under the name of a saved one, its next version."""
+    with st.popover("Upload a plan file", icon=":material/upload:"):
+        given = st.file_uploader("A plan as YAML", type=["yaml", "yml"], key="plan-upload")
+        if given is not None and st.button("Save", type="primary", key="plan-upload-save"):
+            with explained():
+                plan = Plan.parse(given.getvalue().decode("utf-8", "replace"), where=given.name)
+                saved = services().plans.save_template(person, plan.name, plan)
+                notice(f"'{saved.name}' is saved, version {saved.version}.")
+                st.rerun()
 
 
 def main() -> None:
     """Draw the page."""
     person = actor()
     layout.page_title("Plans", "A saved plan reconciles next month's files the same way.")
+    if may(person, Action.PLAN_EDIT):
+        take_file(person)
     templates = services().plans.templates(person)
     if not templates:
         empty_state(

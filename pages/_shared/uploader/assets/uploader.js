@@ -15,7 +15,8 @@ for (const kind of ["7z", "rar", "tar", "tgz", "bz2", "xz"]) REFUSED[kind] = "is
 const zones = new WeakMap();
 
 export default function ({ parentElement, data, setTriggerValue }) {
-  const zone = zones.get(parentElement) ?? begin(parentElement);
+  const known = zones.get(parentElement);
+  const zone = known ?? begin(parentElement);
   zones.set(parentElement, zone);
   zone.data = data;
   zone.tell = (ids) => setTriggerValue("arrived", ids);
@@ -23,6 +24,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
   parentElement.querySelector(".choose").setAttribute("aria-label", `Choose files: ${data.label}`);
   parentElement.querySelector(".what").textContent =
     `CSV, Excel, Parquet or JSON, also as .gz, .zst or .zip · several at once · up to ${size(data.limit)} each`;
+  const input = parentElement.querySelector("input");
+  if (!known && input.files.length) input.dispatchEvent(new Event("change")); // chosen before this script was here
 }
 
 function begin(root) {

@@ -1,0 +1,148 @@
+"""Several files a side: how they are kept, whether they fit, what drifted from a saved plan, what rules match."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.container import Container
+from services.database.models import StoredFile
+from services.errors import Conflict, Invalid, NotFound
+from services.fit import misfits, shared_columns
+from services.jobs.leases import Leases
+from services.jobs.run import Run
+from services.permissions import Actor
+from services.plans import versions
+from tests.work import BANK, LEDGER, PLAN
+
+MORE = b"ref,amount,posted\nA4,40.00,2026-01-04\nB9,1.00,2026-01-09\n"
+OTHER = b"reference,amount,posted\nA5,50.00,2026-01-05\n"
+AMERICAN = b"ref,amount,posted\nA4,40.00,01/31/2026\n"
+
+
+def kept(container: Container, actor: Actor, name: str, content: bytes) -> StoredFile:
+    """An uploaded and profiled file."""
+    return container.files.profile(actor, container.files.upload(actor, name, [content]).id)
+
+
+def test_files_are_added_and_taken_away(container: Container, admin: Actor) -> None:
+    """Each side keeps its files in order; the same content again is left out; both sides may change at once."""
+    started = container.plans.start(admin, "March")
+    one, two = kept(container, admin, "1.csv", LEDGER), kept(container, admin, "2.csv", MORE)
+    again, bank = kept(container, admin, "again.csv", LEDGER), kept(container, admin, "bank.csv", BANK)
+    for side, file in (("left", one), ("left", two), ("left", again)):
+        container.plans.add_file(admin, started.id, side, file.id)  # type: ignore[arg-type]
+    now = container.plans.add_file(admin, started.id, "right", bank.id)
+    assert (now.left_file_ids, now.right_file_ids) == ([one.id, two.id], [bank.id])
+    assert [twin.id for twin in container.files.twins(admin, again.id)] == [one.id]
+    assert container.plans.set_files(admin, started.id, [two.id]).left_file_ids == [two.id]
+    assert container.plans.set_files(admin, started.id, []).left_file_id is None
+    with pytest.raises(NotFound):
+        container.plans.add_file(admin, started.id, "left", "0" * 32)
+
+
+def test_uploads_that_end_together_are_both_kept(container: Container, admin: Actor) -> None:
+    """Two sides that get a file at the same moment lose none."""
+    started = container.plans.start(admin, "March")
+    files = {side: [kept(container, admin, f"{side}.csv", f"a\n{side}\n".encode()).id] for side in ("left", "right")}
+    adding = [
+        threading.Thread(target=container.plans.add_file, args=(admin, started.id, side, ids[0]))
+        for side, ids in files.items()
+    ]
+    for thread in adding:
+        thread.start()
+    for thread in adding:
+        thread.join()
+    now = container.plans.get(admin, started.id)
+    assert {"left": now.left_file_ids, "right": now.right_file_ids} == files
+
+
+@pytest.mark.slow
+def test_a_run_reads_every_file_of_a_side(container: Container, admin: Actor, tmp_path: Path) -> None:
+    """The rows of both ledgers count, also for a suggestion; files that are read in different ways are refused."""
+    left = [kept(container, admin, name, content).id for name, content in (("1.csv", LEDGER), ("2.csv", MORE))]
+    right = kept(container, admin, "bank.csv", BANK).id
+    assert [f["left"] for f in container.files.suggest(admin, left, right)["fields"]][:1] == ["ref"]
+    estimated = container.jobs.estimate(admin, PLAN, left, right)
+    assert estimated is not None
+    assert (estimated.left_rows, estimated.right_rows) == (5, 3)
+    job = container.jobs.launch(admin, None, PLAN, left, right)
+    claimed = Leases(container).claim("w1")
+    assert claimed is not None
+    Run(container, Leases(container), *claimed, tmp_path / "job").execute()
+    ended = container.jobs.get(admin, job.id)
+    assert ended.summary_json is not None, ended.error
+    assert ended.summary_json["rows"]["left"]["read"] == 5
+    assert ended.summary_json["rows"]["left"]["matched"] == 3, "B9 is in the second file"
+    container.files.set_options(admin, left[1], {"decimal": ","})
+    with pytest.raises(Invalid, match="read in different ways"):
+        container.jobs.launch(admin, None, PLAN, left, right)
+
+
+def test_files_that_do_not_fit_are_told(container: Container, admin: Actor) -> None:
+    """Other columns and other date orders are said in a sentence each; what fits is not."""
+    base = kept(container, admin, "jan.csv", LEDGER)
+    assert misfits([base, kept(container, admin, "feb.csv", MORE)]) == []
+    [columns] = misfits([base, kept(container, admin, "old.csv", OTHER)])
+    assert columns.startswith("old.csv has other columns than jan.csv: it lacks 'ref' and has 'reference'.")
+    american = kept(container, admin, "us.csv", AMERICAN)
+    assert "%m/%d/%Y" in misfits([base, american])[0]
+    assert list(shared_columns([base, american])) == ["ref", "amount", "posted"]
+
+
+def test_what_drifted_since_the_plan_was_saved(container: Container, admin: Actor) -> None:
+    """Next month's files are compared with those that the plan was saved with; what stops the plan comes first."""
+    started = container.plans.start(admin, "January")
+    container.plans.set_files(
+        admin, started.id, kept(container, admin, "l.csv", LEDGER).id, kept(container, admin, "b.csv", BANK).id
+    )
+    saved = container.plans.save_template(admin, "Bank", PLAN, started.id)
+    later = container.plans.start(admin, "February")
+    container.plans.apply_template(admin, saved.id, later.id)
+    container.plans.set_files(
+        admin, later.id, *(container.plans.get(admin, started.id).file_ids(s) for s in ("left", "right"))
+    )
+    assert container.plans.drift(admin, later.id) == []
+    container.plans.set_files(
+        admin, later.id, kept(container, admin, "a.csv", AMERICAN).id, kept(container, admin, "o.csv", OTHER).id
+    )
+    found = container.plans.drift(admin, later.id)
+    assert [one.stops for one in found] == sorted((one.stops for one in found), reverse=True)
+    told = {(one.side, one.kind): one.sentence for one in found if one.stops}
+    assert "%m/%d/%Y" in told["left", "formats"]
+    assert "'txn'" in told["right", "columns"]
+
+
+def test_a_saved_plan_has_versions(container: Container, admin: Actor) -> None:
+    """Saving again makes a version, unless nothing changed; each can be had back, and cloned."""
+    first = container.plans.save_template(admin, "Bank", PLAN)
+    container.plans.save_template(admin, "Bank", PLAN)
+    changed: dict[str, Any] = {**PLAN, "compare": []}
+    second = container.plans.save_template(admin, "Bank", changed)
+    assert (first.id, second.version) == (second.id, 2)
+    assert [one["version"] for one in versions(second)] == [2, 1]
+    assert container.plans.template_version(admin, second.id, 1).compare == ("amount",)
+    with pytest.raises(NotFound, match="has no version 3"):
+        container.plans.template_version(admin, second.id, 3)
+    assert container.plans.clone_template(admin, second.id, "Bank, other").version == 1
+    with pytest.raises(Conflict, match="exists already"):
+        container.plans.clone_template(admin, second.id, "Bank")
+
+
+@pytest.mark.slow
+def test_rules_are_counted_in_the_background(container: Container, admin: Actor) -> None:
+    """The first look begins the counting; a wrong column is told in a sentence."""
+    left, right = kept(container, admin, "l.csv", LEDGER).id, kept(container, admin, "b.csv", BANK).id
+    found = None
+    while found is None:  # the counting always ends: its child has a limit of time
+        found = container.previews.look(admin, PLAN, left, right)
+        threading.Event().wait(0.05)
+    assert (found["rows"], found["left_over"]) == (3, 1)
+    assert [(rule["open"], rule["matched"], rule["ambiguous"]) for rule in found["rules"]] == [(3, 1, 0), (2, 1, 0)]
+    wrong = {**PLAN, "fields": [{**PLAN["fields"][0], "left": "nope"}, *PLAN["fields"][1:]]}
+    while (told := container.previews.look(admin, wrong, left, right)) is None:
+        threading.Event().wait(0.05)
+    assert "there is no column 'nope'" in told["error"]
