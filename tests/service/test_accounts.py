@@ -226,3 +226,15 @@ def test_only_admins_manage(container: Container, admin: Actor, actor_of: Callab
             container.accounts.set_role(other, admin.account_id, Role.ANALYST)
     with pytest.raises(NotFound):
         container.accounts.set_role(admin, "0" * 32, Role.ANALYST)
+
+
+def test_formats_are_kept_with_the_account(container: Container, admin: Actor) -> None:
+    """How numbers and dates are shown is found again at every sign-in; what does not exist is refused."""
+    container.accounts.set_formats(admin, "1'234.56", "24.11.2026")
+    token, _ = container.sessions.sign_in(admin.email, PASSWORD, "127.0.0.1", "test")
+    again = container.sessions.resolve(token)
+    assert (again.number_format, again.date_format) == ("1'234.56", "24.11.2026")
+    with pytest.raises(Invalid, match="Numbers can look like"):
+        container.accounts.set_formats(again, "1234", "")
+    container.accounts.set_formats(again, "", "")
+    assert container.sessions.resolve(token).number_format == "", "left to the browser"
