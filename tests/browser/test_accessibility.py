@@ -57,7 +57,7 @@ def test_no_page_is_forgotten() -> None:
     assert {name.split("?")[0] for name in PAGES} - {""} == files
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_follows_the_rules(
     browser: Browser, installation: tuple[Server, dict[str, str]], scheme: str

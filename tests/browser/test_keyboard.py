@@ -33,7 +33,7 @@ FOCUSED = """async () => {
 }"""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_from_first_visit_to_a_break_by_keyboard(page: Page, tmp_path: Path) -> None:
     """Two files are reconciled and a break is opened with Tab, Enter, arrows and Space alone."""
     page.goto("/")
