@@ -19,13 +19,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recon_engine.matching.best_assignments import best_flow, in_some_best
+
 Ints = NDArray[np.int64]
 Ids = NDArray[np.uint64]
 Bools = NDArray[np.bool_]
 
 # Components up to this many records a side are solved together, by listing their matchings.
 _LISTED = 3
-# Larger components are solved one by one; beyond this many records the search is capped and the component stays tied.
+# Larger components are solved one by one; beyond this many records only those of one thing many times are decided.
 LARGEST_COMPONENT = 400
 
 PAIRS_SCHEMA: dict[str, Any] = {
@@ -123,6 +125,13 @@ def settle(left: Ints, right: Ints, weight: Ints, left_id: Ids, right_id: Ids, *
         parts.tie(component, 0, left)
         parts.tie(component, 1, right)
         return parts.result()
+    is_large = _sizes(left, right, component, len(left_id), len(right_id)) > LARGEST_COMPONENT
+    if is_large.any():
+        lefts, rights, w, n, c = (a[is_large] for a in (left, right, weight, rivals, component))
+        _settle_large(parts, lefts, rights, w, n, c, left_id, right_id)
+        left, right, weight, rivals, component = (a[~is_large] for a in (left, right, weight, rivals, component))
+    if not len(left):
+        return parts.result()
     order = np.lexsort((right, left, component))
     left, right, weight, rivals, component = (a[order] for a in (left, right, weight, rivals, component))
     starts = np.flatnonzero(np.r_[True, component[1:] != component[:-1]])
@@ -202,6 +211,35 @@ def components(left: Ints, right: Ints) -> Ints:
     return np.asarray(lowest[labels[a]])
 
 
+def _sizes(left: Ints, right: Ints, component: Ints, n_left: int, n_right: int) -> Ints:
+    """How many records the component of each pair has, on both sides together."""
+    size = np.zeros(n_left, dtype=np.int64)  # a component is called by its lowest left record
+    for ends, count in ((left, n_left), (right, n_right)):
+        of = np.full(count, -1, dtype=np.int64)
+        of[ends] = component
+        size += np.bincount(of[of >= 0], minlength=n_left)
+    return size[component]
+
+
+def _settle_large(
+    parts: _Parts, left: Ints, right: Ints, weight: Ints, rivals: Ints, component: Ints, left_id: Ids, right_id: Ids
+) -> None:
+    """Components too large to solve: where each side is one thing many times, pairs in row order; else capped."""
+    pairs = pl.DataFrame({"c": component, "l": left, "r": right, "w": weight, "n": rivals})
+    ids = [pl.Series(ids[ends]) for ids, ends in ((left_id, left), (right_id, right))]
+    is_one = [pairs.select(c="c", id=i).group_by("c").agg(pl.col("id").n_unique() == 1) for i in ids]
+    alike = is_one[0].join(is_one[1], on="c").filter(pl.col("id") & pl.col("id_right")).select("c")
+    for group in pairs.join(alike, on="c").partition_by("c"):
+        ends = [np.unique(group[side].to_numpy()) for side in "lr"]
+        count = min(map(len, ends))
+        same = [np.full(count, group[name][0]) for name in "wn"]
+        parts.settle(ends[0][:count], ends[1][:count], same[0], same[1], same[0])
+    rest = pairs.join(alike, on="c", how="anti")
+    for side, name in enumerate("lr"):
+        open_ends = rest.select("c", name).unique()
+        parts.tie(open_ends["c"].to_numpy(), side, open_ends[name].to_numpy(), capped=True)
+
+
 def competing(ones: Ints, many: Ints, one_side: int) -> pl.DataFrame:
     """Ties (TIES_SCHEMA) of undecided pairs of a record of `one_side` and one of the other: all that hang together."""
     pairs = pl.DataFrame({"component": components(ones, many), "one": ones, "many": many})
@@ -263,10 +301,10 @@ def _settle_listed(
     without = np.where(contains[None, :, :, :], no_edge, totals[:, :, None, None]).max(axis=1)
     margin = best[:, None, None] - without
     is_best = totals == best[:, None]
-    in_some_best = (is_best[:, :, None, None] & contains[None]).any(axis=1)
+    is_in_best = (is_best[:, :, None, None] & contains[None]).any(axis=1)
     pair_margin = margin[which, a, b]
-    settled = in_some_best[which, a, b] & (pair_margin > 0)
-    tied = in_some_best[which, a, b] & ~settled
+    settled = is_in_best[which, a, b] & (pair_margin > 0)
+    tied = is_in_best[which, a, b] & ~settled
     parts.settle(left[settled], right[settled], weight[settled], rivals[settled], pair_margin[settled])
     parts.tie(component[tied], 0, left[tied])
     parts.tie(component[tied], 1, right[tied])
@@ -291,34 +329,29 @@ def _settle_alone(
     """Solve one component exactly, with interchangeable records as classes."""
     lefts, a = np.unique(left, return_inverse=True)
     rights, b = np.unique(right, return_inverse=True)
-    if len(lefts) + len(rights) > LARGEST_COMPONENT:
-        number = np.full(len(left), component)
-        parts.tie(number, 0, left, capped=True)
-        parts.tie(number, 1, right, capped=True)
-        return
     weights = np.zeros((len(lefts), len(rights)), dtype=np.int64)
     weights[a, b] = weight
     rival = np.zeros_like(weights)
     rival[a, b] = rivals
     c = np.unique(left_id[lefts], return_inverse=True)[1]
     d = np.unique(right_id[rights], return_inverse=True)[1]
-    flow, best = _flow(weights, weights, c, d)
+    flow, best = best_flow(weights, weights, c, d)
     # Second look: of the best assignments, the one that shares least with the first; if it shares all, there is one
     # only.
     sharpened = weights * (min(weights.shape) + 1)
     used = (flow[np.ix_(c, d)] > 0) & (weights > 0)
-    other, _ = _flow(np.where(used, sharpened - 1, sharpened), weights, c, d)
+    other, _ = best_flow(np.where(used, sharpened - 1, sharpened), weights, c, d)
     unique = bool((other == flow).all())
     taken_l, taken_r = np.zeros(len(lefts), dtype=np.bool_), np.zeros(len(rights), dtype=np.bool_)
     for x, y in zip(*np.nonzero(flow), strict=True):
         members = (c == x)[:, None] & (d == y)[None, :]
         forced = int(flow[x, y])
         if not unique:
-            fewest, _ = _flow(np.where(members & (weights > 0), sharpened - 1, sharpened), weights, c, d)
+            fewest, _ = best_flow(np.where(members & (weights > 0), sharpened - 1, sharpened), weights, c, d)
             forced = int(fewest[x, y])
         if forced == 0:
             continue
-        _, without = _flow(np.where(members, 0, weights), np.where(members, 0, weights), c, d)
+        _, without = best_flow(np.where(members, 0, weights), np.where(members, 0, weights), c, d)
         margin = (best - without) // int(flow[x, y])
         give = np.flatnonzero((c == x) & ~taken_l)[:forced]
         take = np.flatnonzero((d == y) & ~taken_r)[:forced]
@@ -328,47 +361,7 @@ def _settle_alone(
             lefts[give], rights[take], weights[give, take], rival[give, take], np.full(n, margin, dtype=np.int64)
         )
     if not unique:
-        in_play = _in_some_best(weights) & ~taken_l[:, None] & ~taken_r[None, :]
+        in_play = in_some_best(weights) & ~taken_l[:, None] & ~taken_r[None, :]
         tied_l, tied_r = np.flatnonzero(in_play.any(axis=1)), np.flatnonzero(in_play.any(axis=0))
         parts.tie(np.full(len(tied_l), component), 0, lefts[tied_l])
         parts.tie(np.full(len(tied_r), component), 1, rights[tied_r])
-
-
-def _in_some_best(weights: Ints) -> Bools:
-    """Which pairs (weight above 0) are in at least one best assignment.
-
-    A pair can be exchanged into the best one at no loss when it lies on a cycle of length 0 in the graph of what
-    could be given up and gained: from left to right for a pair that is not in it, back for one that is.
-    """
-    from scipy.optimize import linear_sum_assignment
-    from scipy.sparse.csgraph import csgraph_from_dense, floyd_warshall
-
-    n, m = weights.shape
-    inside = np.zeros(weights.shape, dtype=np.bool_)
-    inside[linear_sum_assignment(weights.astype(np.float64), maximize=True)] = True
-    inside &= weights > 0
-    loose = n + m  # where records that are left open come from and go to
-    lengths = np.full((n + m + 1, n + m + 1), np.inf)
-    lengths[:n, n : n + m][(weights > 0) & ~inside] = -weights[(weights > 0) & ~inside]
-    lengths[n : n + m, :n][inside.T] = weights.T[inside.T]
-    free_l, free_r = ~inside.any(axis=1), ~inside.any(axis=0)
-    lengths[loose, :n][free_l], lengths[:n, loose][~free_l] = 0.0, 0.0
-    lengths[n : n + m, loose][free_r], lengths[loose, n : n + m][~free_r] = 0.0, 0.0
-    graph = csgraph_from_dense(lengths, null_value=np.inf)  # an edge of length 0 is one
-    back = floyd_warshall(graph)[n : n + m, :n].T
-    return np.asarray((weights > 0) & (inside | (back - weights <= 0)))
-
-
-def _flow(cost: Ints, weights: Ints, c: Ints, d: Ints) -> tuple[Ints, int]:
-    """A best assignment by `cost` as counts per pair of classes (pairs with `weights` 0 do not exist), and its total.
-
-    Totals stay below 2^53, so the solver's floating point is exact on these integers.
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    rows, columns = linear_sum_assignment(cost.astype(np.float64), maximize=True)
-    real = weights[rows, columns] > 0
-    rows, columns = rows[real], columns[real]
-    flow = np.zeros((c.max() + 1, d.max() + 1), dtype=np.int64)
-    np.add.at(flow, (c[rows], d[columns]), 1)
-    return flow, int(cost[rows, columns].sum())

@@ -12,7 +12,7 @@ import pytest
 
 from recon_engine import Plan, PlanError, Result, reconcile, verify
 from recon_engine.evidence import hash_file
-from recon_engine.matching.assignment import _in_some_best
+from recon_engine.matching.best_assignments import in_some_best
 
 pytestmark = pytest.mark.slow
 
@@ -213,7 +213,7 @@ def test_every_rival_of_a_tie_is_known() -> None:
             if len(used) == len(set(used)):
                 pairs = {(i, j) for i, j in enumerate(chosen) if j is not None}
                 best.setdefault(int(sum(weights[p] for p in pairs)), set()).update(pairs)
-        found = zip(*(a.tolist() for a in np.nonzero(_in_some_best(weights))), strict=True)
+        found = zip(*(a.tolist() for a in np.nonzero(in_some_best(weights))), strict=True)
         assert set(found) == best[max(best)], weights
 
 
@@ -223,3 +223,16 @@ def test_netting_makes_no_claim_of_being_sure() -> None:
     result = run(plan_of(rule), [("A", "5", DAY, "x"), ("A", "-5", DAY, "x")], [("A", "5", DAY, "x")])
     assert told(result) == [("left1", "left2", "suggested")]
     assert result.summary["rules"][0]["chance"] is None
+
+
+def test_many_equal_records_under_a_tolerance_are_paired() -> None:
+    """Three hundred times the same payment, three cents apart: interchangeable, whatever their number."""
+    rule = {"name": "near", "on": ["ref", {"field": "amount", "within": "0.05"}]}
+    left: Rows = [("A", "1", DAY, "x")] * 300
+    right: Rows = [("A", "1.03", DAY, "y")] * 290
+    result = run(plan_of(rule), left, right)
+    assert result.summary["rows"]["right"]["matched"] == 290
+    rows = result.matches().collect().filter(pl.col("side") == "left")["row"]
+    assert rows.to_list() == list(range(1, 291))
+    other: Rows = [*right[:-1], ("A", "1.04", DAY, "z")]
+    assert "search capped" in str(run(plan_of(rule), left, other).summary["warnings"])

@@ -1,0 +1,52 @@
+"""The best assignments of one component of candidates: one of them, and which pairs are in any of them.
+
+SciPy is loaded when a component needs it, so that whoever imports the engine only to read plans starts fast.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+def in_some_best(weights: Ints) -> Bools:
+    """Which pairs (weight above 0) are in at least one best assignment.
+
+    A pair can be exchanged into the best one at no loss when it lies on a cycle of length 0 in the graph of what
+    could be given up and gained: from left to right for a pair that is not in it, back for one that is.
+    """
+    from scipy.optimize import linear_sum_assignment
+    from scipy.sparse.csgraph import csgraph_from_dense, floyd_warshall
+
+    n, m = weights.shape
+    inside = np.zeros(weights.shape, dtype=np.bool_)
+    inside[linear_sum_assignment(weights.astype(np.float64), maximize=True)] = True
+    inside &= weights > 0
+    loose = n + m  # where records that are left open come from and go to
+    lengths = np.full((n + m + 1, n + m + 1), np.inf)
+    lengths[:n, n : n + m][(weights > 0) & ~inside] = -weights[(weights > 0) & ~inside]
+    lengths[n : n + m, :n][inside.T] = weights.T[inside.T]
+    free_l, free_r = ~inside.any(axis=1), ~inside.any(axis=0)
+    lengths[loose, :n][free_l], lengths[:n, loose][~free_l] = 0.0, 0.0
+    lengths[n : n + m, loose][free_r], lengths[loose, n : n + m][~free_r] = 0.0, 0.0
+    graph = csgraph_from_dense(lengths, null_value=np.inf)  # an edge of length 0 is one
+    back = floyd_warshall(graph)[n : n + m, :n].T
+    return np.asarray((weights > 0) & (inside | (back - weights <= 0)))
+
+
+def best_flow(cost: Ints, weights: Ints, c: Ints, d: Ints) -> tuple[Ints, int]:
+    """A best assignment by `cost` as counts per pair of classes (pairs with `weights` 0 do not exist), and its total.
+
+    Totals stay below 2^53, so the solver's floating point is exact on these integers.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(cost.astype(np.float64), maximize=True)
+    real = weights[rows, columns] > 0
+    rows, columns = rows[real], columns[real]
+    flow = np.zeros((c.max() + 1, d.max() + 1), dtype=np.int64)
+    np.add.at(flow, (c[rows], d[columns]), 1)
+    return flow, int(cost[rows, columns].sum())
