@@ -83,11 +83,12 @@ def side_panel(person: Actor, reconciliation: Reconciliation, side: SideName, ed
     st.caption(HINTS[side])
     if editable:
         take_in(person, reconciliation, side)
+    told = st.container()
     files = [
         file_card(person, reconciliation, side, stored, editable) for stored in files_of(person, reconciliation, side)
     ]
     for sentence in misfits(files):
-        st.warning(sentence, icon=":material/join_left:")
+        told.warning(sentence, icon=":material/join_left:")
     return files
 
 
