@@ -152,6 +152,28 @@ def settle_groups(
     """Settle groups in which every left record fits every right record equally well, without listing their pairs.
 
     `groups`: g, n_left, n_right (both > 0), one row per group; `left` / `right`: g, i, id, one row per record of it.
+    """
+    is_lone = (pl.col("n_left") == 1) & (pl.col("n_right") == 1)
+    lone, crowds = groups.filter(is_lone), groups.filter(~is_lone)
+    pairs = (
+        left.select("g", l="i")
+        .join(lone.select("g"), on="g")
+        .join(right.select("g", r="i"), on="g")
+        .select("l", "r", weight=pl.lit(weight), rivals=pl.lit(0), margin=pl.lit(float(weight)))
+        .cast(PAIRS_SCHEMA)  # type: ignore[arg-type]
+    )
+    if crowds.is_empty():
+        return Settled(pairs)
+    members = [side.join(crowds.select("g"), on="g", how="semi") for side in (left, right)]
+    settled = _settle_crowds(crowds, members[0], members[1], weight, leave=leave)
+    return Settled(pl.concat([pairs, settled.pairs]), settled.ties)
+
+
+def _settle_crowds(
+    groups: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame, weight: int, *, leave: bool
+) -> Settled:
+    """Groups of several records, by their classes of equal ones.
+
     A pair of identities (c, d) is in every best assignment max(0, n_c + n_d - max(n_left, n_right)) times (pigeonhole).
     """
     classes = []

@@ -77,11 +77,11 @@ def chance_of(
     every = max(1, -(-int(is_open[0].sum()) // SAMPLED))
     chosen = (keys.hash(23) % every) == 0 if every > 1 else pl.lit(True)
     columns = [ID, *needed_columns(plan, [rule])]
-    left, right = (table.lazy().select(columns) for table in tables)
-    own = left.filter(pl.Series(is_open[0])).filter(chosen).collect(engine="streaming")
+    left, right = (table.select(columns) for table in tables)
+    own = _picked(left, is_open[0], chosen)
     # Without equalities, nothing says which right records the chosen left ones could match: all of them compete.
-    competing = right.filter(pl.Series(matched)).filter(chosen if equal else pl.lit(True)).collect(engine="streaming")
-    free = right.filter(pl.Series(is_open[1] & ~matched)).collect(engine="streaming")
+    competing = _picked(right, matched, chosen if equal else pl.lit(True))
+    free = _picked(right, is_open[1] & ~matched, pl.lit(True))
     if own.is_empty() or free.is_empty():
         return Chance(0, float(every), free.height, min(tied, free.height))
     permuted, strata = _permuted(plan, rule, free)
@@ -98,6 +98,14 @@ def chance_of(
         members = settled.sets.filter(pl.col("side") == 1)["i"]
         hits += int((settled.pairs["r"] >= competing.height).sum()) + int((members >= competing.height).sum())
     return Chance(hits, float(every), free.height, min(tied, free.height))
+
+
+def _picked(table: pl.DataFrame, flags: Bools, chosen: pl.Expr) -> pl.DataFrame:
+    """The flagged records that are `chosen`, which is only asked of them when they are few."""
+    flagged = pl.Series(flags)
+    if 2 * int(flags.sum()) < len(flags):
+        return table.filter(flagged).filter(chosen)
+    return table.lazy().filter(flagged & chosen).collect(engine="streaming")
 
 
 def _permuted(plan: Plan, rule: Rule, right: pl.DataFrame) -> tuple[FieldSpec, tuple[str, ...]]:

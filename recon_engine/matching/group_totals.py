@@ -21,6 +21,7 @@ from recon_engine.matching.assignment import (
 )
 from recon_engine.matching.conditions import CLOSE
 from recon_engine.matching.total_window import TotalWindow
+from recon_engine.matching.totals import every_subset
 from recon_engine.plan import Plan, Rule
 
 _LARGEST = 8  # records a side of a group whose subsets are looked at
@@ -73,7 +74,7 @@ def _parts(
     window: TotalWindow, sides: tuple[Ints, Ints], values: tuple[Ints, Ints], ids: tuple[Ids, Ids]
 ) -> tuple[list[tuple[Ints, Ints]], bool, float]:
     """The smallest pairs of subsets that fit, whether they are disjoint, and how many would fit by chance."""
-    masks = [_masks(len(side)) for side in sides]
+    masks = [every_subset(len(side)) for side in sides]
     sums = [values[k][sides[k]] @ masks[k] for k in range(2)]
     low, high = window.intervals(sums[0], 0)
     fits = (sums[1][None, :] >= low[:, None]) & (sums[1][None, :] <= high[:, None])
@@ -95,10 +96,6 @@ def _parts(
     n = len(sides[0])
     parts = [(sides[0][fit[:n]], sides[1][fit[n:]]) for fit in chosen.T]
     return parts, bool((chosen.sum(axis=1) <= 1).all()), chance
-
-
-def _masks(n: int) -> Ints:
-    return ((np.arange(1 << n)[None, :] >> np.arange(n)[:, None]) & 1).astype(np.int64)
 
 
 def _set(sides: tuple[Ints, Ints], weight: int) -> pl.DataFrame:

@@ -29,7 +29,7 @@ _MAY_MISS = 0.01
 
 @dataclass(frozen=True)
 class Plan:
-    """The keys to block on; `whole` compares every pair; `fuzzy` adds keys of words, beginnings and nearest texts."""
+    """The keys to block on; `whole` compares every pair; `beginnings` adds keys of the first letters of two fields."""
 
     keys: list[Key]
     most_pairs: int

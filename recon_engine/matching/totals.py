@@ -146,7 +146,7 @@ class _Search:
 
     def _list(self, n: int, group: list[tuple[int, Ints]], found: Found, several: Found) -> None:
         """All subsets of each record's n candidates at once."""
-        masks = _masks(n)
+        masks = every_subset(n)
         ones = np.array([one for one, _ in group])
         members = np.stack([candidates for _, candidates in group])
         sums = self.value[members] @ masks
@@ -174,7 +174,7 @@ class _Search:
         n = len(candidates)
         half = n // 2
         values = self.value[candidates]
-        first, second = (values[p] @ _masks(m) for p, m in ((slice(0, half), half), (slice(half, n), n - half)))
+        first, second = (values[p] @ every_subset(m) for p, m in ((slice(0, half), half), (slice(half, n), n - half)))
         order = np.argsort(second, kind="stable")
         ranked = second[order]
         low = np.searchsorted(ranked, self.lowest[one] - first, side="left")
@@ -194,7 +194,7 @@ class _Search:
         at = np.repeat(np.arange(len(first)), counts)
         offset = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
         other = order[low[at] + offset]
-        bits = np.concatenate([_masks(half)[:, at], _masks(n - half)[:, other]]).astype(bool)
+        bits = np.concatenate([every_subset(half)[:, at], every_subset(n - half)[:, other]]).astype(bool)
         bits = bits[:, bits.any(axis=0)]
         keys = (self.ids[candidates][:, None] * bits).sum(axis=0)
         if len(np.unique(keys)) == 1:
@@ -221,7 +221,7 @@ def _add(found: Found, one: int, members: Ints, search: str, candidates: int, by
 
 
 @lru_cache(maxsize=64)
-def _masks(n: int) -> Ints:
+def every_subset(n: int) -> Ints:
     """Every subset of n records as a column of zeros and ones, the first record being the lowest bit."""
     return ((np.arange(1 << n)[None, :] >> np.arange(n)[:, None]) & 1).astype(np.int64)
 
