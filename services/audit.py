@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from services.database.engine import serialise
 from services.database.models import AuditEntry
 from services.errors import ServiceError
+from services.paging import Part, part_of
 from services.permissions import Action, Actor, check
 
 if TYPE_CHECKING:
@@ -63,8 +64,11 @@ class AuditTrail:
         """Note an action in the writing transaction of `session`; it is chained when that transaction commits.
 
         Without an actor (the worker, a refused sign-in) give `workspace_id` and `address` where they are known.
+        What a token of the API did is noted with the token's id.
         `detail` holds names, counts and identifiers, never values from people's files and never secrets.
         """
+        if actor is not None and actor.scopes is not None:
+            detail["token"] = actor.session_id
         entry = AuditEntry(
             at=self._container.clock.now(),
             account_id=actor.account_id if actor else None,
@@ -78,17 +82,15 @@ class AuditTrail:
         session.info.setdefault(PENDING, []).append(entry)
 
     def entries(
-        self, actor: Actor, *, before_id: int | None = None, limit: int = 100, action: str | None = None
-    ) -> Sequence[AuditEntry]:
-        """The workspace's entries, newest first; `before_id` turns the page, `action` keeps one kind."""
+        self, actor: Actor, *, cursor: str | None = None, limit: int = 100, action: str | None = None
+    ) -> Part[AuditEntry]:
+        """The workspace's entries, newest first; `action` keeps one kind."""
         check(actor, Action.AUDIT_READ)
         query = select(AuditEntry).where(AuditEntry.workspace_id == actor.workspace_id)
-        if before_id is not None:
-            query = query.where(AuditEntry.id < before_id)
         if action:
             query = query.where(AuditEntry.action == action)
         with self._container.session() as session:
-            return session.scalars(query.order_by(AuditEntry.id.desc()).limit(min(limit, MAX_ENTRIES))).all()
+            return part_of(session, query, (AuditEntry.id,), min(limit, MAX_ENTRIES), cursor)
 
     def verify(self, actor: Actor) -> AuditCheck:
         """Walk the whole chain for someone who may read it."""

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from services.database.models import Backup, Drill
 from services.errors import Conflict, Unavailable
+from services.paging import part_of
 from services.permissions import Action, Actor, check
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ class Backups:
     drills: Sequence[DrillLine]
     automated: bool
     newest: BackupLine | None
-    """The newest verified one."""
+    """The newest verified one of these."""
+    next: str | None
+    """The cursor of the entries before these."""
 
 
 class OperationsService:
@@ -94,12 +97,12 @@ class OperationsService:
         """The app says who does the work in this process."""
         self._operator = operator
 
-    def backups(self, actor: Actor) -> Backups:
+    def backups(self, actor: Actor, limit: int = SHOWN, cursor: str | None = None) -> Backups:
         """The catalogue's newest entries; the store, which is the truth, is brought into it after every change."""
         check(actor, Action.BACKUP_READ)
         with self._container.session() as session:
-            query = select(Backup).where(Backup.status != "removed").order_by(Backup.started_at.desc()).limit(SHOWN)
-            rows = session.scalars(query).all()
+            query = select(Backup).where(Backup.status != "removed")
+            rows = part_of(session, query, (Backup.started_at, Backup.id), limit, cursor)
             drills = session.scalars(select(Drill).order_by(Drill.started_at.desc()).limit(10)).all()
         verified = [row for row in rows if row.status == "verified"]
         reasons = self._operator.reasons(verified) if self._operator else {}
@@ -109,6 +112,7 @@ class OperationsService:
             drills=[DrillLine(drill.started_at, drill.status, drill.detail or "", drill.backup_id) for drill in drills],
             automated=self._container.settings.automated_backups,
             newest=next((line for line in lines if line.status == "verified"), None),
+            next=rows.next,
         )
 
     def activity(self, actor: Actor) -> Activity | None:

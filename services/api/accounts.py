@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from services.api.identity import Caller, Services
+from services.api.inputs import LINKED, Cursor, Limit, ListOf, listed
 from services.permissions import Role
 
 router = APIRouter()
@@ -57,10 +58,12 @@ class Dashboard(BaseModel):
     breaks: dict[str, int]
 
 
-@router.get("/users", tags=["accounts"])
-def users(actor: Caller, services: Services) -> list[AccountOut]:
-    """The workspace's accounts."""
-    return [AccountOut.model_validate(account) for account in services.accounts.list(actor)]
+@router.get("/users", tags=["accounts"], responses=LINKED)
+def users(
+    request: Request, response: Response, actor: Caller, services: Services, limit: Limit = 50, cursor: Cursor = None
+) -> ListOf[AccountOut]:
+    """List the workspace's accounts by name."""
+    return ListOf(**listed(request, response, services.accounts.list(actor, limit, cursor), AccountOut))
 
 
 @router.get("/analytics/dashboard", tags=["analytics"])

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Discriminator, Field, SecretStr, Tag
 
 from services.api.accounts import AccountOut
+from services.api.described import problems
 from services.api.identity import (
     Caller,
     Services,
@@ -20,15 +21,19 @@ from services.api.identity import (
     set_cookie,
     token_of,
 )
+from services.api.inputs import Text
 from services.errors import NotAllowed, NotSignedIn
 
 router = APIRouter(prefix="/auth", tags=["sign-in"])
 
 
+Email = Annotated[Text, Field(max_length=254, examples=["ada@example.org"])]
+
+
 class Login(BaseModel):
     """E-mail address and password."""
 
-    email: Annotated[str, Field(max_length=254)]
+    email: Email
     password: Annotated[SecretStr, Field(max_length=1000)]
 
 
@@ -55,15 +60,15 @@ class Registration(BaseModel):
     Everyone else chooses the password through the link that is mailed to them; one given here is not looked at.
     """
 
-    email: Annotated[str, Field(max_length=254)]
-    name: Annotated[str, Field(max_length=200)]
+    email: Email
+    name: Annotated[Text, Field(max_length=200)]
     password: Annotated[SecretStr, Field(max_length=1000)] = SecretStr("")
 
 
 class Forgotten(BaseModel):
     """Whose password is forgotten."""
 
-    email: Annotated[str, Field(max_length=254)]
+    email: Email
 
 
 class NewPassword(BaseModel):
@@ -93,7 +98,7 @@ class SignedIn(BaseModel):
     account: AccountOut
 
 
-@router.post("/login")
+@router.post("/login", responses=problems(401))
 def login(given: LoginStep, request: Request, response: Response, services: Services) -> SignedIn:
     """Sign in: the token comes in the answer and as a cookie.
 
@@ -113,7 +118,11 @@ def login(given: LoginStep, request: Request, response: Response, services: Serv
     return SignedIn(token=token, account=AccountOut.model_validate(account))
 
 
-@router.post("/register", status_code=201, responses={202: {"model": Told, "description": "The request is noted."}})
+@router.post(
+    "/register",
+    status_code=201,
+    responses={202: {"model": Told, "description": "The request is noted."}, **problems(403, 409)},
+)
 def register(given: Registration, request: Request, response: Response, services: Services) -> SignedIn | Told:
     """Create the first account, the administrator's (201); later, ask for an account (202, for every address alike)."""
     if not services.accounts.first_run():
@@ -133,7 +142,7 @@ def forgot(given: Forgotten, request: Request, services: Services) -> Told:
     return Told(message=services.password_links.forgot(given.email, address_of(request)))
 
 
-@router.post("/password/reset", status_code=204)
+@router.post("/password/reset", status_code=204, responses=problems(404))
 def reset(given: NewPassword, request: Request, services: Services) -> None:
     """Set the password with the token of a mailed link, once. Every session of the account ends."""
     services.password_links.redeem(
@@ -168,7 +177,9 @@ def enter(
     return response
 
 
-@router.get("/leave", status_code=303, response_class=RedirectResponse, operation_id="leave_by_link")
+@router.get(
+    "/leave", responses=problems(403), status_code=303, response_class=RedirectResponse, operation_id="leave_by_link"
+)
 @router.post("/leave", status_code=303, response_class=RedirectResponse, operation_id="leave")
 def leave(
     request: Request,

@@ -66,9 +66,10 @@ class Upload:
         """Read up to the first content byte. Raises Invalid when the request carries no named file."""
         kind, options = parse_options_header(self.request.headers.get("content-type"))
         if kind == b"multipart/form-data":
+            self.name = ""  # the part has one
             self._content = self._multipart(options.get(b"boundary", b""))
         else:
-            self.name = unquote(self.request.headers.get("x-file-name") or self.request.query_params.get("name", ""))
+            self.name = unquote(self.request.headers.get("x-file-name") or self.name)
             self._content = self.request.stream()
         first = await anext(self._content, None)
         if first:

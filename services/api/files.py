@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from recon_engine.plan import SideName
 from services.api.body import Upload
+from services.api.described import problems
 from services.api.identity import Caller, Services
+from services.api.inputs import LINKED, Cursor, FileIds, Id, Limit, ListOf, RepeatKey, Text, listed
+from services.api.repeats import answered_once, beating, made_before
 from services.container import Container
 from services.database.models import StoredFile
 from services.errors import Unavailable
-from services.permissions import Actor
+from services.idempotency import Attempt, KeyReused
+from services.permissions import Action, Actor
 
 router = APIRouter(prefix="/files", tags=["files"])
 
@@ -38,10 +46,23 @@ class FileOut(BaseModel):
 
 
 class Pair(BaseModel):
-    """The two files of a reconciliation."""
+    """The file or files of each side of a reconciliation."""
 
-    left_file_id: str
-    right_file_id: str
+    model_config = ConfigDict(json_schema_extra={"examples": [{"left_file_id": "0" * 32, "right_file_id": "1" * 32}]})
+
+    left_file_id: FileIds
+    right_file_id: FileIds
+
+
+class Suggestion(BaseModel):
+    """A proposed plan. `fields` and `rules` have a confidence and a reason each; `questions` only people can answer."""
+
+    model_config = ConfigDict(extra="allow")
+
+    plan: dict[str, Any]
+    fields: list[dict[str, Any]]
+    rules: list[dict[str, Any]]
+    questions: list[Any]
 
 
 UPLOAD_BODY = {
@@ -57,38 +78,89 @@ UPLOAD_BODY = {
 }
 
 
-@router.post("/upload", status_code=201, openapi_extra=UPLOAD_BODY)
-async def upload(request: Request, actor: Caller, services: Services) -> FileOut:
-    """Upload a file as a form field, or as the body with `?name=`; it is stored as it arrives, then profiled."""
-    arriving = Upload(request)
+@router.get("", responses=LINKED)
+def list_files(
+    request: Request, response: Response, actor: Caller, services: Services, limit: Limit = 50, cursor: Cursor = None
+) -> ListOf[FileOut]:
+    """List the workspace's files, the newest first."""
+    return ListOf(**listed(request, response, services.files.list(actor, limit, cursor), FileOut))
+
+
+@router.post(
+    "/upload", status_code=201, response_model=FileOut, openapi_extra=UPLOAD_BODY, responses=problems(404, 409)
+)
+async def upload(
+    request: Request,
+    actor: Caller,
+    services: Services,
+    name: Annotated[Text, Query(description="The file's name, when the body is its content.")] = "",
+    reconciliation: Annotated[Id | None, Query(description="Make it a file of this reconciliation.")] = None,
+    side: Annotated[SideName | None, Query(description="The side of it.")] = None,
+    repeat_key: RepeatKey = None,
+) -> FileOut | Response:
+    """Upload a file, as a form field or as the body with `?name=`; it is stored as it arrives, then profiled.
+
+    With `reconciliation` and `side` it becomes a file of that side.
+    """
+    arriving = Upload(request, name)
     await arriving.start()
 
-    def store() -> FileOut:
-        file = services.files.upload(actor, arriving.name, arriving.chunks())
+    def store(attempt: Attempt | None = None) -> FileOut:
+        kept = made_before(attempt, lambda file_id: services.files.get(actor, file_id)) if attempt else None
+        file = kept or _stored(services, actor, arriving, attempt)
+        if attempt is not None:
+            if kept is not None and _digest(arriving.chunks()) != kept.sha256:
+                raise KeyReused
+            attempt.made = True
+        if reconciliation and side:
+            services.plans.add_file(actor, reconciliation, side, file.id)
         try:
             return _shown(services, actor, services.files.profile(actor, file.id))
         except Unavailable:  # it is kept for good all the same; `status` says that nobody has looked into it yet
             return FileOut.model_validate(file)
 
-    return await run_in_threadpool(store)
+    if repeat_key is None:
+        return await run_in_threadpool(store)
+    place = [arriving.name, reconciliation, side]
+    once = partial(answered_once, services, actor, Action.FILE_UPLOAD, repeat_key, place, 201, store)
+    return await run_in_threadpool(once)
 
 
-@router.get("/{file_id}")
-def read_file(file_id: str, actor: Caller, services: Services) -> FileOut:
+def _stored(services: Container, actor: Actor, arriving: Upload, attempt: Attempt | None) -> StoredFile:
+    if attempt is None:
+        return services.files.upload(actor, arriving.name, arriving.chunks())
+    chunks = beating(services, attempt, arriving.chunks())
+    return services.files.upload(actor, arriving.name, chunks, attempt.target_id)
+
+
+def _digest(chunks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+@router.get("/{file_id}", responses=problems(404))
+def read_file(file_id: Id, actor: Caller, services: Services) -> FileOut:
     """One file with its profile."""
     return _shown(services, actor, services.files.get(actor, file_id))
 
 
-@router.put("/{file_id}/options")
-def set_options(file_id: str, options: dict[str, Any], actor: Caller, services: Services) -> FileOut:
+@router.put("/{file_id}/options", responses=problems(404))
+def set_options(
+    file_id: Id,
+    options: Annotated[dict[str, Any], Body(examples=[{"delimiter": ";", "decimal": ","}])],
+    actor: Caller,
+    services: Services,
+) -> FileOut:
     """Say how the file is read (delimiter, encoding, sheet, …) and profile it again."""
     return _shown(services, actor, services.files.set_options(actor, file_id, options))
 
 
-@router.post("/suggest")
-def suggest(pair: Pair, actor: Caller, services: Services) -> dict[str, Any]:
+@router.post("/suggest", responses=problems(404))
+def suggest(pair: Pair, actor: Caller, services: Services) -> Suggestion:
     """Propose a plan for two files, with confidences, reasons and open questions."""
-    return services.files.suggest(actor, pair.left_file_id, pair.right_file_id)
+    return Suggestion(**services.files.suggest(actor, pair.left_file_id, pair.right_file_id))
 
 
 def _shown(services: Container, actor: Actor, file: StoredFile) -> FileOut:

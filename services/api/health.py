@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import anyio.to_thread
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
 
 from services.api.identity import Services
+from services.health import Health
 
 router = APIRouter(prefix="/health", tags=["health"])
 
 
-@router.get("")
-async def health(request: Request, response: Response, services: Services) -> dict[str, Any]:
+class Live(BaseModel):
+    """The process lives."""
+
+    status: Literal["ok"] = "ok"
+
+
+@router.get("", responses={503: {"model": Health, "description": "The database is down."}})
+async def health(request: Request, response: Response, services: Services) -> Health:
     """The state of every dependency; 503 when the database is down."""
     found = services.health.at_once()
     if found is None:  # in threads of its own: those of the other calls may all be waiting for a service that hangs
         found = await anyio.to_thread.run_sync(services.health.check, limiter=request.app.state.health_threads)
     response.status_code = 503 if found.status == "down" else 200
     response.headers["Cache-Control"] = "no-store"
-    return found.as_dict()
+    return found
 
 
 @router.get("/live")
-async def live() -> dict[str, str]:
+async def live() -> Live:
     """The process answers."""
-    return {"status": "ok"}
+    return Live()

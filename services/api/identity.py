@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Any, cast
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
+from services.api_tokens import PREFIX
 from services.container import Container
 from services.errors import NotAllowed
 from services.permissions import Actor
 
 ACTOR = "actor"
+BEARER, COOKIE = "token", "session"  # the security schemes, as OpenAPI calls them
+TOKENS = "A token made on the page Your account (`r378_...`), or the token that POST /auth/login gives."
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -29,18 +33,35 @@ async def _at_once(request: Request) -> Container:
 Services = Annotated[Container, Depends(_at_once)]
 
 
+def bearer_of(request: Request) -> str | None:
+    """The token of the header `Authorization: Bearer`. No other place is looked at: addresses are logged."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token else None
+
+
 def token_of(request: Request) -> str | None:
     """The bearer token, else the cookie's."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return token.strip()
-    return request.cookies.get(get_services(request).sessions.cookie)
+    return bearer_of(request) or request.cookies.get(get_services(request).sessions.cookie)
 
 
-def current_actor(request: Request, services: Services) -> Actor:
+def resolved(request: Request) -> Actor:
+    """Who calls: a program with a token of the API, or a person's session. Raises NotSignedIn.
+
+    A cookie holds a session only: browsers send it by themselves, a token must be sent on purpose.
+    """
+    services, bearer = get_services(request), bearer_of(request)
+    if bearer is not None and bearer.startswith(PREFIX):
+        return services.api_tokens.resolve(bearer, address_of(request))
+    return services.sessions.resolve(token_of(request))
+
+
+def current_actor(
+    request: Request,
+    _described: Annotated[object, Security(HTTPBearer(auto_error=False, scheme_name=BEARER, description=TOKENS))],
+) -> Actor:
     """The signed-in caller, who may be known already from counting the call. Raises NotSignedIn."""
     known: Actor | None = getattr(request.state, ACTOR, None)
-    return known or services.sessions.resolve(token_of(request))
+    return known or resolved(request)
 
 
 Caller = Annotated[Actor, Depends(current_actor)]

@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from services.api.described import problems
 from services.api.identity import Caller, Services
+from services.api.inputs import LINKED, Cursor, FileIds, Id, Limit, ListOf, RepeatKey, listed
+from services.api.repeats import answered_once, made_before
+from services.idempotency import Attempt
+from services.permissions import Action
 
 router = APIRouter(prefix="/reconciliation/jobs", tags=["runs"])
 
 
-class Launch(BaseModel):
-    """A plan and the two files to run it on."""
+PLAN: dict[str, JsonValue] = {
+    "name": "bank-vs-ledger",
+    "left": {"label": "Ledger"},
+    "right": {"label": "Bank"},
+    "fields": [
+        {"name": "reference", "left": "ref", "right": "txn_id", "type": "text"},
+        {"name": "amount", "left": "amount", "right": "value", "type": "decimal", "scale": 2},
+    ],
+    "rules": [{"name": "exact", "on": ["reference", "amount"]}],
+}
+LAUNCH: dict[str, JsonValue] = {"plan": PLAN, "left_file_id": "0" * 32, "right_file_id": "1" * 32}
 
-    model_config = ConfigDict(extra="forbid")
+
+class Launch(BaseModel):
+    """A plan and the file or files of each side to run it on."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [LAUNCH]})
 
     plan: dict[str, Any]
-    left_file_id: str
-    right_file_id: str
-    reconciliation_id: str | None = None
+    left_file_id: FileIds
+    right_file_id: FileIds
+    reconciliation_id: Id | None = None
 
 
 class JobOut(BaseModel):
@@ -33,6 +51,8 @@ class JobOut(BaseModel):
     reconciliation_id: str | None
     left_file_id: str
     right_file_id: str
+    left_file_ids: list[str]
+    right_file_ids: list[str]
     status: str
     attempts: int
     progress: dict[str, Any] | None = Field(validation_alias="progress_json")
@@ -44,31 +64,45 @@ class JobOut(BaseModel):
     finished_at: datetime | None
 
 
-@router.post("", status_code=202)
-def launch(given: Launch, actor: Caller, services: Services) -> JobOut:
+@router.post("", status_code=202, response_model=JobOut, responses=problems(404, 409))
+def launch(given: Launch, actor: Caller, services: Services, repeat_key: RepeatKey = None) -> JobOut | Response:
     """Start a run; it is accepted for good once this answers."""
-    job = services.jobs.launch(actor, given.reconciliation_id, given.plan, given.left_file_id, given.right_file_id)
-    return JobOut.model_validate(job)
+
+    def start(attempt: Attempt | None = None) -> JobOut:
+        job = made_before(attempt, lambda job_id: services.jobs.get(actor, job_id)) if attempt else None
+        if job is None:
+            files = (given.left_file_id, given.right_file_id)
+            chosen = attempt.target_id if attempt else None
+            job = services.jobs.launch(actor, given.reconciliation_id, given.plan, *files, chosen)
+        return JobOut.model_validate(job)
+
+    if repeat_key is None:
+        return start()
+    said = [given.model_dump(mode="json")]
+    return answered_once(services, actor, Action.JOB_LAUNCH, repeat_key, said, 202, start)
 
 
-@router.get("")
+@router.get("", responses=LINKED)
 def list_jobs(
+    request: Request,
+    response: Response,
     actor: Caller,
     services: Services,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    reconciliation_id: str | None = None,
-) -> list[JobOut]:
-    """The workspace's newest runs."""
-    return [JobOut.model_validate(job) for job in services.jobs.list(actor, limit, reconciliation_id)]
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    reconciliation_id: Id | None = None,
+) -> ListOf[JobOut]:
+    """List the workspace's runs, the newest first."""
+    return ListOf(**listed(request, response, services.jobs.list(actor, limit, reconciliation_id, cursor), JobOut))
 
 
-@router.get("/{job_id}")
-def read_job(job_id: str, actor: Caller, services: Services) -> JobOut:
-    """One run."""
+@router.get("/{job_id}", responses=problems(404))
+def read_job(job_id: Id, actor: Caller, services: Services) -> JobOut:
+    """One run: its status, its progress, its summary."""
     return JobOut.model_validate(services.jobs.get(actor, job_id))
 
 
-@router.delete("/{job_id}", status_code=202)
-def cancel(job_id: str, actor: Caller, services: Services) -> JobOut:
+@router.delete("/{job_id}", status_code=202, responses=problems(404, 409))
+def cancel(job_id: Id, actor: Caller, services: Services) -> JobOut:
     """Cancel a run: at once while it waits, within a moment while it runs."""
     return JobOut.model_validate(services.jobs.cancel(actor, job_id))

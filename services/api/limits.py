@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.api.identity import ACTOR, address_of, token_of
+from services.api.identity import ACTOR, address_of, resolved, token_of
 from services.api.problems import service_problem
 from services.container import Container
 from services.errors import NotSignedIn, ServiceError
@@ -62,10 +62,9 @@ class CallLimit:
 
     def _count(self, request: Request) -> None:
         """Count the call for the person, else for the address. Whoever is not signed in is told so by the route."""
-        token = token_of(request)
-        if token:
+        if token_of(request):
             try:
-                actor = self._container.sessions.resolve(token)
+                actor = resolved(request)
             except NotSignedIn:
                 pass
             else:

@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
+from services.api.described import problems
 from services.api.identity import Services, address_of
 from services.api.proxies import through_unknown_proxy
 from services.errors import NotAllowed
@@ -18,7 +19,11 @@ from services.settings import Settings
 router = APIRouter(tags=["health"])
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(403)},
+)
 def metrics(request: Request, services: Services) -> Response:
     """Everything that is counted, in the text form of Prometheus."""
     if not (_holds_token(request, services.settings) or _is_near(request, services.settings)):

@@ -33,18 +33,21 @@ class PageOut(BaseModel):
 
 
 class Choice(BaseModel):
-    """Which rows of a table, and in which order."""
+    """Which rows of a table, in which order and form."""
 
     side: Literal["left", "right"] | None = None
     rule: Text | None = None
     category: Text | None = None
     match_id: int | None = None
     sort: Annotated[Text | None, Field(description="A column, with a minus before it for descending.")] = None
+    format: Literal["json", "csv", "xlsx", "parquet"] = "json"
+    limit: Limit = 50
+    cursor: Cursor = None
 
     @property
     def filters(self) -> Filters:
         """The columns that must have a given value."""
-        return self.model_dump(exclude_none=True, exclude={"sort"})
+        return self.model_dump(exclude_none=True, include={"side", "rule", "category", "match_id"})
 
 
 FORMATS = {name: {"schema": {"type": "string", "format": "binary"}} for name in (CSV, XLSX, PARQUET)}
@@ -63,22 +66,19 @@ def read_table(
     actor: Caller,
     services: Services,
     choice: Annotated[Choice, Query()],
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    format: Literal["json", "csv", "xlsx", "parquet"] = "json",  # noqa: A002  # the parameter's name in the address
 ) -> PageOut | Response:
     """Read a table: some rows as JSON, all of it as CSV or spreadsheet (same filters), or the run's Parquet file."""
-    if format == "csv":
+    if choice.format == "csv":
         pieces = services.results.export_csv(actor, job_id, table, choice.filters, choice.sort)
         return _attachment(pieces, f"{CSV}; charset=utf-8", f"{table}.csv")
-    if format == "xlsx":
+    if choice.format == "xlsx":
         sheet = services.results.export_xlsx(actor, job_id, table, choice.filters, choice.sort)
         return _attachment(_chunks(sheet), XLSX, f"{table}.xlsx")
-    if format == "parquet":
+    if choice.format == "parquet":
         whole = services.results.open_parquet(actor, job_id, table)
         return _attachment(_chunks(whole), PARQUET, f"{table}.parquet")
     # A result never changes, so that a page's number is a place in it; the size goes along.
-    page, size = read_cursor(cursor, (int, int)) if cursor else (1, limit)
+    page, size = read_cursor(choice.cursor, (int, int)) if choice.cursor else (1, choice.limit)
     found = services.results.page(actor, job_id, table, page, min(size, MOST), choice.filters, choice.sort)
     following = cursor_of([found.page + 1, found.size]) if found.page < found.pages else None
     return PageOut(**found.as_dict(), next=linked(request, response, following))

@@ -12,7 +12,20 @@ ROOT = Path(__file__).parents[2]
 OURS = (str(ROOT / "services"), str(ROOT / "ops"))
 TESTS = str(ROOT / "tests")
 GROWING = frozenset(
-    {"account", "account_token", "audit", "backup", "drill", "file", "job", "mail", "plan", "reconciliation"}
+    {
+        "account",
+        "account_token",
+        "api_token",
+        "idempotency_key",
+        "audit",
+        "backup",
+        "drill",
+        "file",
+        "job",
+        "mail",
+        "plan",
+        "reconciliation",
+    }
     | {"session", "sign_in_ticket", "spooled_object", "feedback", "rollout", "rollout_reading"}
 )
 """Tables that get longer with use. Workspaces, workers and leaders are few."""

@@ -109,7 +109,7 @@ def test_auditors_and_admins_read(container: Container, admin: Actor, actor_of: 
     """Administrators and auditors page through the trail, newest first; analysts and reviewers may not."""
     note(container, admin, 4)
     first = container.audit.entries(admin, limit=3, action="test.note")
-    rest = container.audit.entries(actor_of(Role.AUDITOR), before_id=first[-1].id, action="test.note")
+    rest = container.audit.entries(actor_of(Role.AUDITOR), cursor=first.next, action="test.note")
     assert [e.target_id for e in [*first, *rest]] == ["3", "2", "1", "0"]
     for role in (Role.ANALYST, Role.REVIEWER):
         with pytest.raises(NotAllowed):

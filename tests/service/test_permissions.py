@@ -17,10 +17,10 @@ from services.api import build_api
 from services.container import Container
 from services.database.models import StoredFile
 from services.errors import NotAllowed, ServiceError
-from services.permissions import ROLE_ACTIONS, Action, Actor, Role, allowed
+from services.permissions import IN_PERSON, ROLE_ACTIONS, SCOPE_ACTIONS, Action, Actor, Role, Scope, allowed
 
 # Identifiers that nothing has; tests/service/test_workspaces.py puts another workspace's in their place.
-ACCOUNT, FILE, DRAFT, TEMPLATE, JOB_ID = (letter * 32 for letter in "abcde")
+ACCOUNT, FILE, DRAFT, TEMPLATE, JOB_ID, TOKEN = (letter * 32 for letter in "abcdef")
 PLAN = {
     "name": "p",
     "left": {"label": "L"},
@@ -43,6 +43,8 @@ WITHOUT_ACTOR = {
     "accounts.in_workspace": "within the transaction of a use case that has checked",
     "accounts.insert": "within the transaction of a use case that has checked",
     "accounts.verify": "sign-in: whoever knows the password",
+    "api_tokens.end_all": "within the transaction of a use case that has checked",
+    "api_tokens.resolve": "whoever holds the token",
     "audit.examine": "the command line, and audit.verify",
     "audit.record": "within the transaction of a use case that has checked",
     "health.at_once": "open: load balancers and monitors",
@@ -50,6 +52,8 @@ WITHOUT_ACTOR = {
     "health.close": "the process",
     "health.register": "the process",
     "health.watch": "the process",
+    "idempotency.finish": "within a request that has checked",
+    "idempotency.renew": "within a request that has checked",
     "mail.backlog": "health and metrics: counts only",
     "mail.enqueue": "within the transaction of a use case that has checked",
     "mover.move_due": "the process",
@@ -105,6 +109,10 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "accounts.confirm_password": (Action.PASSWORD_CHANGE, ("not the present one",)),
     "accounts.set_formats": (Action.FORMATS_SET, ("no such format", "")),
     "accounts.change_password": (Action.PASSWORD_CHANGE, ("not the present one", "a fine password")),
+    "api_tokens.create": (Action.TOKEN_MANAGE, ("a program", [Scope.READ], "not the present one")),
+    "api_tokens.list": (Action.TOKEN_MANAGE, ()),
+    "api_tokens.revoke": (Action.TOKEN_MANAGE, (TOKEN,)),
+    "idempotency.once": (Action.JOB_LAUNCH, (Action.JOB_LAUNCH, "key", "hash")),
     "analytics.dashboard": (Action.ANALYTICS_READ, ()),
     "audit.entries": (Action.AUDIT_READ, ()),
     "audit.verify": (Action.AUDIT_READ, ()),
@@ -167,6 +175,7 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "plans.templates": (Action.PLAN_READ, ()),
     "plans.apply_template": (Action.PLAN_EDIT, (DRAFT, TEMPLATE)),
     "plans.archive_template": (Action.PLAN_EDIT, (TEMPLATE,)),
+    "previews.look": (Action.PLAN_READ, (PLAN, FILE, FILE)),
     "plans.try_cause": (Action.PLAN_EDIT, (JOB_ID, 1)),
     "results.since": (Action.RESULT_READ, (JOB_ID,)),
     "results.summary": (Action.RESULT_READ, (JOB_ID,)),
@@ -202,6 +211,17 @@ ROUTES: dict[str, tuple[Action | None, dict[str, Any]]] = {
     "GET /health": (None, {}),
     "GET /health/live": (None, {}),
     "GET /users": (Action.ACCOUNT_READ, {}),
+    "GET /tokens": (Action.TOKEN_MANAGE, {}),
+    "POST /tokens": (
+        Action.TOKEN_MANAGE,
+        {"json": {"name": "a program", "scopes": ["read"], "password": "not the present one"}},
+    ),
+    "DELETE /tokens/{token_id}": (Action.TOKEN_MANAGE, {}),
+    "GET /files": (Action.FILE_READ, {}),
+    "GET /plans": (Action.PLAN_READ, {}),
+    "GET /reconciliations": (Action.PLAN_READ, {}),
+    "GET /audit": (Action.AUDIT_READ, {}),
+    "GET /backups": (Action.BACKUP_READ, {}),
     "GET /analytics/dashboard": (Action.ANALYTICS_READ, {}),
     "POST /files/upload": (Action.FILE_UPLOAD, {"params": {"name": "a.csv"}, "content": b"a\n1\n"}),
     "GET /files/{file_id}": (Action.FILE_READ, {}),
@@ -237,6 +257,13 @@ def test_every_action_has_its_roles() -> None:
     changing |= {Action.JOB_PAUSE, Action.MAIL_RETRY, Action.STORAGE_SYNC, Action.BACKUP_RUN}
     assert not any(allowed(Role.AUDITOR, action) for action in changing)
     assert all(allowed(Role.AUDITOR, action) for action in set(Action) - changing)
+
+
+def test_every_action_is_decided_for_tokens() -> None:
+    """Each action is in a scope, or takes a person; none is both."""
+    by_token = frozenset().union(*SCOPE_ACTIONS.values())
+    assert by_token | IN_PERSON == set(Action)
+    assert by_token & IN_PERSON == set()
 
 
 def test_every_use_case_is_listed(container: Container) -> None:
@@ -292,7 +319,7 @@ def test_routes_by_role(
         if action is None:
             continue
         method, path = route.split(" ")
-        path = path.format(job_id=JOB_ID, file_id=FILE, table="matches")
+        path = path.format(job_id=JOB_ID, file_id=FILE, token_id=TOKEN, table="matches")
         status = api.request(method, f"/api{path}", **sent).status_code
         if role is None:
             assert status == 401, route

@@ -11,9 +11,9 @@ from services.container import Container
 from services.database.models import Account, Workspace
 from services.errors import NotFound
 from services.passwords import hash_password
-from services.permissions import Actor, Role
+from services.permissions import Actor, Role, Scope
 from tests.service.conftest import PASSWORD
-from tests.service.test_permissions import ACCOUNT, DRAFT, FILE, JOB_ID, ROUTES, TEMPLATE, USE_CASES
+from tests.service.test_permissions import ACCOUNT, DRAFT, FILE, JOB_ID, ROUTES, TEMPLATE, TOKEN, USE_CASES
 from tests.work import PLAN, launch, upload_pair
 
 Ids = dict[str, str]
@@ -47,7 +47,9 @@ def theirs(container: Container, admin: Actor) -> Ids:
     draft = container.plans.start(admin, "Theirs")
     template = container.plans.save_template(admin, "Theirs", PLAN)
     job = launch(container, admin, files)
-    return {ACCOUNT: admin.account_id, FILE: files[0], DRAFT: draft.id, TEMPLATE: template.id, JOB_ID: job.id}
+    token = container.api_tokens.create(admin, "Theirs", [Scope.READ], PASSWORD)[1]
+    made = {DRAFT: draft.id, TEMPLATE: template.id, JOB_ID: job.id, TOKEN: token.id}
+    return {ACCOUNT: admin.account_id, FILE: files[0], **made}
 
 
 def put(ids: Ids, value: Any) -> Any:
@@ -110,7 +112,13 @@ def test_routes_find_nothing(container: Container, stranger: Actor, theirs: Ids,
     walked = []
     for route, (_, sent) in ROUTES.items():
         method, path = route.split(" ")
-        names = {"job_id": theirs[JOB_ID], "file_id": theirs[FILE], "account_id": theirs[ACCOUNT], "table": "matches"}
+        names = {
+            "job_id": theirs[JOB_ID],
+            "file_id": theirs[FILE],
+            "account_id": theirs[ACCOUNT],
+            "token_id": theirs[TOKEN],
+            "table": "matches",
+        }
         filled, given = path.format(**names), put(theirs, sent)
         if filled == path and given == sent:
             continue

@@ -1,0 +1,64 @@
+"""What calls give: identifiers, text, the part of a list, the key under which a request has its effect once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import urlencode
+
+from fastapi import Header, Query, Request, Response
+from pydantic import BaseModel, Field, StringConstraints
+
+from services.paging import MOST, Part
+
+Item = TypeVar("Item")
+
+Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", max_length=500)]  # PostgreSQL keeps no NUL
+FileIds = Id | Annotated[list[Id], Field(min_length=1, max_length=200)]
+Limit = Annotated[int, Query(ge=1, le=MOST, description="The most entries of one answer.")]
+Cursor = Annotated[str | None, Query(max_length=2000, description="The `next` of the answer before.")]
+RepeatKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="A key of your choice, a UUID say. The same request sent again under it within 24 hours, by the "
+        "same account, has its effect once and gets the same answer; under a key of another request it is refused.",
+    ),
+]
+
+
+class ListOf(BaseModel, Generic[Item]):
+    """A part of a list. `next` is the `cursor` of the part after it, null at the end; the header `Link` has it too."""
+
+    items: list[Item]
+    next: str | None
+
+
+LINKED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "headers": {
+            "Link": {
+                "description": 'The address of the next part, `rel="next"`; absent at the end.',
+                "schema": {"type": "string"},
+            }
+        }
+    }
+}
+"""What the document says of the headers of a list."""
+
+
+def linked(request: Request, response: Response, following: str | None) -> str | None:
+    """Put the next part's address into the header `Link`; gives its cursor."""
+    if following is not None:
+        query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+        address = f"{request.url.path}?{urlencode([*query, ('cursor', following)])}"
+        response.headers["Link"] = f'<{address}>; rel="next"'
+    return following
+
+
+def listed(request: Request, response: Response, part: Part[Any], kind: type[BaseModel]) -> dict[str, Any]:
+    """One part of a list as its route answers it."""
+    return {"items": [kind.model_validate(row) for row in part], "next": linked(request, response, part.next)}
