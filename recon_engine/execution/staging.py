@@ -131,13 +131,13 @@ def _staged(
 ) -> StagedSide | set[int]:
     """The staged side, or the numbers of the files that must be reopened strictly."""
     sources = pl.Enum(source_names(plan.side(side).label, plan.side(side).files))
-    casts = [_casts(plan, side, table) for table in tables]
-    every = pl.concat([_typed(n, t, c) for n, (t, c) in enumerate(zip(tables, casts, strict=True))])
+    casts = [_casts(plan, side, table, padded=False) for table in tables]
     try:
-        collected, counts = _scan(plan, side, every, sources, typed, spill)
+        collected, counts = _scan(plan, side, _typed(tables, casts), sources, typed, spill)
         if counts["bad"].sum() and not any(table.suspect_ragged() for table in tables):
-            # Most files have no unreadable cell, so the first scan does not pay for leaving such rows out.
-            collected, _ = _scan(plan, side, every.filter(~pl.col("__bad")), sources, typed, spill)
+            # Most files have neither padded nor unreadable cells: the first scan does not pay for them.
+            casts = [_casts(plan, side, table, padded=True) for table in tables]
+            collected, counts = _scan(plan, side, _typed(tables, casts), sources, typed, spill, leave_out=True)
     except pl.exceptions.ComputeError as error:
         if not any(table.suspect_ragged() for table in tables):
             raise InputError(f"{side}: {' '.join(str(error).split())}") from error
@@ -171,7 +171,11 @@ def _staged(
     )
 
 
-def _typed(number: int, table: TextTable, casts: list[Cast]) -> pl.LazyFrame:
+def _typed(tables: list[TextTable], casts: list[list[Cast]]) -> pl.LazyFrame:
+    return pl.concat([_typed_file(n, *file) for n, file in enumerate(zip(tables, casts, strict=True))])
+
+
+def _typed_file(number: int, table: TextTable, casts: list[Cast]) -> pl.LazyFrame:
     """One file's rows: __row, __file, __bad (some cell cannot be read) and the typed fields."""
     # Fields and columns can share names, so the values are made under names that no column has.
     raw = table.frame.select("__row", *dict.fromkeys(c.column for c in casts))
@@ -186,16 +190,24 @@ def _typed(number: int, table: TextTable, casts: list[Cast]) -> pl.LazyFrame:
 
 
 def _scan(
-    plan: Plan, side: SideName, rows: pl.LazyFrame, sources: pl.Enum, typed: Path, spill: Path | None
+    plan: Plan,
+    side: SideName,
+    every: pl.LazyFrame,
+    sources: pl.Enum,
+    typed: Path,
+    spill: Path | None,
+    *,
+    leave_out: bool = False,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """One scan of the text: writes the typed records, collects (or spills) the comparables, counts rows and bad rows
-    by file.
+    by file. `leave_out`: bad rows are counted only.
     """
     fields = [spec.name for spec in plan.fields]
+    rows = every.filter(~pl.col("__bad")) if leave_out else every
     source = pl.col("__file").cat.to(sources).alias("source")
     record = rows.select(source, pl.col("__row").cast(pl.Int64).alias("row"), *fields)
     comparable = rows.select(PLACE, *comparable_columns({n: pl.col(n) for n in fields}, plan, side))
-    tally = rows.group_by("__file").agg(pl.len().alias("rows"), pl.col("__bad").sum().alias("bad"))
+    tally = every.group_by("__file").agg(pl.len().alias("rows"), pl.col("__bad").sum().alias("bad"))
     queries = [
         record.sink_parquet(typed, lazy=True, **PARQUET),
         comparable if spill is None else comparable.with_row_index("__i").sink_parquet(spill, lazy=True, **PARQUET),
@@ -205,8 +217,8 @@ def _scan(
     return collected, counts
 
 
-def _casts(plan: Plan, side: SideName, table: TextTable) -> list[Cast]:
-    return [cast_for(spec, side, plan.side(side), table.frame, table.name) for spec in plan.fields]
+def _casts(plan: Plan, side: SideName, table: TextTable, *, padded: bool) -> list[Cast]:
+    return [cast_for(spec, side, plan.side(side), table.frame, table.name, padded=padded) for spec in plan.fields]
 
 
 def _rejected(plan: Plan, side: SideName, table: TextTable, casts: list[Cast]) -> tuple[pl.DataFrame, pl.DataFrame]:
