@@ -27,7 +27,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/auth/login": {"json": {"email": "nobody@example.org", "password": "wrong"}},
     "/auth/register": {"json": {"email": "new@example.org", "name": "New", "password": PASSWORD}},
     "/auth/password/forgot": {"json": {"email": "nobody@example.org"}},
-    "/reconciliation/jobs": {"json": {"plan": {}, "left_file_id": "a", "right_file_id": "b"}},
+    "/reconciliation/jobs": {"json": {"plan": {}, "left_file_id": "a" * 32, "right_file_id": "b" * 32}},
     "/files/upload": {"params": {"name": "a.csv"}, "content": b"a,b\n1,2\n"},
 }
 
