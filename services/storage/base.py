@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from services.errors import Unavailable
 
@@ -38,7 +39,7 @@ class ObjectStorage(Protocol):
     def put_stream(self, key: str, chunks: Iterable[bytes]) -> int:
         """Store the chunks in order; returns the number of bytes."""
 
-    def open(self, key: str) -> BinaryIO:
+    def open(self, key: str) -> BufferedReader:
         """The object's content, to be closed by the caller."""
 
     def local_path(self, key: str) -> AbstractContextManager[Path]:

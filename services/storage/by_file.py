@@ -6,8 +6,8 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 
 class ByFile(ABC):
@@ -31,7 +31,7 @@ class ByFile(ABC):
             self.put_file(key, Path(file.name))
         return size
 
-    def open(self, key: str) -> BinaryIO:
+    def open(self, key: str) -> BufferedReader:
         """The object's content. It is complete on this machine before its first byte is given."""
         with self.local_path(key) as path:
             return path.open("rb")

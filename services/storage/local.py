@@ -7,9 +7,9 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 from services.storage.base import checked_key
 
@@ -47,7 +47,7 @@ class LocalStorage:
         self._put(key, fill)
         return size
 
-    def open(self, key: str) -> BinaryIO:
+    def open(self, key: str) -> BufferedReader:
         """The object's content."""
         return self._path(key).open("rb")
 
