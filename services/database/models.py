@@ -289,12 +289,12 @@ class Backup(Base):
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     manifest_json: Mapped[dict[str, Any] | None]
     error: Mapped[str | None] = mapped_column(Text)
-    started_at: Mapped[datetime] = mapped_column(index=True)
+    started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     verified_at: Mapped[datetime | None]
     # removal is in two steps: marked, and swept a day later
     marked_at: Mapped[datetime | None]
-    __table_args__ = (Index(None, "status", "started_at"),)
+    __table_args__ = (Index(None, "status", "started_at"), Index(None, "started_at", "id"))
 
 
 class Drill(Base):

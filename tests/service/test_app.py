@@ -115,8 +115,10 @@ def test_from_two_files_to_evidence(person: httpx.Client) -> None:
     assert ended["summary"]["conserved"] is True
     matches = person.get(f"{job}/results/matches").json()
     assert [(r["side"], r["row"], r["rule"]) for r in matches["rows"]] == [("left", 1, "exact"), ("right", 1, "exact")]
-    breaks = person.get(f"{job}/results/breaks", params={"side": "left", "size": 1}).json()
-    assert (breaks["total"], breaks["pages"], len(breaks["rows"])) == (2, 2, 1)
+    breaks = person.get(f"{job}/results/breaks", params={"side": "left", "limit": 1}).json()
+    rest = person.get(f"{job}/results/breaks", params={"side": "left", "cursor": breaks["next"]}).json()
+    assert (breaks["total"], len(breaks["rows"]), len(rest["rows"]), rest["next"]) == (2, 1, 1, None)
+    assert breaks["rows"] != rest["rows"]
     exported = person.get(f"{job}/results/breaks", params={"format": "csv", "side": "left"})
     assert exported.status_code == 200, exported.text
     assert exported.headers["content-disposition"] == 'attachment; filename="breaks.csv"'
@@ -132,7 +134,11 @@ def test_wrong_plan_is_one_sentence(person: httpx.Client) -> None:
     """A plan with a mistake is refused with the place of the mistake, before anything runs."""
     answer = person.post(
         "/api/reconciliation/jobs",
-        json={"plan": {**PLAN, "rules": [{"name": "x", "on": ["nope"]}]}, "left_file_id": "1", "right_file_id": "2"},
+        json={
+            "plan": {**PLAN, "rules": [{"name": "x", "on": ["nope"]}]},
+            "left_file_id": "1" * 32,
+            "right_file_id": "2" * 32,
+        },
     )
     assert (answer.status_code, answer.json()["title"]) == (422, "Invalid input")
     assert "nope" in answer.json()["detail"]

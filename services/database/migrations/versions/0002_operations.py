@@ -220,12 +220,12 @@ def upgrade() -> None:
     op.create_index(op.f("ix_plan_created_by"), "plan", ["created_by"])
     op.create_index(op.f("ix_job_created_by"), "job", ["created_by"])
     op.create_index(op.f("ix_feedback_account_id"), "feedback", ["account_id"])
-    op.create_index(op.f("ix_backup_started_at"), "backup", ["started_at"])
+    op.create_index(op.f("ix_backup_started_at_id"), "backup", ["started_at", "id"])
 
 
 def downgrade() -> None:
     """Take them away."""
-    op.drop_index(op.f("ix_backup_started_at"), table_name="backup")
+    op.drop_index(op.f("ix_backup_started_at_id"), table_name="backup")
     op.drop_index(op.f("ix_feedback_account_id"), table_name="feedback")
     op.drop_index(op.f("ix_job_created_by"), table_name="job")
     op.drop_index(op.f("ix_plan_created_by"), table_name="plan")
