@@ -52,7 +52,7 @@ def button(page: Page, name: str) -> Locator:
 
 def create_administrator(page: Page) -> None:
     """The first visit."""
-    page.goto("/")
+    arrive(page)
     page.get_by_label("Your name").fill("Ada Admin")
     page.get_by_label("Email").fill(EMAIL)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
@@ -61,11 +61,16 @@ def create_administrator(page: Page) -> None:
     expect(button(page, "New reconciliation")).to_be_visible()
 
 
-def sign_in(page: Page, email: str = EMAIL, password: str = PASSWORD) -> None:
-    """A later visit."""
+def arrive(page: Page) -> None:
+    """Open the first form, and wait until it is drawn for good: what is typed or clicked before is lost."""
     page.goto("/")
     expect(page.get_by_label("Email")).to_be_visible()
     quiet(page)
+
+
+def sign_in(page: Page, email: str = EMAIL, password: str = PASSWORD) -> None:
+    """A later visit."""
+    arrive(page)
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password", exact=True).fill(password)
     button(page, "Sign in").click()

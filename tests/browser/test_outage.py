@@ -43,7 +43,7 @@ def test_outage_is_calm_and_passes(page: Page, browser: Browser, server: Server,
     steps.button(page, "New reconciliation").click()
     page.get_by_label("Name").fill("Typed before the outage")
     stranger = browser.new_context(base_url=server.address).new_page()
-    stranger.goto("/")
+    steps.arrive(stranger)
     stranger.get_by_label("Email").fill("typed@example.org")
     database.stop()
 

@@ -95,7 +95,7 @@ def test_wrong_password_is_refused(
     server, _ = installation
     page = _page_of(browser, server, "")
     for email in (steps.EMAIL, "nobody@example.org"):
-        page.goto("/")
+        steps.arrive(page)
         page.get_by_label("Email").fill(email)
         page.get_by_label("Password", exact=True).fill("not the password")
         steps.button(page, "Sign in").click()

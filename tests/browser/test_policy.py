@@ -106,7 +106,7 @@ def test_signing_in_and_out_works_under_the_policy(
     context = browser.new_context(base_url=server.address)
     page = context.new_page()
     told = watched(page, server)
-    page.goto("/")
+    steps.arrive(page)
     page.get_by_label("Email").fill(steps.EMAIL)
     page.get_by_label("Password", exact=True).fill(steps.PASSWORD)
     steps.button(page, "Sign in").click()
@@ -127,7 +127,7 @@ def test_attempts_over_http_and_on_the_screen_are_counted_together(
     assert codes[-1] == 429
     context = browser.new_context(base_url=server.address, timezone_id="Asia/Tokyo")
     page = context.new_page()
-    page.goto("/")
+    steps.arrive(page)
     page.get_by_label("Email").fill(steps.EMAIL)
     page.get_by_label("Password", exact=True).fill(steps.PASSWORD)
     steps.button(page, "Sign in").click()
