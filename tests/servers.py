@@ -122,12 +122,15 @@ class Stoppable:
     def kill(self) -> None:
         """End it at once, as a crash would."""
         if self._process is not None:
-            self.pause()  # none may tidy up after another
+            self.pause()  # none may tidy up after another, or begin one more
             family = psutil.Process(self._process.pid).children(recursive=True) if self._process.poll() is None else []
-            self._send(signal.SIGKILL)
+            self._process.kill()
+            for child in family:  # they are nobody's children now, and hold what a new server needs
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
             self._process.wait(20)
+            psutil.wait_procs(family, timeout=20)
             self._process = None
-            psutil.wait_procs(family, timeout=20)  # a server does not start while one of the old one's holds its memory
 
     def _send(self, number: signal.Signals) -> None:
         """To the process first: a child that it begins meanwhile is found."""
