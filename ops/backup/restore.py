@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alembic.script import ScriptDirectory
+from sqlalchemy import update
 
 from ops.backup import catalogue
 from ops.backup.contents import PREFIXES, listed_objects, unpacked_objects
@@ -16,6 +17,7 @@ from ops.backup.manifest import Header, Manifest
 from ops.backup.open import Opened, opened
 from ops.backup.site import Report, Site, quiet
 from ops.errors import Refused
+from services.database.api_models import ApiToken
 from services.database.engine import MIGRATIONS, migrate
 from services.storage import ObjectStorage, StorageAway
 from services.storage.local import LocalStorage
@@ -122,4 +124,7 @@ def _settle(site: Site, header: Header) -> None:
     catalogue.interrupt_running(container)
     catalogue.sync(container, site.store.listing())
     with container.transaction() as session:
+        # Like sessions: one that was revoked since must not live again.
+        live = update(ApiToken).where(ApiToken.revoked_at.is_(None))
+        session.execute(live.values(revoked_at=container.clock.now()))
         container.audit.record(session, None, "backup.restore", "backup", header.id, snapshot=header.started_at)

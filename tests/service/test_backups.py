@@ -28,9 +28,11 @@ from ops.errors import Damaged, Refused
 from services.clock import FakeClock
 from services.container import Container, build_container
 from services.database.models import Backup, Drill, UserSession, Workspace
-from services.permissions import Actor
+from services.errors import NotSignedIn
+from services.permissions import Actor, Scope
 from tests.servers import free_port
 from tests.service.backups import Site, add_objects, fill, other_database, site_of, work_files
+from tests.service.conftest import PASSWORD
 
 DRILLS = 50 if os.environ.get("RECON_FAULT") == "full" else 5
 
@@ -153,7 +155,10 @@ def test_restore_into_an_empty_database(site: Site, elsewhere: Database, tmp_pat
 
 
 def test_restore_in_place_brings_back_what_was(site: Site, admin: Actor) -> None:
-    """Later rows are gone from the live database and kept in the one before; sessions are ended, objects are back."""
+    """Later rows are gone from the live database and kept in the one before; objects are back; sessions and tokens are
+    ended.
+    """
+    token, _ = site.container.api_tokens.create(admin, "a program", [Scope.READ], PASSWORD)
     add_objects(site.container, 2)
     header = made(site)
     fill(site.container, 5)
@@ -163,6 +168,9 @@ def test_restore_in_place_brings_back_what_was(site: Site, admin: Actor) -> None
     with site.container.session() as session:
         assert len(session.scalars(select(Workspace)).all()) == 1
         assert all(held.ended_at is not None for held in session.scalars(select(UserSession)))
+    with pytest.raises(NotSignedIn):
+        site.container.api_tokens.resolve(token, "127.0.0.1")
+    with site.container.session() as session:
         assert [row.status for row in session.scalars(select(Backup))] == ["verified"]
     assert outcome.objects_restored == 1
     assert outcome.database.previous

@@ -14,6 +14,7 @@ WHOLE = {
     "services/storage/spool.py:sizes": "lists what waits for S3: nothing, when all is well",
     "ops/backup/catalogue.py:sync": "the catalogue is compared with the store, entry by entry",
     "ops/backup/postgresql.py:restore": "every session of a restored database is ended",
+    "ops/backup/restore.py:_settle": "every token of a restored database is ended",
     "ops/backup/digests.py:postgresql_digests": "every row of a backup is counted and hashed",
     "services/storage/spool.py:count": "counts what waits for S3: nothing, when all is well",
     "services/second_factor.py:reseal": "every secret is sealed anew, once after a rotation",
