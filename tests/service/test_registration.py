@@ -218,21 +218,25 @@ def test_database_holds_no_token(container: Container, admin: Actor) -> None:
     assert link not in str(rows)
 
 
-def test_nobody_learns_who_has_an_account(container: Container, admin: Actor, api: httpx.Client) -> None:
+def test_nobody_learns_who_has_an_account(
+    container: Container, admin: Actor, api: httpx.Client, clock: FakeClock
+) -> None:
     """Known, unknown and inactive addresses get the same status and body, in the same time."""
     out = container.accounts.create(admin, "Cy", "cy@example.org", PASSWORD, Role.ANALYST)
     container.accounts.set_active(admin, out.id, False)
     for path, more in (("password/forgot", {}), ("register", {"name": "Someone"})):
-        answers, seconds = set(), []
-        for email in (admin.email, "nobody@example.org", "cy@example.org"):
+        answers: set[tuple[object, ...]] = set()
+        quickest: dict[str, float] = {}  # of several tries: a busy machine delays some
+        for email in 3 * (admin.email, "nobody@example.org", "cy@example.org"):
+            clock.advance(hours=1)  # past the limits
             start = time.monotonic()
             answer = api.post(f"/api/auth/{path}", json={"email": email, **more})
-            seconds.append(time.monotonic() - start)
+            quickest[email] = min(quickest.get(email, 60.0), time.monotonic() - start)
             answers.add((answer.status_code, answer.text, *sorted(set(answer.headers) - {"date"})))
         assert len(answers) == 1, path
         assert answer.status_code == 202
-        assert min(seconds) >= EVEN_SECONDS
-        assert max(seconds) - min(seconds) < 0.15
+        assert min(quickest.values()) >= EVEN_SECONDS
+        assert max(quickest.values()) - min(quickest.values()) < 0.15
     assert {mail.recipient for mail in mails(container, "Set a new")} == {admin.email}
 
 
