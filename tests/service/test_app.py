@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -128,6 +129,31 @@ def test_from_two_files_to_evidence(person: httpx.Client) -> None:
     with zipfile.ZipFile(io.BytesIO(person.get(f"{job}/download").content)) as archive:
         assert {"manifest.json", "summary.json", "matches.parquet", "plan.yaml"} <= set(archive.namelist())
     assert person.get("/api/analytics/dashboard").json()["jobs"] == {"succeeded": 1}
+
+
+@pytest.mark.parametrize("language", ["sh", "python"])
+def test_the_documented_programs_run(
+    running: tuple[subprocess.Popen[str], str], person: httpx.Client, tmp_path: Path, language: str
+) -> None:
+    """What the how-to shows goes from two files to the breaks, with a token that may just do that."""
+    wanted = {"name": f"the {language} program", "scopes": ["read", "upload", "run"], "password": PASSWORD}
+    token = person.post("/api/tokens", json=wanted).json()["token"]
+    page = (ROOT / "docs/how-to/use-the-api.md").read_text(encoding="utf-8")
+    (program,) = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    done = subprocess.run(
+        ["bash", "-c", program] if language == "sh" else [sys.executable, "-c", program],
+        cwd=tmp_path, env={**os.environ, "RECON_URL": running[1], "RECON_TOKEN": token}, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    if language == "sh":
+        assert (tmp_path / "summary.pdf").read_bytes().startswith(b"%PDF")
+        assert "manifest.json" in zipfile.ZipFile(tmp_path / "result.zip").namelist()
+        assert "reason" in (tmp_path / "breaks.csv").read_text(encoding="utf-8-sig")
+    else:
+        assert done.stdout.startswith("succeeded {")
+        assert len(done.stdout.splitlines()) > 1
 
 
 def test_wrong_plan_is_one_sentence(person: httpx.Client) -> None:
