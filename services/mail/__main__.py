@@ -6,6 +6,8 @@ import signal
 import sys
 from types import FrameType
 
+import structlog
+
 from services.container import get_container
 from services.errors import ConfigurationError
 from services.logs import configure_logs
@@ -26,6 +28,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    structlog.get_logger().info("mail relay begins")
     relay.run()
     container.close()
 

@@ -27,7 +27,8 @@ from tests.servers import http_server, postgresql_programs
 from tests.service.conftest import make_settings
 
 SENTENCE = "Service temporarily unavailable. Please try again in a few minutes."
-OPEN_SECONDS = 3.0
+# Longer than the calls that open a circuit may take: what comes after them finds it open.
+OPEN_SECONDS = 8.0
 # The product's limits, shortened where a test would only wait.
 SHORT = {"database_statement_timeout_seconds": 1, "breaker_open_seconds": OPEN_SECONDS, "database_retry_seconds": 0.5}
 
@@ -129,21 +130,19 @@ def test_outage_from_begin_to_end(
         opened(container, lambda: ask(api), longest=7)
         assert metrics.REGISTRY.get_sample_value("circuit_breaker_state", {"service": "database"}) == 2
         refused = [timed(container.accounts.first_run) for _ in range(200)]
-        told = sorted(seconds for seconds, answer in refused if isinstance(answer, BreakerOpen))
-        assert len(told) >= 190  # on a busy machine its time may come: some then try whether it is back
-        assert told[len(told) * 98 // 100] < 0.05
+        assert all(isinstance(answer, BreakerOpen) for _, answer in refused)
+        assert sorted(seconds for seconds, _ in refused)[197] < 0.05
         answers = [timed(lambda: ask(api)) for _ in range(20)]
         assert {answer.status_code for _, answer in answers} == {503}
         idle = sorted(timed(lambda: api.get("/api/health/live"))[0] for _ in range(20))
         assert sorted(seconds for seconds, _ in answers)[10] < idle[10] + 0.05  # the machine may be busy
         answer = answers[0][1]
         assert (answer.json()["detail"], answer.json()["status"]) == (SENTENCE, 503)
-        # On a busy machine some of them are the trial whether it is back.
-        assert 1 <= min(int(answer.headers["Retry-After"]) for _, answer in answers) <= OPEN_SECONDS
+        assert 1 <= int(answer.headers["Retry-After"]) <= OPEN_SECONDS
         health = api.get("/api/health")
         assert (health.status_code, health.json()["parts"]["database"]["state"]) == (503, "down")
         assert health.json()["breakers"]["database"]["state"] != "closed"
-        assert min(timed(container.health.check)[0] for _ in range(5)) < 0.1  # the machine may be busy
+        assert timed(container.health.check)[0] < 0.1
     finally:
         end()
     healed(container, within=OPEN_SECONDS + 4)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -29,13 +28,13 @@ def test_no_mail_is_lost(container: Container, impatient: Settings, tmp_path: Pa
     """Every mail arrives; those that come twice are no more than the kills, and carry the same Message-ID."""
     chance = random.Random(SEED)
 
-    def relay() -> subprocess.Popen[bytes]:
+    def relay(number: int) -> subprocess.Popen[bytes]:
         given = {**worker_environment(impatient), "SMTP_URL": server.url}
-        with (tmp_path / "relay.log").open("ab") as log:
+        with (tmp_path / f"relay-{number}.log").open("wb") as log:
             return subprocess.Popen([sys.executable, "-m", "services.mail"], cwd=ROOT, env=given, stdout=log)
 
     with mail_server(tmp_path / "smtp") as server:
-        relays = [relay() for _ in range(RELAYS)]
+        relays = [relay(number) for number in range(RELAYS)]
         queued = kills = seen = 0
         deadline = time.monotonic() + (840 if FULL else 150)
         while queued < MAILS or kills < KILLS or container.mail.backlog().waiting:
@@ -53,10 +52,14 @@ def test_no_mail_is_lost(container: Container, impatient: Settings, tmp_path: Pa
                 relays[victim].kill()
                 relays[victim].wait()
                 kills += 1
-                relays[victim] = relay()
-        for process in relays:
+                relays[victim] = relay(victim)
+        for number, process in enumerate(relays):
+            while b"mail relay begins" not in (tmp_path / f"relay-{number}.log").read_bytes():
+                assert process.poll() is None
+                assert time.monotonic() < deadline, f"relay {number} has not begun"
+                time.sleep(0.05)
             process.terminate()
-            assert process.wait(30) in (0, -signal.SIGTERM)  # the latter: it had not begun yet
+            assert process.wait(30) == 0
         arrived = Counter(mail["Message-ID"] for mail in server.mails())
     with container.session() as session:
         rows = session.scalars(select(Mail)).all()
