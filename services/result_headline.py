@@ -13,6 +13,12 @@ from services.wording import named
 Tile = tuple[str, str, str]
 """A label, the figure, and what it is made of."""
 
+UNEXPLAINED = "Unexplained difference"
+UNEXPLAINED_HELP = (
+    "The left total less the right one, once the open items are taken out of both. What remains lies inside matches: "
+    "tolerances, fees, netted rows."
+)
+
 
 def headline(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mapping[str, str]) -> list[Tile]:
     """Matched by rows and by amount, what the open items leave unexplained, breaks, differences."""
@@ -49,9 +55,9 @@ def _by_amount(figures: Mapping[str, Any], names: Mapping[str, str]) -> Tile:
 def _unexplained(figures: Mapping[str, Any]) -> Tile:
     left = [(currency, amount(one["unexplained"])) for currency, one in figures["balance"].items()]
     if len(left) > 1:
-        return _several("Unexplained", left)
+        return _several(UNEXPLAINED, left)
     what = named(figures["money"], left[0][0] if left else "all")
-    return ("Unexplained", left[0][1] if left else "–", f"{what}, by the open items")
+    return (UNEXPLAINED, left[0][1] if left else "–", f"{what}, by the open items")
 
 
 def _several(label: str, values: Sequence[tuple[str, str]]) -> Tile:

@@ -82,8 +82,11 @@ def style() -> None:
         f"<style>:root {{ --accent: {_accent()}; --quiet: {_quiet()}; --primary: {_primary()}; }}"
         """
         [class*="st-key-step-on-"] { border-top: 3px solid var(--accent); padding-top: .25rem; }
-        [class*="st-key-step-"] [data-testid="stMarkdown"] { padding: .1rem .5rem; }
-        [class*="st-key-step-"] [data-testid="stMarkdown"] p { margin: 0; font-size: .875rem; }
+        [class*="st-key-step-"] [data-testid="stMarkdown"] { padding: 0 .5rem; }
+        [class*="st-key-step-"] [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
+        [class*="st-key-step-"] [data-testid="stMarkdown"] p { margin: 0; font-size: .875rem; line-height: 1rem; }
+        [class*="st-key-step-"] [data-testid="stMarkdown"] [role="img"] {
+            font-size: 1rem; margin-right: .5rem; vertical-align: -.2em !important; }
         div[data-testid="stCaptionContainer"] { opacity: 1; }
         div[data-testid="stCaptionContainer"] > p { color: var(--quiet); }
         :is(a, button, summary, canvas, [role="radio"], [role="tab"]):focus-visible {

@@ -14,7 +14,7 @@ from pages._shared.wizard import labels
 from recon_engine.plan import SIDES, Plan
 from services.database.models import Job
 from services.permissions import Actor
-from services.result_headline import headline
+from services.result_headline import UNEXPLAINED, UNEXPLAINED_HELP, headline
 
 PARTS = ("read", "matched", "suggested", "breaks", "rejected")
 HEADINGS = {
@@ -55,7 +55,16 @@ def _headline(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Map
     tiles = headline(summary, figures, names)
     with st.grid(len(tiles), gap="small"):
         for label, figure, parts in tiles:
-            st.metric(label, figure, border=True, height="stretch", delta=parts, delta_color="off", delta_arrow="off")
+            st.metric(
+                label,
+                figure,
+                border=True,
+                height="stretch",
+                delta=parts,
+                delta_color="off",
+                delta_arrow="off",
+                help=UNEXPLAINED_HELP if label == UNEXPLAINED else None,
+            )
 
 
 def _open_items(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mapping[str, str]) -> None:
