@@ -1,10 +1,10 @@
-"""Your account: the password, the second factor, and where one is signed in."""
+"""Your account: the password, the second factor, tokens for programs, and where one is signed in."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from pages._shared import formats_form, gate_forms, layout, second_factor, sign_in, wording
+from pages._shared import formats_form, gate_forms, layout, second_factor, sign_in, token_section, wording
 from pages._shared.context import actor, dialog, services
 from pages._shared.messages import explained, notice
 from services.database.models import UserSession
@@ -64,6 +64,7 @@ def main() -> None:
         change_password(person)
     second_factor.section(person)
     formats_form.section(person)
+    token_section.section(person)
     st.subheader("Where you are signed in", anchor=False)
     sessions = services().sessions.own(person)
     for session in sessions:

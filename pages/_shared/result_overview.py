@@ -70,17 +70,18 @@ def _headline(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Map
 def _open_items(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mapping[str, str]) -> None:
     """What is open: by category and by money as charts, by age and what it explains as tables."""
     found = {name: rows for name, rows in summary["breaks"].items() if rows}
-    left, right = st.columns(2, gap="medium")
-    with left.container(border=True, height="stretch"):
+    columns = st.columns(2 if figures["money"] else 1, gap="medium")
+    with columns[0].container(border=True, height="stretch"):
         st.markdown("**Breaks by category**")
         st.plotly_chart(charts.categories(found), config=charts.CONFIG, key="categories")
-    with right.container(border=True, height="stretch"):
-        st.markdown("**Money in breaks**")
-        figure = charts.money_in_breaks(summary["totals"], names)
-        if figure is None:
-            st.markdown(":green[:material/check_circle:] No amount is open.")
-        else:
-            st.plotly_chart(figure, config=charts.CONFIG, key="money")
+    for right in columns[1:]:
+        with right.container(border=True, height="stretch"):
+            st.markdown("**Money in breaks**")
+            figure = charts.money_in_breaks(summary["totals"], names)
+            if figure is None:
+                st.markdown(":green[:material/check_circle:] No amount is open.")
+            else:
+                st.plotly_chart(figure, config=charts.CONFIG, key="money")
     result_balance.show(figures, names)
 
 

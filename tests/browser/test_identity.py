@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -204,3 +205,31 @@ def _mailed_token(house: House, recipient: str) -> str:
                 return found[1]
         time.sleep(0.2)
     pytest.fail(f"no link was mailed to {recipient}")
+
+
+def test_a_token_is_made_shown_once_and_revoked(house: House, browser: Browser) -> None:
+    """What the dialog shows calls the API, for what was chosen; once revoked it is refused. The page has it no more."""
+    _, session = house.person(Role.ANALYST, "tess")
+    page = house.page(browser, session)
+    page.goto("/account")
+    steps.button(page, "Make a token").click()
+    page.get_by_label("Name", exact=True).fill("month end")
+    steps.quiet(page)
+    page.get_by_label("Your password").fill("not the password")
+    steps.button(page, "Make it").click()
+    expect(page.get_by_test_id("stAlert")).to_be_visible()
+    page.get_by_label("Your password").fill(steps.PASSWORD)
+    steps.button(page, "Make it").click()
+    token = page.get_by_role("dialog").get_by_test_id("stCode").locator("code").inner_text().strip()
+    steps.picture(page, "token-made")
+    call = {"headers": {"Authorization": f"Bearer {token}"}, "timeout": 30}
+    assert httpx.get(f"{house.server.address}/api/files", **call).status_code == 200
+    assert httpx.post(f"{house.server.address}/api/files/upload", params={"name": "a.csv"}, **call).status_code == 403
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("month end")).to_be_visible()
+    assert token not in page.content()
+    steps.button(page, "Revoke").click()
+    steps.button(page, "Revoke it").click()
+    expect(page.get_by_text("month end is revoked")).to_be_visible()
+    assert httpx.get(f"{house.server.address}/api/files", **call).status_code == 401
+    page.context.close()
