@@ -84,6 +84,8 @@ def _validation_error(request: Request, error: Exception) -> JSONResponse:
 
 def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, UnicodeDecodeError):  # the framework's own answer to such a body names nothing
+        return problem(request, 422, "Invalid input", "body: is not text in UTF-8, as JSON must be")
     return problem(request, error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail), error.headers)
 
 
