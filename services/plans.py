@@ -91,6 +91,13 @@ class PlanService:
 
         return self._change(actor, reconciliation_id, "reconciliation.files", values)
 
+    def expect_file(self, actor: Actor, reconciliation_id: str, side: SideName) -> None:
+        """Refuse before a file is taken in what `add_file` would refuse of any: raises NotFound, Invalid."""
+        check(actor, Action.PLAN_EDIT)
+        with self._container.session() as session:
+            kept = find_reconciliation(session, actor.workspace_id, reconciliation_id)
+        _files_values({side: [*kept.file_ids(side), "one more"]})
+
     def add_file(self, actor: Actor, reconciliation_id: str, side: SideName, file_id: str) -> Reconciliation:
         """Add a file to those of one side. One with the same content as one of them is left out: its rows would count
         twice.

@@ -12,6 +12,7 @@ from services.api import accounts, auth, files, health, jobs, lists, metrics, re
 from services.api.body import BodyLimit
 from services.api.described import describe
 from services.api.identity import same_origin
+from services.api.inputs import known_parameters
 from services.api.limits import CallLimit
 from services.api.problems import install_problems
 from services.api.reference import reference_page
@@ -62,8 +63,7 @@ def build_api(container: Container) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
-        dependencies=[Depends(same_origin)],
-        servers=[{"url": "/api"}],
+        dependencies=[Depends(same_origin), Depends(known_parameters)],
         openapi_tags=TAGS,
     )
     api.state.container = container

@@ -88,8 +88,7 @@ def _codes(path: str, method: str, operation: dict[str, Any]) -> list[int]:
         *([401, 403] if signed_in else []),
         *([403] if method not in SAFE_METHODS else []),
         *([413] if body else []),
-        *([422] if body or "parameters" in operation else []),
-        *([429] if path not in FREE else []),
+        *([422, 429] if path not in FREE else []),
         *([503] if path not in WITHOUT_DATABASE else []),
     ]
 

@@ -20,7 +20,7 @@ from services.api.inputs import LINKED, Cursor, FileIds, Id, Limit, ListOf, Repe
 from services.api.repeats import answered_once, beating, made_before
 from services.container import Container
 from services.database.models import StoredFile
-from services.errors import Unavailable
+from services.errors import Invalid, Unavailable
 from services.idempotency import Attempt, KeyReused
 from services.permissions import Action, Actor
 
@@ -102,15 +102,20 @@ async def upload(
 
     With `reconciliation` and `side` it becomes a file of that side.
     """
+    if (reconciliation is None) is not (side is None):
+        raise Invalid("Give both, the reconciliation and its side, left or right; or neither.")
     arriving = Upload(request, name)
     await arriving.start()
 
     def store(attempt: Attempt | None = None) -> FileOut:
-        kept = made_before(attempt, lambda file_id: services.files.get(actor, file_id)) if attempt else None
-        file = kept or _stored(services, actor, arriving, attempt)
+        file = made_before(attempt, lambda file_id: services.files.get(actor, file_id))
+        if file is None:
+            if reconciliation and side:
+                services.plans.expect_file(actor, reconciliation, side)
+            file = _stored(services, actor, arriving, attempt)
+        elif _digest(arriving.chunks()) != file.sha256:
+            raise KeyReused
         if attempt is not None:
-            if kept is not None and _digest(arriving.chunks()) != kept.sha256:
-                raise KeyReused
             attempt.made = True
         if reconciliation and side:
             services.plans.add_file(actor, reconciliation, side, file.id)
@@ -122,7 +127,11 @@ async def upload(
     if repeat_key is None:
         return await run_in_threadpool(store)
     place = [arriving.name, reconciliation, side]
-    once = partial(answered_once, services, actor, Action.FILE_UPLOAD, repeat_key, place, 201, store)
+
+    def same(answer: dict[str, Any]) -> bool:
+        return bool(_digest(arriving.chunks()) == answer["sha256"])
+
+    once = partial(answered_once, services, actor, Action.FILE_UPLOAD, repeat_key, place, 201, store, same)
     return await run_in_threadpool(once)
 
 

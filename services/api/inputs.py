@@ -7,7 +7,11 @@ from urllib.parse import urlencode
 
 from fastapi import Header, Query, Request, Response
 from pydantic import BaseModel, Field, StringConstraints
+from starlette.concurrency import run_in_threadpool
 
+from services.api.identity import current_actor
+from services.api.limits import FREE
+from services.errors import Invalid
 from services.paging import MOST, Part
 
 Item = TypeVar("Item")
@@ -28,6 +32,24 @@ RepeatKey = Annotated[
         "same account, has its effect once and gets the same answer; under a key of another request it is refused.",
     ),
 ]
+
+
+async def known_parameters(request: Request) -> None:
+    """Refuse a parameter that the call does not have: to pass over it would answer another question than was asked."""
+    route = request.scope["route"]
+    if not request.query_params or route.path in FREE:
+        return
+    known = [name for one in route.dependant.query_params for name in _names(one.alias, one.field_info.annotation)]
+    strange = [name for name in request.query_params if name not in known]
+    if strange:
+        if any(one.call is current_actor for one in route.dependant.dependencies):
+            await run_in_threadpool(current_actor, request, None)  # whoever is not signed in is told that first
+        raise Invalid(f"There is no parameter '{strange[0][:40]}' here; there is {', '.join(known) or 'none at all'}.")
+
+
+def _names(alias: str, kind: Any) -> list[str]:
+    """The parameters that one of a route's arguments stands for: a model has several."""
+    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else [alias]
 
 
 class ListOf(BaseModel, Generic[Item]):

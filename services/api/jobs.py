@@ -69,7 +69,7 @@ def launch(given: Launch, actor: Caller, services: Services, repeat_key: RepeatK
     """Start a run; it is accepted for good once this answers."""
 
     def start(attempt: Attempt | None = None) -> JobOut:
-        job = made_before(attempt, lambda job_id: services.jobs.get(actor, job_id)) if attempt else None
+        job = made_before(attempt, lambda job_id: services.jobs.get(actor, job_id))
         if job is None:
             files = (given.left_file_id, given.right_file_id)
             chosen = attempt.target_id if attempt else None

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from services.container import Container
 from services.errors import NotFound
-from services.idempotency import Attempt
+from services.idempotency import Attempt, KeyReused
 from services.permissions import Action, Actor
 
 Made = TypeVar("Made")
@@ -26,20 +26,26 @@ def answered_once(
     request: list[Any],
     status: int,
     carry_out: Callable[[Attempt], BaseModel],
+    same: Callable[[dict[str, Any]], bool] = lambda _answer: True,
 ) -> JSONResponse:
-    """The answer to a request that has its effect once. `request` is what makes it the same as another."""
+    """The answer to a request that has its effect once. `request` is what makes it the same as another; what arrives
+    too late for it is compared by `same` with the answer that was given. Raises KeyReused.
+    """
     said = json.dumps([action, *request], sort_keys=True, default=str)
     with services.idempotency.once(actor, action, key.strip('"'), hashlib.sha256(said.encode()).hexdigest()) as attempt:
-        answer = carry_out(attempt)
         if attempt.answer is None:
+            answer = carry_out(attempt)
+            attempt.made = True
             attempt.answer = answer.model_dump(mode="json")
             services.idempotency.finish(attempt, attempt.answer)
+        elif not same(attempt.answer):
+            raise KeyReused
     return JSONResponse(attempt.answer, status)
 
 
-def made_before(attempt: Attempt, look: Callable[[str], Made]) -> Made | None:
+def made_before(attempt: Attempt | None, look: Callable[[str], Made]) -> Made | None:
     """What an earlier attempt has made, if it came so far."""
-    if not attempt.made:
+    if attempt is None or not attempt.made:
         return None
     try:
         return look(attempt.target_id)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import httpx
 import pytest
 
 from services.api.auth import local_path
+from services.api.limits import FREE
 from services.container import Container
 from services.permissions import Actor
 from services.sessions import COOKIE
@@ -198,3 +200,22 @@ def test_unknown_path_is_a_problem_document(api: httpx.Client) -> None:
     """Also what does not exist is told as a problem document."""
     answer = api.get("/api/nowhere")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_no_parameter_is_passed_over(signed_in: httpx.Client) -> None:
+    """A parameter that a call does not have is named, with those that its description has; the calls of monitors and
+    load balancers take all.
+    """
+    for path, operations in signed_in.get("/api/openapi.json").json()["paths"].items():
+        for method, operation in operations.items():
+            known = [one["name"] for one in operation.get("parameters", []) if one["in"] == "query"]
+            called = re.sub(r"\{\w*id\}", "e" * 32, path).replace("{table}", "breaks")
+            answer = signed_in.request(method, f"/api{called}", params={"page": 2, "size": 10}, follow_redirects=False)
+            if path in FREE:
+                assert answer.status_code == 200
+                continue
+            assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), path
+            there_is = ", ".join(known) or "none at all"
+            assert answer.json()["detail"] == f"There is no parameter 'page' here; there is {there_is}."
+    signed_in.cookies.clear()
+    assert signed_in.get("/api/files", params={"page": 2}).status_code == 401

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from services.clock import FakeClock
 from services.container import Container
 from services.database.models import ApiToken
-from services.errors import Conflict, NotAllowed, NotSignedIn
+from services.errors import Conflict, NotAllowed, NotSignedIn, Unavailable
 from services.idempotency import KeyReused, StillRunning
 from services.permissions import Action, Actor, Role, Scope
 from tests.service.conftest import PASSWORD
@@ -109,6 +109,60 @@ def test_the_same_upload_twice_is_one_file(container: Container, admin: Actor, a
     assert send("a.csv", b"a\n2\n").status_code == 422
     assert send("b.csv", TABLE).status_code == 422
     assert len(container.files.list(admin)) == 1
+
+
+def test_an_answer_that_is_given_again_does_nothing(container: Container, admin: Actor, api: httpx.Client) -> None:
+    """What was undone since stays so when the request comes again: its answer is given, and nothing is done."""
+    started = container.plans.start(admin, "March")
+    headers = bearer(made(container, admin, Scope.UPLOAD, Scope.RUN), **{"Idempotency-Key": "one"})
+    upload = {"params": {"name": "a.csv", "reconciliation": started.id, "side": "left"}, "content": TABLE}
+    first = api.post("/api/files/upload", headers=headers, **upload)
+    assert container.plans.get(admin, started.id).left_file_ids == [first.json()["id"]]
+    container.plans.set_files(admin, started.id, [])
+    again = api.post("/api/files/upload", headers=headers, **upload)
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert container.plans.get(admin, started.id).left_file_ids == []
+
+
+def test_a_key_is_kept_once_the_thing_is_made(
+    container: Container, admin: Actor, api: httpx.Client, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a run was started and only its answer could not be kept, the request sent again finds that run."""
+    left, right = upload_pair(container, admin)
+    headers = bearer(made(container, admin, Scope.RUN), **{"Idempotency-Key": "one"})
+    given = {"plan": PLAN, "left_file_id": left, "right_file_id": right}
+
+    def away(*_: object) -> None:
+        raise Unavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(container.idempotency, "finish", away)
+        assert api.post("/api/reconciliation/jobs", headers=headers, json=given).status_code == 503
+    clock.advance(minutes=2)
+    again = api.post("/api/reconciliation/jobs", headers=headers, json=given)
+    assert again.status_code == 202
+    assert [job.id for job in container.jobs.list(admin)] == [again.json()["id"]]
+
+
+@pytest.mark.parametrize(
+    ("scopes", "where", "status"),
+    [
+        ([Scope.UPLOAD, Scope.RUN], {"reconciliation": "0" * 32, "side": "left"}, 404),
+        ([Scope.UPLOAD], {"reconciliation": "0" * 32, "side": "left"}, 403),
+        ([Scope.UPLOAD], {"reconciliation": "0" * 32}, 422),
+        ([Scope.UPLOAD], {"side": "left"}, 422),
+    ],
+)
+def test_an_upload_with_no_place_stores_nothing(
+    container: Container, admin: Actor, api: httpx.Client, scopes: list[Scope], where: dict[str, str], status: int
+) -> None:
+    """A file for a reconciliation that there is not, that the token may not change, or of no side: nothing is kept."""
+    headers = bearer(made(container, admin, *scopes))
+    upload = {"params": {"name": "a.csv", **where}, "content": TABLE}
+    for key in ({}, {"Idempotency-Key": "one"}):
+        assert api.post("/api/files/upload", headers=headers | key, **upload).status_code == status
+    assert container.files.list(admin) == []
+    assert list(container.storage.list("uploads")) == []
 
 
 def test_many_at_the_same_moment_are_one_run(container: Container, admin: Actor, api: httpx.Client) -> None:

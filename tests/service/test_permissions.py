@@ -165,6 +165,7 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "plans.rename": (Action.PLAN_EDIT, (DRAFT, "Another name")),
     "plans.set_files": (Action.PLAN_EDIT, (DRAFT,)),
     "plans.add_file": (Action.PLAN_EDIT, (DRAFT, "left", FILE)),
+    "plans.expect_file": (Action.PLAN_EDIT, (DRAFT, "left")),
     "plans.clone_template": (Action.PLAN_EDIT, (TEMPLATE, "A copy")),
     "plans.drift": (Action.PLAN_READ, (DRAFT,)),
     "plans.template_version": (Action.PLAN_READ, (TEMPLATE, 1)),
