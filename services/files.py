@@ -162,7 +162,7 @@ class FileService:
             file = find_file(session, actor.workspace_id, file_id)
         ended = self._read(lambda names: ["profile", *names, "--json", *_options(file)], {"left": [file]})
         damaged = f"{file.name} could not be read; it seems damaged. Save it again as CSV and upload that."
-        refusal = _refusal(ended, self._limits, file.name, damaged)
+        refusal = _refusal(ended, patient(self._limits, [file]), file.name, damaged)
         with self._container.transaction() as session:
             file = find_file(session, actor.workspace_id, file_id)
             file.status = "refused" if refusal else "profiled"
@@ -201,7 +201,7 @@ class FileService:
         ended = self._read(command, {"left": left, "right": right})
         names = " and ".join(", ".join(f.name for f in files) for files in (left, right))
         by_hand = f"No plan could be proposed for {names}; map their columns by hand."
-        refusal = _refusal(ended, self._limits, names, by_hand)
+        refusal = _refusal(ended, patient(self._limits, [*left, *right]), names, by_hand)
         if refusal:
             raise Invalid(refusal)
         suggestion: dict[str, Any] = json.loads(ended.stdout)
@@ -217,10 +217,14 @@ class FileService:
             for name, file in placed.items():
                 link_object(self._container, file.storage_key, folder / name)
 
-        size = max(file.size_bytes for file in placed.values())
-        limits = replace(self._limits, wall_seconds=WALL_SECONDS + size / SLOWEST_BYTES_A_SECOND)
         with self._readers:
-            return child.run(command(list(placed)), limits, prepare)
+            return child.run(command(list(placed)), patient(self._limits, placed.values()), prepare)
+
+
+def patient(limits: child.Limits, files: Iterable[StoredFile]) -> child.Limits:
+    """The limits of a look into these files: a large one may take longer."""
+    size = max(file.size_bytes for file in files)
+    return replace(limits, wall_seconds=round(WALL_SECONDS + size / SLOWEST_BYTES_A_SECOND))
 
 
 def listed(file_ids: FileIds) -> Sequence[str]:

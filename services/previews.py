@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from recon_engine.plan import SIDES, Plan
 from services.database.models import StoredFile
-from services.errors import ServiceError
-from services.files import FileIds, find_file, link_object, listed, places
+from services.errors import Invalid, ServiceError, Unavailable
+from services.files import FileIds, find_file, link_object, listed, patient, places
 from services.jobs import child
+from services.jobs.queue import as_read
 from services.permissions import Action, Actor, check
 from services.plans import PlanLike, valid_plan
 
@@ -38,7 +39,7 @@ class PreviewService:
     def __init__(self, container: Container) -> None:
         self._container = container
         settings = container.settings
-        self._limits = child.Limits(settings.reader_memory_mb, settings.reader_cpu_seconds, 60.0)
+        self._limits = child.Limits(settings.reader_memory_mb, settings.reader_cpu_seconds)
         self._folder = settings.data_dir / "samples"
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="preview")
         self._lock = threading.Lock()
@@ -60,7 +61,14 @@ class PreviewService:
                 for other in [k for k, one in self._pending.items() if one.done() or one.cancel()]:
                     del self._pending[other]  # of a plan that has been edited since
                 counting = self._pending[key] = self._pool.submit(self._kept, key, model, files)
-        return counting.result() if counting.done() else None
+        if not counting.done():
+            return None
+        try:
+            return counting.result()
+        except (ServiceError, OSError) as error:  # of this moment: the next look counts anew
+            with self._lock:
+                self._pending.pop(key, None)
+            return {"error": str(error)}
 
     def _kept(self, key: str, plan: Plan, files: dict[Any, list[StoredFile]]) -> Counts:
         def make() -> Counts:
@@ -75,7 +83,7 @@ class PreviewService:
             if rows <= WHOLE_ROWS:
                 return self._engine(plan, files, ["preview", "plan.yaml"])
             return self._engine(plan, files, ["preview", "plan.yaml", "--sample", "sample"], self._sample(plan, files))
-        except (ServiceError, OSError, _NoCountError) as error:
+        except (Invalid, _NoCountError) as error:
             return {"error": str(error)}
 
     def _sample(self, plan: Plan, files: dict[Any, list[StoredFile]]) -> Path:
@@ -98,13 +106,9 @@ class PreviewService:
         self, plan: Plan, files: dict[Any, list[StoredFile]], command: Sequence[str], sample: Path | None = None
     ) -> Counts:
         placed = {side: places(side, every) for side, every in files.items()}
-        options = {
-            side: type(plan.side(side)).model_validate(
-                {**every[0].options_json, **plan.side(side).model_dump(exclude_defaults=True)}
-            )
-            for side, every in files.items()
-        }
-        placed_plan = plan.model_copy(update=options).with_files(list(placed["left"]), list(placed["right"]))
+        placed_plan = as_read(plan, files["left"], files["right"]).with_files(
+            list(placed["left"]), list(placed["right"])
+        )
 
         def prepare(folder: Path) -> None:
             for names in placed.values():
@@ -114,9 +118,12 @@ class PreviewService:
             if sample is not None:
                 (folder / "sample").symlink_to(sample.absolute())
 
-        ended = child.run(command, self._limits, prepare)
+        limits = patient(self._limits, [file for every in files.values() for file in every])
+        ended = child.run(command, limits, prepare)
         if ended.code != 0:
-            exceeded = ended.exceeded(self._limits)
+            exceeded = ended.exceeded(limits)
+            if ended.code < 0 and not exceeded:  # ended from outside: that says nothing about the plan
+                raise Unavailable("Counting was interrupted.")
             raise _NoCountError(f"counting {exceeded}" if exceeded else ended.sentence if ended.code == 2 else "")
         counts: Counts = json.loads(ended.stdout)
         return counts

@@ -66,7 +66,7 @@ class JobQueue:
                 id=job_id or new_id(),
                 workspace_id=actor.workspace_id,
                 reconciliation_id=reconciliation_id,
-                plan_json=_with_options(model, left, right).to_data(),
+                plan_json=as_read(model, left, right).to_data(),
                 left_file_id=left[0].id,
                 right_file_id=right[0].id,
                 more_files_json=more or None,
@@ -206,8 +206,11 @@ def _readable(session: Session, actor: Actor, file_id: str) -> StoredFile:
     return file
 
 
-def _with_options(plan: Plan, left: Sequence[StoredFile], right: Sequence[StoredFile]) -> Plan:
-    """The plan with the files' names, and their reading options wherever the plan itself says nothing."""
+def as_read(plan: Plan, left: Sequence[StoredFile], right: Sequence[StoredFile]) -> Plan:
+    """The plan with the files' names, and their reading options wherever the plan itself says nothing.
+
+    Raises Invalid when the files of one side are read in different ways.
+    """
     sides: dict[str, Any] = {}
     for name, side, files in (("left", plan.left, left), ("right", plan.right, right)):
         said, options = side.model_dump(exclude_defaults=True), files[0].options_json

@@ -16,6 +16,7 @@ from services.jobs.leases import Leases
 from services.jobs.run import Run
 from services.permissions import Actor
 from services.plans import versions
+from services.storage import StorageAway
 from tests.work import BANK, LEDGER, PLAN
 
 MORE = b"ref,amount,posted\nA4,40.00,2026-01-04\nB9,1.00,2026-01-09\n"
@@ -146,3 +147,35 @@ def test_rules_are_counted_in_the_background(container: Container, admin: Actor)
     while (told := container.previews.look(admin, wrong, left, right)) is None:
         threading.Event().wait(0.05)
     assert "there is no column 'nope'" in told["error"]
+
+
+@pytest.mark.slow
+def test_a_count_that_failed_for_the_moment_is_made_anew(
+    container: Container, admin: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the files cannot be reached that is told; once they can, the next look counts."""
+    left, right = kept(container, admin, "l.csv", LEDGER).id, kept(container, admin, "b.csv", BANK).id
+
+    def away(*_: object) -> None:
+        raise StorageAway
+
+    def looked() -> dict[str, Any]:
+        while (found := container.previews.look(admin, PLAN, left, right)) is None:
+            threading.Event().wait(0.05)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr("services.previews.link_object", away)
+        assert looked() == {"error": str(StorageAway())}
+    assert looked()["rows"] == 3
+
+
+@pytest.mark.slow
+def test_files_read_in_two_ways_are_not_counted(container: Container, admin: Actor) -> None:
+    """What the run would refuse is said before it is started."""
+    left = [kept(container, admin, name, content).id for name, content in (("1.csv", LEDGER), ("2.csv", MORE))]
+    right = kept(container, admin, "b.csv", BANK).id
+    container.files.set_options(admin, left[1], {"decimal": ","})
+    while (told := container.previews.look(admin, PLAN, left, right)) is None:
+        threading.Event().wait(0.05)
+    assert "read in different ways" in told["error"]
