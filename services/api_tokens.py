@@ -21,6 +21,7 @@ from services.database.engine import serialise
 from services.database.models import Account, ApiToken
 from services.errors import Conflict, Invalid, NotFound, NotSignedIn
 from services.permissions import Action, Actor, Role, Scope, check, refusal
+from services.sessions import actor_of
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -128,18 +129,9 @@ class ApiTokens:
             raise NotSignedIn(ENDED)
         self._touch(held)
         logs.note(user=account.id, session=held.id)
-        role = Role(account.role)
-        return Actor(
-            account_id=account.id,
-            workspace_id=account.workspace_id,
-            email=account.email,
-            name=account.name,
-            role=role,
-            session_id=held.id,
-            address=address,
-            must_enrol=account.totp_since is None and self._container.second_factor.asked_of(role),
-            scopes=frozenset(map(Scope, held.scopes.split())),
-        )
+        asked = account.totp_since is None and self._container.second_factor.asked_of(Role(account.role))
+        scopes = frozenset(map(Scope, held.scopes.split()))
+        return actor_of(account, held.id, address, must_enrol=asked, scopes=scopes)
 
     def _touch(self, held: ApiToken) -> None:
         """Note that the token was used, now and then: of many calls at once, one does."""

@@ -21,14 +21,13 @@ from sqlalchemy.orm import Session
 from services.database.engine import serialise
 from services.database.models import AuditEntry
 from services.errors import ServiceError
-from services.paging import Part, part_of
+from services.paging import MOST, Part, part_of
 from services.permissions import Action, Actor, check
 
 if TYPE_CHECKING:
     from services.container import Container
 
 FIRST_HASH = "0" * 64
-MAX_ENTRIES = 500
 PENDING = "audit_pending"
 
 
@@ -90,7 +89,7 @@ class AuditTrail:
         if action:
             query = query.where(AuditEntry.action == action)
         with self._container.session() as session:
-            return part_of(session, query, (AuditEntry.id,), min(limit, MAX_ENTRIES), cursor)
+            return part_of(session, query, (AuditEntry.id,), min(limit, MOST), cursor)
 
     def verify(self, actor: Actor) -> AuditCheck:
         """Walk the whole chain for someone who may read it."""

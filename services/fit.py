@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from recon_engine.plan import SIDES, Plan, SideName
 from services.database.models import StoredFile
+from services.formats import amount, count, number
 
 _NAMED = 4  # columns listed by name in one sentence
 _FAR = 3  # times as much, or as little: worth a look
@@ -52,10 +53,7 @@ def misfits(files: Sequence[StoredFile]) -> list[str]:
 
 def shared_columns(files: Sequence[StoredFile]) -> dict[str, dict[str, Any]]:
     """The profiles of the columns that every file of a side has, as the first file has them, in its order."""
-    if not files or not all(file.profile_json for file in files):
-        return {}
-    first, *others = [{str(c["name"]): c for c in (file.profile_json or {})["columns"]} for file in files]
-    return {name: column for name, column in first.items() if all(name in other for other in others)}
+    return {name: profiles[0] for name, profiles in _profiles(files).items()}
 
 
 def seen_in(files: Mapping[SideName, Sequence[StoredFile]]) -> Seen:
@@ -93,7 +91,7 @@ def _side_drift(plan: Plan, side: SideName, then: Seen, now: Seen) -> list[Drift
         elif name in before and name in mapped:
             found += _value_drift(side, name, before[name], after[name])
     if _far(then["rows"], now["rows"]):
-        found.append(Drift(side, "totals", f"{now['rows']:,} rows; there were {then['rows']:,}."))
+        found.append(Drift(side, "totals", f"{count(now['rows'], 'row')}; there were {number(then['rows'])}."))
     return found
 
 
@@ -107,12 +105,12 @@ def _value_drift(side: SideName, name: str, before: Seen, after: Seen) -> list[D
     """Empty cells where there were none, values that are no longer unique, a total of another size."""
     found = []
     if after["nulls"] and not before["nulls"]:
-        found.append(Drift(side, "values", f"'{name}' has {after['nulls']:,} empty cells; it had none."))
+        found.append(Drift(side, "values", f"'{name}' has {count(after['nulls'], 'empty cell')}; it had none."))
     if before["unique"] and not after["unique"]:
         found.append(Drift(side, "values", f"'{name}' has values that occur twice; every value was unique."))
     one, two = before.get("total"), after.get("total")
     if one is not None and two is not None and _far(Decimal(one), Decimal(two)):
-        found.append(Drift(side, "totals", f"'{name}' adds up to {Decimal(two):,f}; it was {Decimal(one):,f}."))
+        found.append(Drift(side, "totals", f"'{name}' adds up to {amount(two)}; it was {amount(one)}."))
     return found
 
 
@@ -134,23 +132,27 @@ def _how(column: Seen) -> str:
 
 def _columns(files: Sequence[StoredFile]) -> dict[str, Seen]:
     """The columns that all files have, with what is compared of them; of several files in one."""
-    every = [{str(c["name"]): c for c in (file.profile_json or {})["columns"]} for file in files]
     told = {}
-    for name, first in every[0].items():
-        found = [columns[name] for columns in every if name in columns]
-        if len(found) < len(every):
-            continue
+    for name, found in _profiles(files).items():
         totals = [Decimal(c["total"]) for c in found if c.get("total") is not None]
         told[name] = {
-            "type": first["type"],
-            "formats": list(first["date_formats"]),
-            "marks": [m for m in first["decimal_marks"] if m == ","],
+            "type": found[0]["type"],
+            "formats": list(found[0]["date_formats"]),
+            "marks": [m for m in found[0]["decimal_marks"] if m == ","],
             "nulls": sum(int(c["nulls"]) for c in found),
             "unique": all(c["unique"] for c in found),
             "filled": any(c["distinct"] for c in found),
             "total": str(sum(totals)) if totals else None,
         }
     return told
+
+
+def _profiles(files: Sequence[StoredFile]) -> dict[str, list[dict[str, Any]]]:
+    """Each file's profile of every column that all of them have; nothing while one has no profile."""
+    if not files or not all(file.profile_json for file in files):
+        return {}
+    every = [{str(c["name"]): c for c in (file.profile_json or {})["columns"]} for file in files]
+    return {name: [one[name] for one in every] for name in every[0] if all(name in one for one in every)}
 
 
 def _rows(files: Sequence[StoredFile]) -> int:

@@ -18,6 +18,7 @@ from services.break_history import compared
 from services.database.models import Job
 from services.errors import Conflict, Invalid, NotFound, TooLarge
 from services.jobs.queue import find_job
+from services.paging import MOST
 from services.permissions import Action, Actor, check
 from services.result_exports import csv_chunk, xlsx_file, zip_chunks
 from services.result_figures import figures, first_pair, sums_of
@@ -31,7 +32,6 @@ TABLES: tuple[str, ...] = get_args(Table)
 WITH_RECORDS = ("matches", "breaks", "duplicates")  # tables whose rows are records: their values are shown beside
 ADDED_LATER = ("duplicates", "certificates", "weights")  # results of earlier versions do not have them
 MATCH_RECORDS = 200  # of one side of a match, the most that are told; their sum is of all
-MAX_PAGE_SIZE = 500
 MAX_SHEET_ROWS = 200_000
 RUNS_LOOKED_AT = 200  # for the run before
 MOST_COMPARED = 200_000  # breaks of a run; a screen waits for the comparison
@@ -97,7 +97,7 @@ class ResultService:
         table, with a minus before it for descending. Raises Invalid for what does not exist.
         """
         job = self._job(actor, job_id, Action.RESULT_READ)
-        page, size = max(1, page), min(max(1, size), MAX_PAGE_SIZE)
+        page, size = max(1, page), min(max(1, size), MOST)
 
         def read() -> bytes:
             try:

@@ -13,7 +13,7 @@ from services import logs
 from services.database.models import Account, SignInTicket, UserSession
 from services.errors import NotSignedIn, SecondFactorNeeded
 from services.limits import Limited
-from services.permissions import Action, Actor, Role, check
+from services.permissions import Action, Actor, Role, Scope, check
 from services.slow_down import SlowDown
 
 if TYPE_CHECKING:
@@ -239,16 +239,24 @@ class SessionService:
         return token
 
     def _actor(self, held: UserSession, account: Account) -> Actor:
-        role = Role(account.role)
-        return Actor(
-            account_id=account.id,
-            workspace_id=account.workspace_id,
-            email=account.email,
-            name=account.name,
-            role=role,
-            session_id=held.id,
-            address=held.address,
-            must_enrol=not held.second_factor and self._container.second_factor.asked_of(role),
-            number_format=account.number_format,
-            date_format=account.date_format,
-        )
+        asked = not held.second_factor and self._container.second_factor.asked_of(Role(account.role))
+        return actor_of(account, held.id, held.address, must_enrol=asked)
+
+
+def actor_of(
+    account: Account, session_id: str, address: str, *, must_enrol: bool, scopes: frozenset[Scope] | None = None
+) -> Actor:
+    """The person of the account, as who acts now: in a session, or through a token with these scopes."""
+    return Actor(
+        account_id=account.id,
+        workspace_id=account.workspace_id,
+        email=account.email,
+        name=account.name,
+        role=Role(account.role),
+        session_id=session_id,
+        address=address,
+        must_enrol=must_enrol,
+        number_format=account.number_format,
+        date_format=account.date_format,
+        scopes=scopes,
+    )

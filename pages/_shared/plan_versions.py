@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from difflib import unified_diff
 from typing import Any
 
 import streamlit as st
 
+from pages._shared import wording
 from pages._shared.context import services
 from pages._shared.messages import explained, notice
 from services.database.models import PlanTemplate
@@ -48,4 +50,4 @@ def show(person: Actor, template: PlanTemplate, editable: bool) -> None:
 
 
 def _moment(kept: list[dict[str, Any]], number: int) -> str:
-    return next(str(one["saved_at"])[:16].replace("T", " ") for one in kept if one["version"] == number)
+    return next(wording.moment(datetime.fromisoformat(one["saved_at"])) for one in kept if one["version"] == number)

@@ -13,12 +13,13 @@ from services.api.identity import current_actor
 from services.api.limits import FREE
 from services.errors import Invalid
 from services.paging import MOST, Part
+from services.plans import MOST_FILES
 
 Item = TypeVar("Item")
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", max_length=500)]  # PostgreSQL keeps no NUL
-FileIds = Id | Annotated[list[Id], Field(min_length=1, max_length=200)]
+FileIds = Id | Annotated[list[Id], Field(min_length=1, max_length=MOST_FILES)]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="The most entries of one answer.")]
 Cursor = Annotated[str | None, Query(max_length=2000, description="The `next` of the answer before.")]
 RepeatKey = Annotated[

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from services.api.described import problems
 from services.api.identity import Caller, Services
 from services.api.inputs import LINKED, Cursor, Id, Limit, Text, linked
-from services.paging import MOST, cursor_of, read_cursor
+from services.paging import cursor_of, read_cursor
 from services.results import Filters, Table
 
 router = APIRouter(prefix="/reconciliation/jobs/{job_id}", tags=["results"])
@@ -79,7 +79,7 @@ def read_table(
         return _attachment(_chunks(whole), PARQUET, f"{table}.parquet")
     # A result never changes, so that a page's number is a place in it; the size goes along.
     page, size = read_cursor(choice.cursor, (int, int)) if choice.cursor else (1, choice.limit)
-    found = services.results.page(actor, job_id, table, page, min(size, MOST), choice.filters, choice.sort)
+    found = services.results.page(actor, job_id, table, page, size, choice.filters, choice.sort)
     following = cursor_of([found.page + 1, found.size]) if found.page < found.pages else None
     return PageOut(**found.as_dict(), next=linked(request, response, following))
 
