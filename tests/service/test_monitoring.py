@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops.monitoring.dashboards import DASHBOARDS, FOLDER, text
 from services import metrics
-from services.clock import Clock
 from services.container import build_container
 from services.settings import Settings
+from tests.work import WrongClock
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "ops" / "monitoring"
@@ -122,14 +121,7 @@ def test_every_metric_is_served(api: httpx.Client) -> None:
 @pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
 def test_ages_are_by_the_clock_that_all_share(settings: Settings) -> None:
     """A process whose own clock is wrong tells the same ages, and the same workers that live, as every other."""
-
-    class Ahead(Clock):
-        """Two hours ahead of the database's."""
-
-        def now(self) -> datetime:
-            return super().now() + timedelta(hours=2)
-
-    container = build_container(settings, Ahead())
+    container = build_container(settings, WrongClock(2))
     container.workers.beat("one", 2, 0)
     with container.transaction() as session:
         container.mail.enqueue(session, key="test:1", recipient="a@example.org", subject="s", body="b")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from services.startup import start
 from tests.production import MARK, canary, production
 from tests.servers import RedisServer, redis_server
 from tests.service.conftest import make_settings
+from tests.service.test_app import wait_for
 
 
 def test_new_connections_follow_the_password(
@@ -96,10 +96,10 @@ def test_redis_follows_its_address(tmp_path: Path) -> None:
         link._pool.disconnect()  # as after a restart of Redis, which knows only the new password
         assert not works()
         rotate(first, "the%20second%20password")
-        until(works)
+        wait_for(works, 60)
         link.client.set("where", "first")
         rotate(second, "")
-        until(lambda: works() and link.client.get("where") is None)
+        wait_for(lambda: works() and link.client.get("where") is None, 60)
         assert container.limits._shared is not None
         assert container.limits._shared.hit(parse("1/hour"), "somebody")
         assert redis.Redis(port=second.port).keys("*somebody*")
@@ -117,7 +117,7 @@ def test_backups_follow_their_key(tmp_path: Path) -> None:
     assert first is not None
     key.with_name("backup_key.previous").write_text(key.read_text())
     key.write_text("the second key of the backups 0123456789")
-    until(lambda: keyring_of(container).recipient != first.recipient)
+    wait_for(lambda: keyring_of(container).recipient != first.recipient, 60)
     second = back_up(site_of(container))
     assert second is not None
     site = site_of(container)
@@ -131,11 +131,3 @@ def test_backups_follow_their_key(tmp_path: Path) -> None:
 def set_password(server: RedisServer, before: str, after: str) -> None:
     """Let only this password in."""
     redis.Redis(port=server.port, password=before or None).config_set("requirepass", after)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what must come, however slow the machine is."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
