@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _ids: ContextVar[dict[str, str] | None] = ContextVar("ids", default=None)
 _SECRET_NAME = re.compile(r"password|passwd|secret|token|cookie|authorization|api_?key|encryption_key", re.IGNORECASE)
 _PASSWORD_IN_ADDRESS = re.compile(r"(?<=://)[^\s/@:]*:[^\s/]*(?=@)")
-_BEARER = re.compile(r"(?<=bearer )\S+", re.IGNORECASE)
+_TOKEN = re.compile(r"(?<=bearer )\S+|\br378_[\w-]{20,}", re.IGNORECASE)
 HIDDEN = "***"
 
 
@@ -98,15 +98,15 @@ def configure_logs(settings: Settings) -> None:
 
 def redact(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Hide what must never be logged, should a call give it all the same: values named like secrets, passwords in
-    addresses, bearer tokens.
+    addresses, bearer tokens, tokens of the API.
     """
     for name, value in entry.items():
         if _SECRET_NAME.search(name):
             entry[name] = HIDDEN
         elif isinstance(value, str):
-            entry[name] = _BEARER.sub(HIDDEN, _PASSWORD_IN_ADDRESS.sub(HIDDEN, value))
+            entry[name] = _TOKEN.sub(HIDDEN, _PASSWORD_IN_ADDRESS.sub(HIDDEN, value))
         elif name not in ("exc_info", "level") and not isinstance(value, int | float | bool | None):
-            entry[name] = _BEARER.sub(HIDDEN, _PASSWORD_IN_ADDRESS.sub(HIDDEN, str(value)))
+            entry[name] = _TOKEN.sub(HIDDEN, _PASSWORD_IN_ADDRESS.sub(HIDDEN, str(value)))
     return entry
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.permissions import Scope
 from tests.production import MARK, Production, production, seen_from_outside
 from tests.service.test_app import BANK, LEDGER, PERSON, PLAN, answers, start, wait_for
 
@@ -115,6 +116,10 @@ def test_no_secret_is_seen_anywhere(house: Production, app: App, tmp_path: Path)
     """Pages, answers, errors, metrics, logs, processes, files and buckets hold no secret, well or not."""
     with app.client() as client:
         signed_in(app, client)
+        session = client.headers["Authorization"].removeprefix("Bearer ")
+        wanted = {"name": "a program", "scopes": list(Scope), "password": PERSON["password"]}
+        token = client.post("/api/tokens", json=wanted).json()["token"]
+        client.headers["Authorization"] = f"Bearer {token}"
         job = run_once(client)
         client.get(f"/api/reconciliation/jobs/{job}/download")
         client.post("/api/auth/login", json={"email": PERSON["email"], "password": "wrong"})
@@ -122,6 +127,8 @@ def test_no_secret_is_seen_anywhere(house: Production, app: App, tmp_path: Path)
         for path in ("/", "/health", "/nowhere", "/api/nowhere", "/api/docs", "/api/files/none", "/api/metrics"):
             client.get(path)
         client.post("/api/files/upload", params={"name": "x.csv"}, content=b"")
+        for misplaced in (f"/api/files?token={token}", f"/api/files/{token}", f"/{token}"):
+            client.get(misplaced, headers={"Authorization": f"Bearer {token}x"})
         backup = house.run("ops", "backup", "now")
         assert backup.returncode == 0, backup.stderr
         house.set_password("nobody knows this password")  # new connections are refused, with the reason in the log
@@ -146,9 +153,12 @@ def test_no_secret_is_seen_anywhere(house: Production, app: App, tmp_path: Path)
     assert [name for name, text in texts.items() if MARK in text] == []
     assert any(b"recon_engine" in line for line in app.outside.values()), "no engine's child was seen"
     assert [name for name, content in app.outside.items() if MARK.encode() in content] == []
+    for name in ("log", "backup", "refused"):
+        assert session not in texts[name]
+        assert token not in texts[name]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files
-    assert [path for path in files if MARK.encode() in path.read_bytes()] == []
+    assert [path for path in files if any(one.encode() in path.read_bytes() for one in (MARK, session, token))] == []
     stored = {**house.aws.objects(), **house.aws.objects("the-backups")}
     assert any(key.startswith("backups/") for key in stored)
     assert any(key.startswith("results/") for key in stored)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 
 from services import logs
+from services.api_tokens import PREFIX
 from services.logs import configure_logs
 from services.settings import load_settings
 
@@ -128,13 +130,14 @@ def test_secrets_are_hidden(capsys: pytest.CaptureFixture[str], settings: dict[s
     log.info("one", password=SECRET, session_token=SECRET, BACKUP_ENCRYPTION_KEY=SECRET, cookie={"a": SECRET})
     log.warning("two", url=f"postgresql://recon:{SECRET}@db/x", urls=[f"smtp://:{SECRET}@mail:25"])
     log.warning("three", header=f"Authorization: Bearer {SECRET}")
+    log.warning("six", path=f"/api/files/{PREFIX}{secrets.token_urlsafe(32).replace('-', '_')}{SECRET}")
     logging.getLogger("a.library").error("four redis://:%s@cache:6379", SECRET)
     try:
         raise ConnectionError(f"cannot reach amqp://u:{SECRET}@queue")
     except ConnectionError:
         log.exception("five")
     text = capsys.readouterr().out
-    assert all(word in text for word in ("one", "two", "three", "four", "five"))
+    assert all(word in text for word in ("one", "two", "three", "four", "five", "six"))
     assert SECRET not in text
 
 
