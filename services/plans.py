@@ -86,7 +86,7 @@ class PlanService:
             for file_id in (one for ids in chosen.values() for one in ids):
                 find_file(session, actor.workspace_id, file_id)
 
-        def values(now: Reconciliation) -> dict[str, Any]:
+        def values(_session: Session, now: Reconciliation) -> dict[str, Any]:
             return _files_values({side: chosen.get(side, now.file_ids(side)) for side in SIDES})
 
         return self._change(actor, reconciliation_id, "reconciliation.files", values)
@@ -105,13 +105,12 @@ class PlanService:
         check(actor, Action.PLAN_EDIT)
         with self._container.session() as session:
             file = find_file(session, actor.workspace_id, file_id)
-        kept = self._files(actor, reconciliation_id)[side]
-        if any(file.sha256 == other.sha256 for other in kept):
-            return self.get(actor, reconciliation_id)
 
-        def values(now: Reconciliation) -> dict[str, Any]:
+        def values(session: Session, now: Reconciliation) -> dict[str, Any] | None:
             files = {one: now.file_ids(one) for one in SIDES}
-            return _files_values(files | {side: [*files[side], file_id]})
+            same = select(StoredFile.id).where(StoredFile.id.in_(files[side]), StoredFile.sha256 == file.sha256)
+            there = session.scalars(same).first()
+            return None if there else _files_values(files | {side: [*files[side], file_id]})
 
         return self._change(actor, reconciliation_id, "reconciliation.files", values)
 
@@ -262,15 +261,18 @@ class PlanService:
         actor: Actor,
         reconciliation_id: str,
         action: str,
-        given: dict[str, Any] | Callable[[Reconciliation], dict[str, Any]],
+        given: dict[str, Any] | Callable[[Session, Reconciliation], dict[str, Any] | None],
         **detail: Any,
     ) -> Reconciliation:
+        """Set these values; where they depend on what is there they may be None: nothing changes, nothing is noted."""
         check(actor, Action.PLAN_EDIT)
         with self._container.transaction() as session:
             reconciliation = find_reconciliation(session, actor.workspace_id, reconciliation_id)
             if callable(given):  # depends on what is there: two uploads may end at the same moment
                 session.refresh(reconciliation, with_for_update=True)
-            values = given(reconciliation) if callable(given) else given
+            values = given(session, reconciliation) if callable(given) else given
+            if values is None:
+                return reconciliation
             for name, value in values.items():
                 setattr(reconciliation, name, value)
             reconciliation.updated_at = self._container.clock.now()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,15 @@ def test_uploads_that_end_together_are_both_kept(container: Container, admin: Ac
         thread.join()
     now = container.plans.get(admin, started.id)
     assert {"left": now.left_file_ids, "right": now.right_file_ids} == files
+
+
+def test_the_same_content_at_the_same_moment_is_one_file(container: Container, admin: Actor) -> None:
+    """Of equal files that arrive together on one side one stays: the rows of the others would count again."""
+    started = container.plans.start(admin, "March")
+    equal = [kept(container, admin, f"{number}.csv", LEDGER).id for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda one: container.plans.add_file(admin, started.id, "left", one), equal))
+    assert len(container.plans.get(admin, started.id).left_file_ids) == 1
 
 
 @pytest.mark.slow
