@@ -7,7 +7,7 @@ first date field to the latest date in either file, so that the same result alwa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from decimal import Decimal
 from typing import Any
@@ -164,21 +164,3 @@ def _lines(open_rows: dict[SideName, pl.DataFrame], by: str, digits: int) -> lis
         most[line[by]] += line["left"]["rows"] + line["right"]["rows"]
     order = {label: place for place, label in enumerate([*(label for _, label in AGES), OLDER, UNDATED])}
     return sorted(lines.values(), key=lambda line: (order.get(line[by], -most[line[by]]), line[by], line["currency"]))
-
-
-def sums_of(left: pl.DataFrame, right: pl.DataFrame) -> dict[str, dict[str, Decimal]]:
-    """Per decimal field the exact sum of each side, and right minus left."""
-    told = {}
-    for name, kind in left.schema.items():
-        if isinstance(kind, pl.Decimal):
-            own, other = (sum((v for v in frame[name] if v is not None), Decimal(0)) for frame in (left, right))
-            told[name] = {"left": own, "right": other, "difference": other - own}
-    return told
-
-
-def first_pair(weights: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
-    """The bits by field of the first pair of a linked match."""
-    if not weights:
-        return None
-    first = min((line["left_row"], line["right_row"]) for line in weights)
-    return {line["field"]: line["bits"] for line in weights if (line["left_row"], line["right_row"]) == first}

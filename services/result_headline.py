@@ -14,10 +14,17 @@ Tile = tuple[str, str, str]
 """A label, the figure, and what it is made of."""
 
 UNEXPLAINED = "Unexplained difference"
+INSIDE_MATCHES = "lies inside matches: tolerances, fees, netted rows."
 UNEXPLAINED_HELP = (
-    "The left total less the right one, once the open items are taken out of both. What remains lies inside matches: "
-    "tolerances, fees, netted rows."
+    "The left total less the right one, once the open items are taken out of both. What remains " + INSIDE_MATCHES
 )
+
+
+def balanced(figures: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """'Ledger less Bank', or how else the sides are put against each other."""
+    if figures["opposite"]:
+        return f"{names['left']} and {names['right']} added, as their signs are opposite"
+    return f"{names['left']} less {names['right']}"
 
 
 def headline(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mapping[str, str]) -> list[Tile]:

@@ -9,7 +9,7 @@ from recon_engine.plan import SIDES
 from services import formats, wording
 from services.formats import amount, count, moment, number
 from services.pdf_page import Column, Paper
-from services.result_headline import headline
+from services.result_headline import INSIDE_MATCHES, balanced, headline
 from services.result_summary import Facts
 
 PARTS = ("read", "matched", "suggested", "breaks", "rejected")
@@ -76,13 +76,10 @@ def _balance(paper: Paper, facts: Facts) -> None:
     if not balance:
         return
     names = facts.labels
-    how = f"{names['left']} less {names['right']}"
-    if facts.figures["opposite"]:
-        how = f"{names['left']} and {names['right']} added, as their signs are opposite"
     paper.section(
         "What the open items explain",
-        f"Sums of {money}, {how}. What open, suggested and rejected rows do not explain lies inside matches: "
-        "tolerances, fees and netted rows.",
+        f"Sums of {money}, {balanced(facts.figures, names)}. What open, suggested and rejected rows do not explain "
+        + INSIDE_MATCHES,
     )
     columns = [Column("", 1), *(Column(text, 1.4, right=True) for text in (names["left"], names["right"], "Apart"))]
     columns += [Column(text, 1.2, right=True) for text in ("Breaks", "Suggested", "Rejected", "Unexplained")]

@@ -21,7 +21,8 @@ from services.jobs.queue import find_job
 from services.paging import MOST
 from services.permissions import Action, Actor, check
 from services.result_exports import csv_chunk, xlsx_file, zip_chunks
-from services.result_figures import figures, first_pair, sums_of
+from services.result_figures import figures
+from services.result_match import first_pair, sums_of
 from services.result_summary import gather
 
 if TYPE_CHECKING:

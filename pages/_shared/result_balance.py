@@ -11,6 +11,7 @@ import streamlit as st
 from pages._shared import wording
 from pages._shared.tables import table
 from recon_engine.plan import SIDES
+from services.result_headline import INSIDE_MATCHES, balanced
 
 PARTS = {
     "left": "",
@@ -32,11 +33,9 @@ def show(figures: Mapping[str, Any], names: Mapping[str, str]) -> None:
 
 
 def _balance(figures: Mapping[str, Any], names: Mapping[str, str]) -> None:
-    sides = f"{wording.literal(names['left'])} less {wording.literal(names['right'])}"
-    if figures["opposite"]:
-        sides = f"{wording.literal(names['left'])} and {wording.literal(names['right'])} added: signs are opposite"
+    sides = balanced(figures, {side: wording.literal(name) for side, name in names.items()})
     st.markdown("**What the open items explain**")
-    st.caption(f"{sides}. What they leave unexplained lies inside matches: tolerances, fees, netted rows.")
+    st.caption(f"{sides}. What they leave unexplained {INSIDE_MATCHES}")
     lines = [
         {"what": wording.named(figures["money"], currency), **{part: wording.amount(sums[part]) for part in PARTS}}
         for currency, sums in figures["balance"].items()

@@ -63,7 +63,7 @@ def users(
     request: Request, response: Response, actor: Caller, services: Services, limit: Limit = 50, cursor: Cursor = None
 ) -> ListOf[AccountOut]:
     """List the workspace's accounts by name."""
-    return ListOf(**listed(request, response, services.accounts.list(actor, limit, cursor), AccountOut))
+    return listed(request, response, services.accounts.list(actor, limit, cursor), AccountOut)
 
 
 @router.get("/analytics/dashboard", tags=["analytics"])

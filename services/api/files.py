@@ -83,7 +83,7 @@ def list_files(
     request: Request, response: Response, actor: Caller, services: Services, limit: Limit = 50, cursor: Cursor = None
 ) -> ListOf[FileOut]:
     """List the workspace's files, the newest first."""
-    return ListOf(**listed(request, response, services.files.list(actor, limit, cursor), FileOut))
+    return listed(request, response, services.files.list(actor, limit, cursor), FileOut)
 
 
 @router.post(

@@ -82,6 +82,6 @@ def linked(request: Request, response: Response, following: str | None) -> str |
     return following
 
 
-def listed(request: Request, response: Response, part: Part[Any], kind: type[BaseModel]) -> dict[str, Any]:
+def listed(request: Request, response: Response, part: Part[Any], kind: type[BaseModel]) -> ListOf[Any]:
     """One part of a list as its route answers it."""
-    return {"items": [kind.model_validate(row) for row in part], "next": linked(request, response, part.next)}
+    return ListOf(items=[kind.model_validate(row) for row in part], next=linked(request, response, part.next))

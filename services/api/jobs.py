@@ -93,7 +93,7 @@ def list_jobs(
     reconciliation_id: Id | None = None,
 ) -> ListOf[JobOut]:
     """List the workspace's runs, the newest first."""
-    return ListOf(**listed(request, response, services.jobs.list(actor, limit, reconciliation_id, cursor), JobOut))
+    return listed(request, response, services.jobs.list(actor, limit, reconciliation_id, cursor), JobOut)
 
 
 @router.get("/{job_id}", responses=problems(404))

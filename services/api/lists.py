@@ -84,7 +84,7 @@ def reconciliations(
     One that is touched while the list is read moves to the front.
     """
     found = services.plans.list(actor, limit, cursor)
-    return ListOf(**listed(request, response, found, ReconciliationOut))
+    return listed(request, response, found, ReconciliationOut)
 
 
 @router.get("/plans")
@@ -92,7 +92,7 @@ def plans(
     request: Request, response: Response, actor: Caller, services: Services, limit: Limit = 50, cursor: Cursor = None
 ) -> ListOf[PlanOut]:
     """List the saved plans by name."""
-    return ListOf(**listed(request, response, services.plans.templates(actor, limit, cursor), PlanOut))
+    return listed(request, response, services.plans.templates(actor, limit, cursor), PlanOut)
 
 
 @router.get("/audit")
@@ -107,7 +107,7 @@ def audit(
 ) -> ListOf[AuditOut]:
     """List the audit trail, the newest entry first."""
     found = services.audit.entries(actor, cursor=cursor, limit=limit, action=action)
-    return ListOf(**listed(request, response, found, AuditOut))
+    return listed(request, response, found, AuditOut)
 
 
 @router.get("/backups")
