@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from services.container import build_container
+from services.settings import load_settings
+from tests.browser import steps
 from tests.browser.server import Server
+from tests.work import wait_for
 
+DEMO = Path("pages/_shared/demo")
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -52,3 +57,26 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
     opened.set_default_timeout(20_000)
     yield opened
     context.close()
+
+
+def seen_installation(data: Path, **given: str) -> Iterator[tuple[Server, dict[str, str]]]:
+    """A server with one finished run and one empty draft; their ids, and a signed-in administrator's token."""
+    server = Server(data, RECON_PASSWORD_HASH_ROUNDS="4", **given)
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECON_DATA_DIR", str(data))
+        container = build_container(load_settings(password_hash_rounds=4))
+    account = container.accounts.create_first_admin("Ada", steps.EMAIL, steps.PASSWORD)
+    token = container.sessions.start(account, "127.0.0.1", "test")
+    actor = container.sessions.resolve(token)
+    files = [container.files.upload(actor, name, DEMO / name).id for name in ("ledger.csv", "bank.csv")]
+    for file_id in files:
+        container.files.profile(actor, file_id)
+    empty, started = (container.plans.start(actor, name) for name in ("Empty", "Seen"))
+    container.plans.set_files(actor, started.id, *files)
+    plan = container.files.suggest(actor, *files)["plan"]
+    job = container.jobs.launch(actor, started.id, plan, *files)
+    wait_for(container, job.id, "succeeded")
+    yield server, {"r": started.id, "empty": empty.id, "job": job.id, "token": token}
+    container.close()
+    server.stop()

@@ -10,13 +10,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from services.container import build_container
-from services.settings import load_settings
 from tests.browser import steps
+from tests.browser.conftest import seen_installation
 from tests.browser.server import REPOSITORY, Server
-from tests.work import wait_for
 
-DEMO = Path("pages/_shared/demo")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
 SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Duplicates", "Rejected"]
 PAGES = [
@@ -29,26 +26,7 @@ PAGES = [
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict[str, str]]]:
     """A server with one finished run and one empty draft; their ids, and a signed-in administrator's token."""
-    data = tmp_path_factory.mktemp("accessibility")
-    server = Server(data, RECON_PASSWORD_HASH_ROUNDS="4")
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RECON_DATA_DIR", str(data))
-        container = build_container(load_settings(password_hash_rounds=4))
-    account = container.accounts.create_first_admin("Ada", steps.EMAIL, steps.PASSWORD)
-    token = container.sessions.start(account, "127.0.0.1", "test")
-    actor = container.sessions.resolve(token)
-    files = [container.files.upload(actor, name, DEMO / name).id for name in ("ledger.csv", "bank.csv")]
-    for file_id in files:
-        container.files.profile(actor, file_id)
-    empty, started = (container.plans.start(actor, name) for name in ("Empty", "Seen"))
-    container.plans.set_files(actor, started.id, *files)
-    plan = container.files.suggest(actor, *files)["plan"]
-    job = container.jobs.launch(actor, started.id, plan, *files)
-    wait_for(container, job.id, "succeeded")
-    yield server, {"r": started.id, "empty": empty.id, "job": job.id, "token": token}
-    container.close()
-    server.stop()
+    yield from seen_installation(tmp_path_factory.mktemp("accessibility"))
 
 
 def test_no_page_is_forgotten() -> None:

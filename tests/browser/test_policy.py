@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from services.container import build_container
-from services.settings import load_settings
 from tests.browser import steps
+from tests.browser.conftest import seen_installation
 from tests.browser.server import Server
 
-DEMO = Path("pages/_shared/demo")
 PAGES = ["", "plans", "upload?r={r}", "map?r={r}", "run?r={r}", "results?job={job}", "health", "users", "audit"]
 
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict[str, str]]]:
     """A server with one finished run; its ids, and a signed-in administrator's token."""
-    data = tmp_path_factory.mktemp("policy")
-    server = Server(data, RECON_PASSWORD_HASH_ROUNDS="4", RECON_LIMIT_REGISTER="100/hour")
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RECON_DATA_DIR", str(data))
-        container = build_container(load_settings(password_hash_rounds=4))
-    account = container.accounts.create_first_admin("Ada", steps.EMAIL, steps.PASSWORD)
-    token = container.sessions.start(account, "127.0.0.1", "test")
-    actor = container.sessions.resolve(token)
-    files = [container.files.upload(actor, name, DEMO / name).id for name in ("ledger.csv", "bank.csv")]
-    for file_id in files:
-        container.files.profile(actor, file_id)
-    started = container.plans.start(actor, "Seen")
-    container.plans.set_files(actor, started.id, *files)
-    plan = container.files.suggest(actor, *files)["plan"]
-    job = container.jobs.launch(actor, started.id, plan, *files)
-    deadline = time.monotonic() + 60
-    while container.jobs.get(actor, job.id).status != "succeeded":
-        assert time.monotonic() < deadline, container.jobs.get(actor, job.id).error
-        time.sleep(0.1)
-    yield server, {"r": started.id, "job": job.id, "token": token}
-    container.close()
-    server.stop()
+    yield from seen_installation(tmp_path_factory.mktemp("policy"), RECON_LIMIT_REGISTER="100/hour")
 
 
 def watched(page: Page, server: Server) -> list[str]:
