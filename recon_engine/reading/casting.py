@@ -12,9 +12,11 @@ import polars as pl
 from recon_engine.errors import UndecidedError
 from recon_engine.plan import FieldSpec, ReaderOptions, SideName
 
-# Decimals are kept as 18 significant digits: an integer of minor units fits in 64 bits, so sums and keys are exact
-# and fast.
-DECIMAL_DIGITS = 18
+# Numbers are kept as 18 significant digits: an integer of minor units fits in 64 bits, and so does the difference of
+# two, so sums and keys are exact and fast.
+DIGITS = 18
+# A plan that names no scale keeps up to this many decimals; more than that is a rejected row, and a scale to give.
+MOST_DECIMALS = 9
 _SAMPLE_ROWS = 20_000
 
 DATE_FORMATS = (
@@ -91,10 +93,10 @@ class Cast:
         kind = self.field.type
         if kind == "decimal":
             places = self.field.digits
-            before = DECIMAL_DIGITS - places
+            before = DIGITS - places
             return f"not a number with at most {places} decimal places and {before} digits before ({self.how})"
         if kind == "integer":
-            return "not a whole number of at most 18 digits"
+            return f"not a whole number of at most {DIGITS} digits"
         if kind == "boolean":
             return "not a yes/no value (true, false, yes, no, 1, 0)"
         return f"not a {kind} written as {self.how}"
@@ -120,9 +122,8 @@ def cast_for(
     if spec.type == "integer":
         number = _plain_number(trimmed, options.decimal or ".", options.thousands)
         whole = number.str.replace(r"\.0*$", "")
-        return Cast(
-            spec, column, pl.when(whole.str.len_chars() <= 19).then(whole.cast(pl.Int64, strict=False)), "whole"
-        )
+        plain = whole.str.contains(rf"^[+-]?[0-9]{{1,{DIGITS}}}$")
+        return Cast(spec, column, pl.when(plain).then(whole.cast(pl.Int64, strict=False)), "whole")
     if spec.type == "boolean":
         lower = trimmed.str.to_lowercase()
         yes_or_no = pl.when(lower.is_in(_TRUE)).then(True).when(lower.is_in(_FALSE)).then(False)
@@ -140,7 +141,7 @@ def decimal_value(number: pl.Expr, digits: int) -> pl.Expr:
     """
     fraction = rf"(?:\.[0-9]{{0,{digits}}}0*)?" if digits else r"(?:\.0*)?"
     plain = number.str.contains(rf"^[+-]?[0-9]*{fraction}$")
-    return pl.when(plain).then(number.cast(pl.Decimal(DECIMAL_DIGITS, digits), strict=False))
+    return pl.when(plain).then(number.cast(pl.Decimal(DIGITS, digits), strict=False))
 
 
 def decimals_written(text: pl.LazyFrame, column: str, options: ReaderOptions) -> int:

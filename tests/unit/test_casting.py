@@ -79,4 +79,7 @@ def test_a_date_order_that_no_value_decides_is_asked_for() -> None:
 def test_integers_and_yes_no() -> None:
     """Whole numbers and the usual words; the rest is refused."""
     assert read(["12", "5.0", "5.5", "x"], "integer") == ["12", "5", None, None]
+    most = "9" * 18
+    assert read([most, f"-{most}", f"+{most}"], "integer") == [most, f"-{most}", most]
+    assert read(["1" + "0" * 18, f"-{most}0", "9" * 19], "integer") == [None] * 3, "at most 18 digits, as refusals say"
     assert read(["Yes", "n", "TRUE", "0", "maybe"], "boolean") == ["true", "false", "true", "false", None]
