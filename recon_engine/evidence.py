@@ -15,7 +15,7 @@ import polars as pl
 
 from recon_engine.errors import EvidenceError, ReconError
 from recon_engine.nway.plan import SidesPlan, parse_plan
-from recon_engine.outcome.conservation import PARTS, currency_of
+from recon_engine.outcome.conservation import CURRENCY, PARTS, currency_of
 from recon_engine.plan import SIDES, Plan, SideName
 from recon_engine.predicates import Check, predicates
 
@@ -177,9 +177,7 @@ def _conservation(folder: Path, views: list[tuple[str, Plan, SideName]], summary
     for side, plan, end in views:
         records = pl.scan_parquet(folder / f"{side}.parquet").with_columns(_text("source"))
         mine = placed.filter(pl.col("side") == side)
-        joined = records.join(mine, on=["source", "row"], how="left").with_columns(
-            currency_of(plan, end).alias("currency")
-        )
+        joined = records.join(mine, on=["source", "row"], how="left").with_columns(currency_of(plan, end))
         per_part = dict(joined.group_by("__part").len().collect(engine="streaming").iter_rows())
         total, placed_rows = records.select(pl.len()).collect().item(), mine.select(pl.len()).collect().item()
         expected = summary["rows"][side]
@@ -195,8 +193,8 @@ def _conservation(folder: Path, views: list[tuple[str, Plan, SideName]], summary
 
 def _sums_agree(plan: Plan, side: str, joined: pl.LazyFrame, totals: dict[str, Any]) -> Check:
     names = [f.name for f in plan.fields if f.type == "decimal"]
-    sums = joined.group_by("currency", "__part").agg(pl.col(names).sum()).collect(engine="streaming")
-    found = {(r["currency"], r["__part"], n): r[n] for r in sums.iter_rows(named=True) for n in names}
+    sums = joined.group_by(CURRENCY, "__part").agg(pl.col(names).sum()).collect(engine="streaming")
+    found = {(r[CURRENCY], r["__part"], n): r[n] for r in sums.iter_rows(named=True) for n in names}
     agree = True
     for currency, fields in totals.items():
         for name, parts in fields.items():

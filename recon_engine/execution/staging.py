@@ -13,7 +13,7 @@ import polars as pl
 
 from recon_engine.errors import InputError, Issue, PlanError
 from recon_engine.matching.comparables import comparable_columns
-from recon_engine.outcome.conservation import currency_of
+from recon_engine.outcome.conservation import CURRENCY, currency_of
 from recon_engine.outcome.matches import SIDE
 from recon_engine.plan import SIDES, Plan, SideName
 from recon_engine.reading import TextTable, open_table
@@ -41,7 +41,7 @@ class StagedSide:
 
     `typed`: Parquet of the readable records by position: `source`, `row`, then the fields. `comparables`: by
     position `__i` and
-    the comparable columns, in memory or a Parquet file. `rejected`: REJECTED_SCHEMA. `rejected_values`: `currency`
+    the comparable columns, in memory or a Parquet file. `rejected`: REJECTED_SCHEMA. `rejected_values`: CURRENCY
     and the decimal
     fields of rejected rows, null where unreadable. `read`: data rows in the files; `facts`: how each file was read.
     """
@@ -248,10 +248,10 @@ def _rejected(plan: Plan, side: SideName, table: TextTable, casts: list[Cast]) -
     ).collect()
     values = bad.select([c.value.alias(c.field.name) for c in casts])
     decimals = [f.name for f in plan.fields if f.type == "decimal"]
-    kept = values.select(currency_of(plan, side).alias("currency"), *decimals).collect()
+    kept = values.select(currency_of(plan, side), *decimals).collect()
     return rows.with_columns(line=table.lines(rows["row"]).cast(pl.Int64)), kept
 
 
 def _no_values(plan: Plan) -> pl.DataFrame:
     decimals = {f.name: pl.Decimal(18, f.digits) for f in plan.fields if f.type == "decimal"}
-    return pl.DataFrame(schema={"currency": pl.String, **decimals})
+    return pl.DataFrame(schema={CURRENCY: pl.String, **decimals})

@@ -15,7 +15,7 @@ import polars as pl
 from recon_engine.errors import PlanError
 from recon_engine.outcome.blast import Ran, blast_of, effort
 from recon_engine.outcome.cause_kinds import Cause, Missed
-from recon_engine.outcome.conservation import currency_of
+from recon_engine.outcome.conservation import CURRENCY, currency_of
 from recon_engine.outcome.matches import OPEN
 from recon_engine.outcome.near_misses import OpenSides, near_misses
 from recon_engine.outcome.text_causes import text_causes
@@ -58,7 +58,7 @@ def causes(ran: Ran) -> Causes:
     amounts = _amounts(ran)
     ranked = []
     for cause, rows in assigned:
-        money = amounts.filter(pl.Series(rows)).group_by("currency").agg(pl.col("units").sum()).sort("currency")
+        money = amounts.filter(pl.Series(rows)).group_by(CURRENCY).agg(pl.col("units").sum()).sort(CURRENCY)
         ranked.append((cause, rows, dict(money.iter_rows())))
     ranked.sort(key=lambda c: (-int(c[1].sum()), -sum(c[2].values()), c[0].size, c[0].sentence))
     number = np.full(len(nothing), len(ranked), dtype=np.uint32)  # the one behind the last: none
@@ -119,7 +119,7 @@ def _amounts(ran: Ran) -> pl.DataFrame:
     for side, typed, state in zip(SIDES, ran.records, ran.state, strict=True):
         units = pl.lit(0) if money is None else pl.col(money.name).to_physical().cast(pl.Int64).abs().fill_null(0)
         placed = pl.concat([typed, state.alias("__state").to_frame().lazy()], how="horizontal").with_row_index("__i")
-        wanted = currency_of(ran.plan, side).alias("currency"), units.cast(pl.Int128).alias("units")
+        wanted = currency_of(ran.plan, side), units.cast(pl.Int128).alias("units")
         still_open = placed.filter(pl.col("__state") == OPEN).select("__i", *wanted)
         frames.append(still_open.collect(engine="streaming").sort("__i").drop("__i"))
     return pl.concat(frames)

@@ -15,6 +15,8 @@ from recon_engine.plan import Plan, SideName
 
 PARTS = ("read", "matched", "suggested", "breaks", "rejected")
 NO_CURRENCY = "all"
+CURRENCY = "__currency"
+"""The column of `currency_of`: no field is called so."""
 _STATE_OF = {"matched": MATCHED, "suggested": SUGGESTED, "breaks": OPEN}
 
 
@@ -32,44 +34,44 @@ def totals(
 ) -> dict[str, dict[str, dict[str, str]]]:
     """Exact sums {currency: {decimal field: {part: sum}}}, as read (before cleaning); '' is a missing currency.
 
-    `typed`: the side's records by position; `rejected`: currency and decimal fields of rejected rows, null where
+    `typed`: the side's records by position; `rejected`: CURRENCY and decimal fields of rejected rows, null where
     unreadable.
     `read` is summed over records and rejected rows together, apart from the parts.
     """
     names = [f.name for f in plan.fields if f.type == "decimal"]
     if not names:
         return {}
-    good = typed.select(currency_of(plan, side).alias("currency"), *names)
-    read = _sums(pl.concat([good, rejected.lazy().select("currency", *names)]), ["currency"], names)
+    good = typed.select(currency_of(plan, side), *names)
+    read = _sums(pl.concat([good, rejected.lazy().select(CURRENCY, *names)]), [CURRENCY], names)
     by_state = _sums(
-        pl.concat([good, state.alias("__state").to_frame().lazy()], how="horizontal"), ["currency", "__state"], names
+        pl.concat([good, state.alias("__state").to_frame().lazy()], how="horizontal"), [CURRENCY, "__state"], names
     )
-    lost = _sums(rejected.lazy().select("currency", *names), ["currency"], names)
+    lost = _sums(rejected.lazy().select(CURRENCY, *names), [CURRENCY], names)
     digits = {f.name: f.digits for f in plan.fields}
     sums: dict[str, dict[str, dict[str, str]]] = {}
     for row in read.iter_rows(named=True):
-        sums[row["currency"]] = {
+        sums[row[CURRENCY]] = {
             n: {p: _zero(digits[n]) for p in PARTS} | {"read": _text(row[n], digits[n])} for n in names
         }
     parts = {code: part for part, code in _STATE_OF.items()}
     for row in by_state.iter_rows(named=True):
         for n in names:
-            sums[row["currency"]][n][parts[row["__state"]]] = _text(row[n], digits[n])
+            sums[row[CURRENCY]][n][parts[row["__state"]]] = _text(row[n], digits[n])
     for row in lost.iter_rows(named=True):
         for n in names:
-            sums[row["currency"]][n]["rejected"] = _text(row[n], digits[n])
+            sums[row[CURRENCY]][n]["rejected"] = _text(row[n], digits[n])
     return sums
 
 
 def currency_of(plan: Plan, side: SideName) -> pl.Expr:
-    """The currency of a record, '' when it has none; NO_CURRENCY when the plan names no currency field."""
+    """The column CURRENCY of a record: '' when it has none; NO_CURRENCY when the plan names no currency field."""
     if plan.currency is None:
-        return pl.lit(NO_CURRENCY)
+        return pl.lit(NO_CURRENCY).alias(CURRENCY)
     spec = plan.field(plan.currency.field)
     value = pl.col(spec.name)
     if spec.type == "text":
         value = cleaned(value, spec.clean.left if side == "left" else spec.clean.right)
-    return value.cast(pl.String).fill_null("")
+    return value.cast(pl.String).fill_null("").alias(CURRENCY)
 
 
 def conserved(rows: dict[str, int], sums: dict[str, dict[str, dict[str, str]]]) -> bool:

@@ -157,6 +157,18 @@ def test_fields_are_called_as_people_like(name: str) -> None:
     assert set(result.breaks().collect()["category"]) == {"value_mismatch"}
 
 
+@pytest.mark.parametrize("name", ["currency", "units", "state", "part", "v", "w", "excess"])
+def test_amounts_are_called_as_people_like(name: str) -> None:
+    """So are amounts: summed per currency, explained, verified, also those of rows that cannot be read."""
+    plan = plan_of(TOTAL, {"name": "like", "on": ["ref"]}, compare=["amount"], currency={"field": "text"})
+    built = plan.to_yaml().replace("name: amount\n", f"name: {name}\n").replace("field: amount\n", f"field: {name}\n")
+    left: Rows = [("A", "10", DAY, "EUR"), ("B", "7", DAY, "EUR"), ("C", "3", DAY, "USD"), ("D", "4", "none", "USD")]
+    right: Rows = [("A", "6", DAY, "EUR"), ("A", "4", DAY, "EUR"), ("C", "3.5", DAY, "USD"), ("K", "8", DAY, "USD")]
+    result = run(Plan.parse(built.replace("- amount\n", f"- {name}\n")), left, right)
+    assert result.summary["totals"]["left"]["EUR"][name]["read"] == "17.00"
+    assert result.summary["totals"]["left"]["USD"][name]["rejected"] == "4.00"
+
+
 def test_names_that_cannot_be_fields_are_said() -> None:
     """A reserved name is refused in words."""
     with pytest.raises(PlanError, match="'i' is a reserved name"):
