@@ -96,6 +96,7 @@ class Run:
         self.known: Rarities = {}
         self.causes = Causes()
         self.duplicates: dict[str, pl.DataFrame] = {}
+        self.warnings: list[str] = []
 
     def tell(self, stage_name: str, done: int, total: int, rule: str | None = None) -> None:
         """Tells whoever listens what is being done."""
@@ -177,7 +178,12 @@ class Run:
             search = self.plan.duplicates_of(side.side)
             if search is None:
                 continue
-            found = duplicates(self.plan, search.rule, side.comparables.collect(), self.known)
+            found, uncompared = duplicates(self.plan, search.rule, side.comparables.collect(), self.known)
+            if uncompared:
+                self.warnings.append(
+                    f"duplicates in {self.plan.side(side.side).label}: {uncompared:,} records are in groups too large "
+                    "to compare; search capped"
+                )
             found = found.with_columns(kept=(pl.col("i") == pl.col("group")) if search.exclude else pl.lit(True))
             self.duplicates[side.side] = found
             is_open[k][found.filter(~pl.col("kept"))["i"].to_numpy()] = False
@@ -326,7 +332,7 @@ class Run:
         tied = dict(decided.ties.group_by("rule").agg(pl.struct("side", "i").n_unique()).iter_rows())
         counted = dict(broken.group_by("category").len().sort("category").iter_rows())
         capped = decided.ties.filter("capped")["rule"].unique().sort().to_list()
-        warnings = [f"{i.source}: {i.message}" for s in sides for i in s.issues]
+        warnings = self.warnings + [f"{i.source}: {i.message}" for s in sides for i in s.issues]
         warnings += [f"rule '{plan.rules[n].name}': too many candidates in some groups; search capped" for n in capped]
         return {
             "name": plan.name,

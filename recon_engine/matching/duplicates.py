@@ -15,12 +15,13 @@ DUPLICATES_SCHEMA = {"group": pl.UInt32, "i": pl.UInt32}
 """One row per record of a group of two or more: `group` is the lowest position in it."""
 
 
-def duplicates(plan: Plan, rule: Rule, table: pl.DataFrame, known: Rarities) -> pl.DataFrame:
+def duplicates(plan: Plan, rule: Rule, table: pl.DataFrame, known: Rarities) -> tuple[pl.DataFrame, int]:
     """Groups of records (`__i`, comparable columns) that satisfy the rule's conditions with each other.
 
-    What is near is not transitive: a group is everything connected. DUPLICATES_SCHEMA, sorted.
+    What is near is not transitive: a group is everything connected. DUPLICATES_SCHEMA, sorted; and how many records
+    share their keys with too many others to be compared with them.
     """
-    place = pl.col("__i").cast(pl.UInt32)
+    place, uncompared = pl.col("__i").cast(pl.UInt32), 0
     if all(c.is_equality for c in rule.on):
         names = [column for c in rule.on for column in columns_of(plan.field(c.field))]
         known_values = table.drop_nulls([n for n in names if n not in _nullable(plan, rule)])
@@ -28,16 +29,17 @@ def duplicates(plan: Plan, rule: Rule, table: pl.DataFrame, known: Rarities) -> 
         twins = grouped.filter(pl.col("i").list.len() > 1).select(group=pl.col("i").list.first(), i="i").explode("i")
     else:
         records = table.with_columns(i=place)
-        pairs, _ = search(plan, rule, records, records, known)
+        pairs, capped = search(plan, rule, records, records, known)
+        uncompared = capped["i"].n_unique()
         pairs = pairs.filter(pl.col("l") < pl.col("r"))
         if pairs.is_empty():
-            return pl.DataFrame(schema=DUPLICATES_SCHEMA)
+            return pl.DataFrame(schema=DUPLICATES_SCHEMA), uncompared
         # Records hang together by the pairs that they are in.
         number = np.arange(pairs.height)
         ends = np.concatenate([pairs["l"].to_numpy(), pairs["r"].to_numpy()]).astype(np.int64)
         group = components(ends, np.concatenate([number, number]))
         twins = pl.DataFrame({"group": group, "i": ends}).unique()
-    return twins.cast(DUPLICATES_SCHEMA).sort("group", "i")  # type: ignore[arg-type]
+    return twins.cast(DUPLICATES_SCHEMA).sort("group", "i"), uncompared  # type: ignore[arg-type]
 
 
 def _nullable(plan: Plan, rule: Rule) -> set[str]:

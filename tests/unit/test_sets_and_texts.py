@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from recon_engine import Plan, PlanError, Result, reconcile, verify
+from recon_engine.matching import candidates
 
 FIELDS = [
     {"name": "account", "left": "account", "right": "account"},
@@ -236,6 +237,26 @@ def test_duplicates_inside_a_side_are_reported_and_left_out(partitions: int) -> 
     assert reported.select("group", "row", "kept").rows() == [(1, 1, True), (1, 2, False), (1, 3, False)]
     assert result.summary["duplicates"] == {"left": {"groups": 1, "records": 3}}
     assert not [check for check in verify(result.path) if check.holds is False]
+
+
+def test_duplicates_that_are_too_many_to_compare_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd of equal keys beyond what is compared is no silence: the summary says how many records it has."""
+    monkeypatch.setattr(candidates, "LARGEST_GROUP", 20)
+    near = ["account", {"field": "day", "days": 1}]
+    plan = {
+        "name": "t",
+        "left": {"label": "Ledger"},
+        "right": {"label": "Bank"},
+        "fields": FIELDS,
+        "rules": [{"name": "r", "on": ["account", "amount"]}],
+        "duplicates": {"left": {"on": near}},
+    }
+    left = "\n".join(["A 10.00 2026-01-01"] * 8 + ["B 5.00 2026-01-01", "B 5.00 2026-01-02"])
+    result = reconcile(Plan.build(plan), left=table(left), right=table("B 5.00 2026-01-01"))
+    reported = pl.read_parquet(result.path / "duplicates.parquet")
+    assert reported["row"].to_list() == [9, 10]
+    told = "duplicates in Ledger: 8 records are in groups too large to compare; search capped"
+    assert told in result.summary["warnings"]
 
 
 def people(count: int) -> str:
