@@ -197,7 +197,7 @@ class Run:
         return {(name, method): rarity(columns[name], method) for name, method in sorted(wanted)}
 
     def _hold_suggested(self, part: Decided, is_open: list[np.typing.NDArray[np.bool_]]) -> None:
-        held = matches.suggested_ties(self.plan, part.ties)
+        held = part.ties.filter(matches.is_suggested(self.plan))
         for side, flags in enumerate(is_open):
             flags[held.filter(pl.col("side") == side)["i"].to_numpy()] = False
 
@@ -293,10 +293,7 @@ class Run:
         different.write_parquet(self.out / "differences.parquet")
         self.tell("explain", 1, 3)
         placed = tuple(pl.concat([f, p.lazy()], how="horizontal") for f, p in zip(frames, places, strict=True))
-        ties = decided.ties.filter(
-            ~pl.col("rule").is_in([n for n, r in enumerate(plan.rules) if r.when_ambiguous == "suggest"])
-            | pl.col("capped")
-        )
+        ties = decided.ties.filter(~matches.is_suggested(plan))
         broken = breaks.breaks_table(plan, placed, state, ties, self.known, self.duplicates)  # type: ignore[arg-type]
         self.causes = causes(Ran(plan, records, (frames[0], frames[1]), self.known, *found, ties, state))
         broken = broken.with_columns(self.causes.sentence)

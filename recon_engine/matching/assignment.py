@@ -233,6 +233,12 @@ def components(left: Ints, right: Ints) -> Ints:
     return np.asarray(lowest[labels[a]])
 
 
+def is_choice(*within: str) -> pl.Expr:
+    """True for ties that a person can choose of: whose candidates were all looked at, and which have a rival."""
+    seen = ~pl.col("capped")
+    return seen & (seen.sum().over(within) > 1)
+
+
 def _sizes(left: Ints, right: Ints, component: Ints, n_left: int, n_right: int) -> Ints:
     """How many records the component of each pair has, on both sides together."""
     size = np.zeros(n_left, dtype=np.int64)  # a component is called by its lowest left record

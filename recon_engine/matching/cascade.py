@@ -18,6 +18,7 @@ from recon_engine.matching.assignment import (
     Bools,
     Ids,
     Settled,
+    is_choice,
 )
 from recon_engine.matching.candidates import LARGEST_GROUP, join_key, joined, most_pairs, with_values
 from recon_engine.matching.comparables import ID
@@ -121,12 +122,12 @@ def run_stage(
             still = pl.Series(is_open[0]).gather(shared["l"]) & pl.Series(is_open[1]).gather(shared["r"])
             shared = shared.filter(still)
             settled, candidates[number] = _decide_listed(plan, rule, stage.shared, shared, left, right, ids)
+        # Suggested groups hold their records until a person decides.
+        held = settled.ties.filter(is_choice("component")) if rule.when_ambiguous == "suggest" else settled.ties.clear()
         for side, flags in enumerate(is_open):
             flags[settled.pairs["lr"[side]].to_numpy()] = False
-            flags[settled.sets.filter(pl.col("side") == side)["i"].to_numpy()] = False
-            if rule.when_ambiguous == "suggest":
-                # Suggested groups hold their records until a person decides.
-                flags[settled.ties.filter(pl.col("side") == side)["i"].to_numpy()] = False
+            for taken in (settled.sets, held):
+                flags[taken.filter(pl.col("side") == side)["i"].to_numpy()] = False
         found.append((number, settled))
         on_rule(number, settled.pairs.height + settled.sets["set"].n_unique())
     return _global(found, tables, candidates)

@@ -12,7 +12,7 @@ from recon_engine.matching.cascade import Decided, run_stage, stages
 from recon_engine.matching.comparables import ID, comparable_columns, plain_value
 from recon_engine.matching.conditions import Rarities
 from recon_engine.matching.texts import rarity
-from recon_engine.outcome.matches import OPEN, numbered, numbered_groups, states, suggested_ties
+from recon_engine.outcome.matches import OPEN, is_suggested, numbered, numbered_groups, states
 from recon_engine.plan import SIDES, Plan
 from recon_engine.plan_changes import Change, changed, first_touched
 
@@ -113,7 +113,7 @@ def _again(
         part = run_stage(plan, stage, left, right, known, lambda *_: None)
         for name in ("matches", "ties", "sets"):
             setattr(every, name, pl.concat([getattr(every, name), getattr(part, name)]))
-        held = suggested_ties(plan, part.ties)
+        held = part.ties.filter(is_suggested(plan))
         for side, flags in enumerate(still):
             flags[part.matches["lr"[side]].to_numpy()] = False
             for records in (part.sets, held):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from recon_engine.matching.assignment import is_choice
 from recon_engine.matching.conditions import CLOSE
 from recon_engine.matching.decisions import BITS
 from recon_engine.plan import Plan
@@ -22,11 +23,10 @@ def numbered(pairs: pl.DataFrame) -> pl.DataFrame:
     return pairs.sort("l").with_row_index("match_id", offset=1).with_columns(pl.col("match_id").cast(pl.Int64))
 
 
-def suggested_ties(plan: Plan, ties: pl.DataFrame) -> pl.DataFrame:
-    """The tied records that a rule suggests, rather than leaves open: those that have a rival to be tied over."""
+def is_suggested(plan: Plan) -> pl.Expr:
+    """True for the tied records that a rule suggests, rather than leaves open."""
     suggesting = [n for n, rule in enumerate(plan.rules) if rule.when_ambiguous == "suggest"]
-    held = ties.filter(pl.col("rule").is_in(suggesting) & ~pl.col("capped"))
-    return held.filter(pl.len().over("rule", "component") > 1)
+    return pl.col("rule").is_in(suggesting) & is_choice("rule", "component")
 
 
 def numbered_groups(plan: Plan, sets: pl.DataFrame, ties: pl.DataFrame, first_id: int) -> pl.DataFrame:
@@ -36,7 +36,7 @@ def numbered_groups(plan: Plan, sets: pl.DataFrame, ties: pl.DataFrame, first_id
     Settled sets come first, then tied components of rules that suggest; in the order of rule and lowest record.
     """
     half = pl.lit(None, dtype=pl.Int64)
-    held = suggested_ties(plan, ties).select(
+    held = ties.filter(is_suggested(plan)).select(
         "rule",
         pl.col("component").alias("set"),
         "side",

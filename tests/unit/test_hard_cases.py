@@ -78,9 +78,9 @@ def test_a_record_tied_over_leaders_of_sets_is_not_suggested_alone() -> None:
     right: Rows = [("A", "10", DAY, "1"), ("A", "10.50", DAY, "2"), ("A", "11", DAY, "3")]
     suggesting = run(plan_of(rule | {"when_ambiguous": "suggest"}), left, right)
     assert told(suggesting) == [("left1", "right1", "confirmed"), ("left2", "right3", "confirmed")]
-    leaving = run(plan_of(rule), left, right)
-    (reason,) = leaving.breaks().collect()["reason"]
-    assert "lead matches of others" in reason
+    for result in (suggesting, run(plan_of(rule), left, right)):
+        (reason,) = result.breaks().collect()["reason"]
+        assert "lead matches of others" in reason
 
 
 @pytest.mark.parametrize("empty", ["left", "right", "both", "matched before"])
@@ -227,6 +227,18 @@ def test_every_rival_of_a_tie_is_known() -> None:
                 best.setdefault(int(sum(weights[p] for p in pairs)), set()).update(pairs)
         found = zip(*(a.tolist() for a in np.nonzero(in_some_best(weights))), strict=True)
         assert set(found) == best[max(best)], weights
+
+
+@pytest.mark.parametrize("when_ambiguous", ["best", "suggest"])
+def test_what_a_capped_search_leaves_open_is_open_to_the_next_rule(when_ambiguous: str) -> None:
+    """Nothing is suggested of records that were not looked at, so nothing holds them, in one stage or in two."""
+    left: Rows = [("A", f"{k}.00", DAY, f"text {k}") for k in range(210)]
+    right: Rows = [("A", f"{k}.50", DAY, f"text {k}") for k in range(210)]
+    others: Rows = [(f"B{k}", "1", DAY, "x") for k in range(60)]
+    near = {"name": "near", "on": ["ref", {"field": "amount", "within": 300}], "when_ambiguous": when_ambiguous}
+    result = run(plan_of(near, {"name": "text", "on": ["ref", "text"]}), [*left, *others], [*right, *others])
+    assert "search capped" in str(result.summary["warnings"])
+    assert [rule["matches"] for rule in result.summary["rules"]] == [60, 210]
 
 
 def test_netting_makes_no_claim_of_being_sure() -> None:
