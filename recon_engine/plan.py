@@ -130,6 +130,11 @@ class FieldSpec(Model):
         """Digits after the decimal mark: `scale` (default 2) for decimals, 0 otherwise."""
         return (2 if self.scale is None else self.scale) if self.type == "decimal" else 0
 
+    @property
+    def columns(self) -> dict[SideName, str]:
+        """The file's own column by side."""
+        return {"left": self.left, "right": self.right}
+
     def column(self, side: SideName) -> str:
         """The name of the file's own column on `side`."""
         return self.left if side == "left" else self.right

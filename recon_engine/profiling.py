@@ -11,13 +11,13 @@ import polars as pl
 
 from recon_engine.errors import Issue
 from recon_engine.plan import ReaderOptions
+from recon_engine.reading.casting import MOST_DECIMALS
 from recon_engine.reading.table import ROW, TextTable, staged
 from recon_engine.value_types import MOSTLY, Reading, candidates
 
 SAMPLE_ROWS = 50_000
 # Up to here everything is counted exactly; above, distinct values are estimated and top values come from the sample.
 _EXACT_ROWS = 1_000_000
-_MOST_DECIMALS = 9
 _CELLS_AT_ONCE = 4_000_000
 _TOP = 5
 _FIRST = 5
@@ -219,7 +219,7 @@ def _ranges(
         if reading and reading.kind == "decimal":
             shown = pl.col(c).filter(value == value.min()).first(), pl.col(c).filter(value == value.max()).first()
             decimals = reading.plain(c).str.extract(r"\.(\d*?)0*$").str.len_chars().max()
-            exact = reading.plain(c).str.strip_prefix("+").cast(pl.Decimal(38, _MOST_DECIMALS), strict=False)
+            exact = reading.plain(c).str.strip_prefix("+").cast(pl.Decimal(38, MOST_DECIMALS), strict=False)
             wanted += [shown[0].alias(f"min{i}"), shown[1].alias(f"max{i}"), decimals.alias(f"scale{i}")]
             wanted.append(exact.sum().alias(f"total{i}"))
         else:
@@ -305,7 +305,7 @@ def _spread(reading: Reading | None, values: pl.Series) -> tuple[int, ...]:
 
 
 def _total(value: Any, scale: int) -> str | None:
-    return None if value is None else f"{value:.{min(scale, _MOST_DECIMALS)}f}"
+    return None if value is None else f"{value:.{min(scale, MOST_DECIMALS)}f}"
 
 
 def _proof(table: TextTable, name: str, reading: Reading) -> tuple[tuple[int, ...], int]:

@@ -83,9 +83,9 @@ def write_sample(plan: Plan, out: Path) -> dict[str, int]:
 
 def _chosen(plan: Plan, left: pl.DataFrame, right: pl.DataFrame) -> tuple[tuple[pl.DataFrame, pl.DataFrame], pl.Series]:
     """The sampled records of both sides, and the places of the left ones that count."""
-    keys = list(dict.fromkeys(k for n in range(len(plan.rules)) if (k := _keys(plan, n))))
-    common = tuple(name for name in (keys[0] if keys else ()) if all(name in key for key in keys))
-    if common and len(keys) == len({_keys(plan, n) for n in range(len(plan.rules))}):
+    keys = list(dict.fromkeys(_keys(plan, n) for n in range(len(plan.rules))))
+    common = tuple(name for name in keys[0] if all(name in key for key in keys))
+    if common:
         hashed = [table.select("__i", k=join_key(plan, (), common).hash(_SEED)).drop_nulls() for table in (left, right)]
         least = hashed[0]["k"].bottom_k(min(PICKED, hashed[0].height)).max()
         if least is not None:
@@ -106,7 +106,7 @@ def _chosen(plan: Plan, left: pl.DataFrame, right: pl.DataFrame) -> tuple[tuple[
 def _agreeing(plan: Plan, keys: Sequence[tuple[str, ...]], known: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
     """The records of `table` that agree with a known one on one of the keys; keys that bring too many are left out."""
     found = []
-    for key in keys:
+    for key in filter(None, keys):
         expression = join_key(plan, (), key)
         wanted = known.select(k=expression).drop_nulls().unique()
         rows = table.select("__i", k=expression).join(wanted, on="k", how="semi")["__i"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
@@ -15,9 +15,12 @@ from recon_engine.errors import InputError, Issue, PlanError
 from recon_engine.matching.comparables import comparable_columns
 from recon_engine.outcome.conservation import CURRENCY, currency_of
 from recon_engine.outcome.matches import SIDE
-from recon_engine.plan import SIDES, Plan, SideName
+from recon_engine.plan import Plan, SideName
 from recon_engine.reading import TextTable, open_table
-from recon_engine.reading.casting import Cast, cast_for, decimals_written
+from recon_engine.reading.casting import MOST_DECIMALS, Cast, cast_for, decimals_written
+
+if TYPE_CHECKING:
+    from recon_engine.nway.plan import SidesPlan
 
 REJECTED_SCHEMA = {
     "side": SIDE,
@@ -28,10 +31,9 @@ REJECTED_SCHEMA = {
     "raw": pl.String,
     "reason": pl.String,
 }
-# A plan that names no scale keeps up to this many decimals; more than that is a rejected row, and a scale to give.
-_MOST_DECIMALS = 9
 # Where a comparable record stands in the files, as the two narrow columns `__file` (number) and `__row`.
 PLACE = pl.col("__file", "__row")
+AnyPlan = TypeVar("AnyPlan", Plan, "SidesPlan")
 PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "statistics": False}
 
 
@@ -87,15 +89,18 @@ def opened(plan: Plan, side: SideName) -> list[TextTable]:
     return tables
 
 
-def with_scales(plan: Plan, tables: Mapping[SideName, list[TextTable]]) -> Plan:
+def with_scales(plan: AnyPlan, tables: Mapping[Any, list[TextTable]]) -> AnyPlan:
     """The plan with the scale of every decimal field: as given, else the most decimals written in any file (2 to 9)."""
     fields = []
     for spec in plan.fields:
         if spec.type == "decimal" and spec.scale is None:
+            columns: Mapping[Any, str] = spec.columns
             written = [
-                decimals_written(t.frame, spec.column(side), plan.side(side)) for side in SIDES for t in tables[side]
+                decimals_written(table.frame, column, plan.side(side))
+                for side, column in columns.items()
+                for table in tables[side]
             ]
-            spec = spec.model_copy(update={"scale": min(max(2, *written), _MOST_DECIMALS)})  # noqa: PLW2901
+            spec = spec.model_copy(update={"scale": min(max(2, *written), MOST_DECIMALS)})  # noqa: PLW2901
         fields.append(spec)
     return plan.model_copy(update={"fields": tuple(fields)})
 

@@ -20,6 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recon_engine.matching.best_assignments import best_flow, in_some_best
+from recon_engine.matching.connected import components
 
 Ints = NDArray[np.int64]
 Ids = NDArray[np.uint64]
@@ -216,21 +217,6 @@ def _settle_crowds(
         for side, rest in ((0, rest_left), (1, rest_right))
     ]
     return Settled(pairs, pl.concat(ties).cast(TIES_SCHEMA))  # type: ignore[arg-type]
-
-
-def components(left: Ints, right: Ints) -> Ints:
-    """The connected component of each pair, numbered by the lowest left position in it."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    lefts, a = np.unique(left, return_inverse=True)
-    rights, b = np.unique(right, return_inverse=True)
-    size = len(lefts) + len(rights)
-    graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b + len(lefts))), shape=(size, size))
-    _, labels = connected_components(graph, directed=False)
-    lowest = np.full(labels.max() + 1, np.iinfo(np.int64).max)
-    np.minimum.at(lowest, labels[: len(lefts)], lefts)
-    return np.asarray(lowest[labels[a]])
 
 
 def is_choice(*within: str) -> pl.Expr:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from recon_engine.matching.assignment import components
 from recon_engine.matching.candidates import search
 from recon_engine.matching.comparables import columns_of
 from recon_engine.matching.conditions import Rarities
+from recon_engine.matching.connected import lowest
 from recon_engine.plan import Plan, Rule
 
 DUPLICATES_SCHEMA = {"group": pl.UInt32, "i": pl.UInt32}
@@ -34,11 +34,9 @@ def duplicates(plan: Plan, rule: Rule, table: pl.DataFrame, known: Rarities) -> 
         pairs = pairs.filter(pl.col("l") < pl.col("r"))
         if pairs.is_empty():
             return pl.DataFrame(schema=DUPLICATES_SCHEMA), uncompared
-        # Records hang together by the pairs that they are in.
-        number = np.arange(pairs.height)
-        ends = np.concatenate([pairs["l"].to_numpy(), pairs["r"].to_numpy()]).astype(np.int64)
-        group = components(ends, np.concatenate([number, number]))
-        twins = pl.DataFrame({"group": group, "i": ends}).unique()
+        ends = pairs["l"].to_numpy(), pairs["r"].to_numpy()
+        twin = np.unique(np.concatenate(ends))
+        twins = pl.DataFrame({"group": lowest(*ends, int(twin[-1]) + 1)[twin], "i": twin})
     return twins.cast(DUPLICATES_SCHEMA).sort("group", "i"), uncompared  # type: ignore[arg-type]
 
 

@@ -17,9 +17,9 @@ from recon_engine.matching.assignment import (
     Ids,
     Ints,
     Settled,
-    components,
 )
 from recon_engine.matching.conditions import CLOSE
+from recon_engine.matching.connected import components
 from recon_engine.matching.total_window import TotalWindow
 from recon_engine.matching.totals import every_subset
 from recon_engine.plan import Plan, Rule

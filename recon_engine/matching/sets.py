@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from recon_engine.matching.assignment import SETS_SCHEMA, Ids, Settled, competing, components
+from recon_engine.matching.assignment import SETS_SCHEMA, Ids, Settled, competing
+from recon_engine.matching.connected import components
 from recon_engine.rules import Cardinality
 
 

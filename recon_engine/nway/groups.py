@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from recon_engine.matching.connected import lowest
+
 Ids = np.typing.NDArray[np.uint64]
 Labels = np.typing.NDArray[np.int64]
 
@@ -74,7 +76,7 @@ def _round(members: pl.DataFrame, ids: Ids, sides: int) -> Groups:
     node, link = members["node"].to_numpy(), members["link"].to_numpy()
     is_first = np.r_[True, link[1:] != link[:-1]]
     heads = node[is_first][np.cumsum(is_first) - 1]
-    groups = _lowest(heads, node, len(ids))
+    groups = lowest(heads, node, len(ids))
     members = members.with_columns(group=pl.Series(groups[node], dtype=pl.UInt32))
     nodes = members.select("node", "side", "group").unique("node")
     fates = several_of_a_side(members).with_columns(
@@ -132,7 +134,7 @@ def _interchanged(members: pl.DataFrame, nodes: pl.DataFrame, heads: Labels, ids
         return pl.DataFrame(schema={"node": pl.UInt32, "group_of_all": pl.UInt32})
     alike = alike.join(crowds, on=["side", "id"], how="left").with_columns(kind=pl.coalesce("first", "node"))
     same = alike.drop_nulls("first")
-    every = _lowest(
+    every = lowest(
         np.r_[heads, same["first"].to_numpy()], np.r_[members["node"].to_numpy(), same["node"].to_numpy()], len(ids)
     )
     alike = alike.with_columns(group_of_all=pl.Series(every[alike["node"].to_numpy()], dtype=pl.UInt32))
@@ -143,14 +145,3 @@ def _interchanged(members: pl.DataFrame, nodes: pl.DataFrame, heads: Labels, ids
     often = linked.group_by("group_of_all", "kind", "pair").agg(n=pl.col("link").n_unique()).filter(pl.col("n") > 1)
     unclear = shares.filter((pl.col("sides") > 2) & (pl.col("kinds") > 1)).join(often, on="group_of_all", how="semi")
     return alike.join(unclear, on="group_of_all", how="semi").select("node", "group_of_all")
-
-
-def _lowest(left: Any, right: Any, size: int) -> Labels:
-    """By node, the lowest node that it hangs together with by the edges left–right."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(size, size))
-    _, labels = connected_components(graph, directed=False)
-    _, lowest = np.unique(labels, return_index=True)
-    return np.asarray(lowest[labels])

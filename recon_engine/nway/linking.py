@@ -13,13 +13,12 @@ import polars as pl
 from recon_engine.errors import InputError, PlanError, UndecidedError
 from recon_engine.execution.estimate import estimate_of
 from recon_engine.execution.local import OnProgress, Progress, Run
-from recon_engine.execution.staging import _MOST_DECIMALS, StagedSide, opened, stage
+from recon_engine.execution.staging import StagedSide, opened, stage, with_scales
 from recon_engine.matching.cascade import Decided
 from recon_engine.nway.groups import MEMBERS_SCHEMA
 from recon_engine.nway.plan import Pair, SidesPlan
 from recon_engine.plan import Plan
 from recon_engine.reading import TextTable
-from recon_engine.reading.casting import decimals_written
 
 
 class LinkRun(Run):
@@ -67,7 +66,7 @@ class Sides:
         # In this order, whatever the plan's, so that the order of sides changes nothing.
         self.names = sorted(side.name for side in plan.sides)
         tables = {name: _opened(plan, name) for name in self.names}
-        self.plan = _with_scales(plan, tables)
+        self.plan = with_scales(plan, tables)
         self.partitions = partitions or self._partitions(tables)
         self.staged: list[StagedSide] = []
         for number, name in enumerate(self.names):
@@ -133,21 +132,6 @@ def _opened(plan: SidesPlan, name: str) -> list[TextTable]:
             f"side {name} has no files: add files to the plan, or give one file for each side, in the order of sides"
         )
     return opened(plan.side_plan(name), "left")
-
-
-def _with_scales(plan: SidesPlan, tables: dict[str, list[TextTable]]) -> SidesPlan:
-    """The plan with the scale of every decimal field, the same on all sides: as given, else the most written."""
-    fields = []
-    for spec in plan.fields:
-        if spec.type == "decimal" and spec.scale is None:
-            written = [
-                decimals_written(table.frame, column, plan.side(side))
-                for side, column in spec.columns.items()
-                for table in tables[side]
-            ]
-            spec = spec.model_copy(update={"scale": min(max(2, *written), _MOST_DECIMALS)})  # noqa: PLW2901
-        fields.append(spec)
-    return plan.model_copy(update={"fields": tuple(fields)})
 
 
 def _renamed(message: str, plan: SidesPlan, name: str) -> str:

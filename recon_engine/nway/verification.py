@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recon_engine.matching.connected import lowest
 from recon_engine.nway.groups import several_of_a_side
 from recon_engine.nway.plan import Pair, SidesPlan
 from recon_engine.predicates import Check, predicates
@@ -85,16 +86,10 @@ def _matches_hold(folder: Path, plan: SidesPlan, links: pl.LazyFrame, pair_of: p
 
 def _connected(matches: pl.DataFrame, members: pl.DataFrame) -> Check:
     """Whether the links of each match hold all its records together."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    size = int(matches.height)
     known = members.drop_nulls("node")
     heads = known.select("node", first=pl.col("node").min().over("link_id"))
-    edges = (heads["node"].to_numpy(), heads["first"].to_numpy())
-    graph = coo_array((np.ones(heads.height, dtype=np.int8), edges), shape=(size, size))
-    parts, _ = connected_components(graph, directed=False)
-    apart = parts - matches["match_id"].n_unique()
+    groups = lowest(heads["first"].to_numpy(), heads["node"].to_numpy(), matches.height)
+    apart = len(np.unique(groups)) - matches["match_id"].n_unique()
     return _none("matches hang together", abs(apart), "matches fall apart, or hang on each other")
 
 

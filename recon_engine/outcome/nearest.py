@@ -12,7 +12,7 @@ from recon_engine.matching.candidates import join_key
 from recon_engine.matching.comparables import ID, columns_of, text_column
 from recon_engine.matching.conditions import Rarities, condition_holds, with_likeness
 from recon_engine.outcome.matches import OPEN
-from recon_engine.outcome.ranks import KEYS, NEAREST_SCHEMA, ORDER, TAKEN, VALUES, VALUES_TAKEN
+from recon_engine.outcome.ranks import KEYS, NEAREST_SCHEMA, ORDER, TAKEN, VALUES, VALUES_TAKEN, failing_once
 from recon_engine.outcome.reasons import distance_of, excess_of, failure_of
 from recon_engine.outcome.unfitting_totals import unfitting_totals
 from recon_engine.plan import Condition, Plan, Rule, SideName
@@ -203,14 +203,5 @@ def _by_all_but(
         .otherwise(pl.lit(f"{dropped} differs"))
     )
     pairs = _pairs(sides, equal, fields, own, open_other).filter(held.fill_null(False))
-    return pairs.select(
-        "i",
-        "other",
-        "other_id",
-        rule=pl.lit(number, dtype=pl.UInt16),
-        rank=pl.lit(KEYS, dtype=pl.UInt8),
-        failing=pl.lit(1, dtype=pl.UInt8),
-        excess=pl.lit(0.0),
-        distance=pl.lit(None, dtype=pl.Float64),
-        reason=reason + pl.lit(f", {agreed} {verb}"),
-    ).collect()
+    told, unknown = reason + pl.lit(f", {agreed} {verb}"), pl.lit(None, dtype=pl.Float64)
+    return pairs.select(failing_once(number, KEYS, pl.lit(0.0), unknown, told)).collect()

@@ -19,3 +19,16 @@ NEAREST_SCHEMA = {
 ORDER = ["i", "rank", "failing", "excess", "rule", "other_id", "other"]
 # Ranks, the best explanation first.
 TAKEN, VALUES, TOTAL, VALUES_TAKEN, KEYS = 0, 1, 2, 3, 4
+
+
+def failing_once(number: int, rank: int, excess: pl.Expr, distance: pl.Expr, reason: pl.Expr) -> list[pl.Expr]:
+    """The columns of NEAREST_SCHEMA, for pairs (i, other, other_id) that one thing keeps from fitting a rule."""
+    return [
+        pl.col("i", "other", "other_id"),
+        pl.lit(number, dtype=pl.UInt16).alias("rule"),
+        pl.lit(rank, dtype=pl.UInt8).alias("rank"),
+        pl.lit(1, dtype=pl.UInt8).alias("failing"),
+        excess.alias("excess"),
+        distance.alias("distance"),
+        reason.alias("reason"),
+    ]

@@ -10,7 +10,7 @@ from recon_engine.matching.comparables import ID
 from recon_engine.matching.conditions import equalities
 from recon_engine.matching.total_window import TotalWindow
 from recon_engine.outcome.differences import units_text
-from recon_engine.outcome.ranks import NEAREST_SCHEMA, TOTAL
+from recon_engine.outcome.ranks import NEAREST_SCHEMA, TOTAL, failing_once
 from recon_engine.outcome.reasons import allowed_by
 from recon_engine.plan import Plan, Rule, SideName
 
@@ -75,14 +75,4 @@ def unfitting_totals(
     scale = 10**spec.digits
     natural = np.maximum(np.abs(pairs[left].to_numpy()) / 10, 1.0)
     judged = pairs.with_columns(over, excess=pl.Series(excess / natural)).filter(pl.col("excess") > 0)
-    return judged.select(
-        "i",
-        "other",
-        "other_id",
-        rule=pl.lit(number, dtype=pl.UInt16),
-        rank=pl.lit(TOTAL, dtype=pl.UInt8),
-        failing=pl.lit(1, dtype=pl.UInt8),
-        excess="excess",
-        distance=pl.col("over").abs() / scale,
-        reason=reason,
-    )
+    return judged.select(failing_once(number, TOTAL, pl.col("excess"), pl.col("over").abs() / scale, reason))
