@@ -6,7 +6,9 @@ password and sends the browser to `/api/auth/enter`, which swaps the ticket for 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -71,24 +73,36 @@ def _first_administrator(return_to: str) -> None:
         _enter(account.id, return_to)
 
 
-def _sign_in(return_to: str) -> None:
-    # The form is the library's, the accounts and the session are ours: it gets no credentials and sets no cookie.
-    form = stauth.Authenticate({"usernames": {}}, cookie_key="", cookie_expiry_days=0, login_sleep_time=0)
+class _NoCookies:
+    """In the place of the library's cookies, which we never set. Theirs are read by a frame in the page, whose answer
+    draws the page anew, whenever it comes: what was said to somebody who had signed in meanwhile would be gone.
+    """
 
-    def login(email: str | None = None, password: str | None = None, *_: object, **__: object) -> bool:
-        if email is None:
-            return False  # the library's own cookie, which we never set
+    def get_cookie(self) -> None:
+        """There is none."""
+
+
+class _Form(stauth.Authenticate):  # type: ignore[misc]  # the library has no types
+    """The library's form. The accounts and the session are ours: it gets no credentials and sets no cookie."""
+
+    def __init__(self, login: Callable[[str, str], bool]) -> None:
+        self.attrs, self.path = {"login_sleep_time": 0}, None
+        self.cookie_controller = _NoCookies()
+        # Its own controller would cut spaces off the password; it is checked as it was typed.
+        self.authentication_controller = SimpleNamespace(login=lambda email, password, *_, **__: login(email, password))
+
+
+def _sign_in(return_to: str) -> None:
+    def login(email: str, password: str) -> bool:
         with explained():
             try:
-                account = services().sessions.prove(email, password or "", st.context.ip_address or "")
+                account = services().sessions.prove(email, password, st.context.ip_address or "")
             except SecondFactorNeeded as needed:
                 gate_forms.ask_for_code(needed.challenge)
             _enter(account.id, return_to)
         return False  # the browser is on its way to the address that sets the cookie
 
-    # The controller would cut spaces off the password; it is checked as it was typed.
-    form.authentication_controller.login = login
-    form.login(fields={"Form name": "Sign in", "Username": "Email", "Login": "Sign in"}, key="sign-in")
+    _Form(login).login(fields={"Form name": "Sign in", "Username": "Email", "Login": "Sign in"}, key="sign-in")
 
 
 def _enter(account_id: str, return_to: str, *, second_factor: bool = False) -> None:

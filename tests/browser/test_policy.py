@@ -102,6 +102,8 @@ def test_attempts_over_http_and_on_the_screen_are_counted_together(
     context = browser.new_context(base_url=server.address, timezone_id="Asia/Tokyo")
     page = context.new_page()
     steps.arrive(page)
+    # A frame's answer would draw the page anew, and wipe away what is said below.
+    expect(page.locator("iframe")).to_have_count(0)
     page.get_by_label("Email").fill(steps.EMAIL)
     page.get_by_label("Password", exact=True).fill(steps.PASSWORD)
     steps.button(page, "Sign in").click()
