@@ -136,7 +136,10 @@ class PostgresqlDatabase:
 
     def _refuse_when_used(self) -> None:
         with self._maintenance() as connection:
-            query = text("SELECT count(*) FROM pg_stat_activity WHERE datname = :name")
+            # The server ends its own vacuum workers when a database is renamed: they use nothing.
+            query = text(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = :name AND backend_type <> 'autovacuum worker'"
+            )
             used = connection.scalars(query, {"name": self.name}).one()
         if used:
             raise Refused(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import URL
+from sqlalchemy import URL, text
 from sqlalchemy.engine import make_url
 
+from ops.backup.engines import Database
+from ops.backup.make import back_up
+from ops.backup.manifest import Header, TableDigest
 from ops.backup.site import Site, site_of
 from ops.backup.workspace import FOLDER
 from services.container import Container
@@ -29,6 +32,28 @@ def add_objects(container: Container, count: int, size: int = 1000) -> None:
         container.storage.put_stream(f"uploads/{number:02x}/{number:064x}", [bytes([number % 251]) * size])
 
 
+def made(site: Site) -> Header:
+    """A backup made now."""
+    header = back_up(site)
+    assert header is not None
+    return header
+
+
+def contents(database: Database, site: Site) -> dict[str, TableDigest]:
+    """What a database holds now."""
+    folder = site.data_dir / "look"
+    folder.mkdir(exist_ok=True)
+    snapshot = database.snapshot(folder)
+    snapshot.file.unlink()
+    return snapshot.tables
+
+
+def forget(container: Container, database: str) -> None:
+    """Drop a database that a restore has kept."""
+    with container.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(f'DROP DATABASE "{database}"'))
+
+
 def work_files(site: Site) -> list[Path]:
     """Files in private folders: none may be left."""
     return [path for path in (site.data_dir / FOLDER).rglob("*") if path.is_file()]
@@ -42,4 +67,14 @@ def other_database(container: Container, name: str) -> URL:
     return url.set(database=f"{url.database}_{name}"[-60:])
 
 
-__all__ = ["Site", "add_objects", "fill", "other_database", "site_of", "work_files"]
+__all__ = [
+    "Site",
+    "add_objects",
+    "contents",
+    "fill",
+    "forget",
+    "made",
+    "other_database",
+    "site_of",
+    "work_files",
+]

@@ -31,7 +31,7 @@ from services.database.models import Backup, Drill, UserSession, Workspace
 from services.errors import NotSignedIn
 from services.permissions import Actor, Scope
 from tests.servers import free_port
-from tests.service.backups import Site, add_objects, fill, other_database, site_of, work_files
+from tests.service.backups import Site, add_objects, contents, fill, forget, made, other_database, site_of, work_files
 from tests.service.conftest import PASSWORD
 
 DRILLS = 50 if os.environ.get("RECON_FAULT") == "full" else 5
@@ -51,22 +51,6 @@ def elsewhere(container: Container) -> Iterator[Database]:
     if url.get_backend_name() == "postgresql":
         with container.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             connection.execute(text(f'DROP DATABASE IF EXISTS "{url.database}" WITH (FORCE)'))
-
-
-def made(site: Site) -> Header:
-    """A backup made now."""
-    header = back_up(site)
-    assert header is not None
-    return header
-
-
-def contents(database: Database, site: Site) -> dict[str, TableDigest]:
-    """What a database holds now."""
-    folder = site.data_dir / "look"
-    folder.mkdir(exist_ok=True)
-    snapshot = database.snapshot(folder)
-    snapshot.file.unlink()
-    return snapshot.tables
 
 
 def test_a_backup_counts_when_it_was_read_back(site: Site) -> None:
@@ -180,21 +164,7 @@ def test_restore_in_place_brings_back_what_was(site: Site, admin: Actor) -> None
         assert connection.scalar(select(Workspace.id).offset(5)) is not None
     engine.dispose()
     if site.database.kind == "postgresql":
-        _forget(site.container, outcome.database.previous)
-
-
-def test_a_database_in_use_is_not_replaced(site: Site) -> None:
-    """While anybody is connected a restore in place refuses, and changes nothing."""
-    header = made(site)
-    site.container.engine.dispose()
-    with site.container.engine.connect() as connection:
-        connection.execute(select(Workspace.id)).all()
-        connection.rollback()
-        before = contents(site.database, site)
-        with pytest.raises(Refused, match="stop the app"):
-            restore_in_place(site, header)
-        assert contents(site.database, site) == before
-    assert work_files(site) == []
+        forget(site.container, outcome.database.previous)
 
 
 def test_a_lost_database_is_restored_from_the_store_alone(site: Site) -> None:
@@ -225,7 +195,7 @@ def test_a_database_with_several_hosts(site: Site) -> None:
     outcome = restore_in_place(away, header)
     with container.session() as session:
         assert len(session.scalars(select(Workspace)).all()) == 1
-    _forget(container, outcome.database.previous)
+    forget(container, outcome.database.previous)
     container.close()
 
 
@@ -370,9 +340,4 @@ def _lose(site: Site) -> None:
 
 def _forget_previous(site: Site, told: str) -> None:
     if site.database.kind == "postgresql":
-        _forget(site.container, told.split("is kept as ")[1].split(";", maxsplit=1)[0])
-
-
-def _forget(container: Container, database: str) -> None:
-    with container.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text(f'DROP DATABASE "{database}"'))
+        forget(site.container, told.split("is kept as ")[1].split(";", maxsplit=1)[0])
