@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from pages._shared import feedback, gate_forms, layout, outage, sign_in, telemetry
-from pages._shared.context import may, signed_in, watch_session
+from pages._shared.context import known, may, signed_in, watch_session
 from pages._shared.messages import explained
 from pages._shared.wording import literal
 from services import logs
@@ -55,12 +55,13 @@ def _show(run: telemetry.Run) -> None:
         sign_in.show(f"/{page.url_path}{_parameters()}", ended=_SIGNED_IN in st.session_state)
         return
     st.session_state[_SIGNED_IN] = True
-    watch_session()
-    page = _only_account() if person.must_enrol else _navigation(person)
-    run.page = page.url_path or "home"
-    _account_corner(person, run.page)
-    with explained(), outage.waited_out():  # a limit or an outage may meet any call of a page
-        page.run()
+    with known(person):
+        watch_session()
+        page = _only_account() if person.must_enrol else _navigation(person)
+        run.page = page.url_path or "home"
+        _account_corner(person, run.page)
+        with explained(), outage.waited_out():  # a limit or an outage may meet any call of a page
+            page.run()
 
 
 def _navigation(person: Actor) -> StreamlitPage:

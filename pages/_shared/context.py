@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
@@ -17,6 +19,7 @@ from services.permissions import Action, Actor, refusal
 P = ParamSpec("P")
 
 WATCH_SECONDS = 3
+_in_this_run: ContextVar[Actor | None] = ContextVar("in_this_run", default=None)
 ENDED = "Your session has ended. Sign in again to go on; nothing is lost."
 
 
@@ -30,7 +33,7 @@ def signed_in(*, poll: bool = False) -> Actor | None:
 
     A `poll` does not count as something the person did.
 
-    Asked on every rerun: the browser's first request stays the source of the cookie for as long as the page is
+    Asked once on every rerun: the browser's first request stays the source of the cookie for as long as the page is
     open, so only the server knows that a session has ended.
     """
     token = st.context.cookies.get(services().sessions.cookie)
@@ -47,9 +50,19 @@ def _use_formats_of(person: Actor | None) -> None:
     formats.use(formats.chosen(*kept, st.context.locale))
 
 
+@contextmanager
+def known(person: Actor) -> Iterator[None]:
+    """While a whole page is drawn, its parts take this as the answer to who is signed in. One drawn alone asks anew."""
+    token = _in_this_run.set(person)
+    try:
+        yield
+    finally:
+        _in_this_run.reset(token)
+
+
 def actor(*, poll: bool = False) -> Actor:
     """Who is signed in. Ends this run with a notice when the session has ended meanwhile."""
-    person = signed_in(poll=poll)
+    person = _in_this_run.get() or signed_in(poll=poll)
     if person is None:
         st.warning(ENDED, icon=":material/lock_clock:")
         st.stop()
@@ -60,7 +73,7 @@ def actor(*, poll: bool = False) -> Actor:
 def watch_session() -> None:
     """On every page, without a click: when the session has ended, put the sign-in form in the page's place."""
     try:
-        ended = signed_in(poll=True) is None
+        ended = (_in_this_run.get() or signed_in(poll=True)) is None
     except Unavailable:
         return  # nobody knows; every action asks again
     if ended:
