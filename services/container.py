@@ -76,7 +76,7 @@ class Container:
         """Bring the schema up to date; waits for the database, however long it is away."""
         for attempt in self.breakers.waiting_for("database", on=is_outage):
             with attempt:
-                migrate(self.engine)
+                migrate(self.engine, self.settings.database_app_role)
 
     @contextmanager
     def session(self) -> Iterator[Session]:

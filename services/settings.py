@@ -61,6 +61,12 @@ class Settings(BaseSettings):
     database_url_file: Path | None = Field(None, validation_alias="DATABASE_URL_FILE")
     """A mounted file holding DATABASE_URL, for secrets that must not be in the environment."""
 
+    database_app_role: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$", max_length=63)] | None = None
+    """PostgreSQL role that the app runs as, where another one owns the tables; empty means that it owns them itself."""
+
+    plain_text_hosts: str = ""
+    """Hosts (with commas) that production may call without TLS: this machine, a private network. Empty means none."""
+
     database_pool_size: Count = 5
     """Database connections kept open."""
 
@@ -156,6 +162,9 @@ class Settings(BaseSettings):
 
     aws_region: str = Field("", validation_alias="AWS_REGION")
     """Region of S3 and Secrets Manager."""
+
+    aws_endpoint_url: str = Field("", validation_alias="AWS_ENDPOINT_URL")
+    """Where S3 and Secrets Manager are, if not at Amazon; boto3 reads it from the environment itself."""
 
     uploads_s3_bucket: str = Field("", validation_alias="UPLOADS_S3_BUCKET")
     """Bucket of the uploads and results; empty means the data folder."""
@@ -371,16 +380,13 @@ def read_settings(**given: Any) -> tuple[Settings | None, list[str]]:
             message = str(mistake["msg"]).removeprefix("Value error, ")
             place = str(mistake["loc"][0]) if mistake["loc"] else ""
             faults.append(f"settings: {variable(place)}: {message}" if place else f"settings: {message}")
-            wrong |= {name: field.default for name, field in Settings.model_fields.items() if _is(name, place)}
+            # pydantic calls a field by the name that it was given under
+            meant = [name for name, field in Settings.model_fields.items() if place in (name, field.validation_alias)]
+            wrong |= {name: Settings.model_fields[name].default for name in meant if place}
         if not wrong:
             return None, faults
     settings, others = read_settings(**given | wrong)
     return settings, faults + others
-
-
-def _is(name: str, place: str) -> bool:
-    """Whether a mistake is about this field: pydantic calls a field by the name that it was given under."""
-    return bool(place) and place in (name, Settings.model_fields[name].validation_alias)
 
 
 def variable(field_or_alias: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.encryption import unencrypted_secret, unencrypted_settings
 from services.errors import ConfigurationError
 from services.resilience import Breakers
-from services.secrets import CATALOGUE, NoSecret, Secrets, build_secrets
+from services.secrets import CATALOGUE, Name, NoSecret, Secrets, build_secrets
 from services.settings import Settings, read_settings, variable
 
 LEAST_HASH_ROUNDS = 12
@@ -22,10 +23,10 @@ def start(**given: Any) -> tuple[Settings, Secrets, Breakers]:
         raise ConfigurationError("\n".join(faults))
     breakers = Breakers(settings)
     if settings.is_production:
-        faults += _production_faults(settings)
+        faults += _production_faults(settings) + unencrypted_settings(settings)
     try:
         secrets = build_secrets(settings, breakers)
-        wrong = secrets.faults() if settings.is_production else _unreadable(settings, secrets)
+        wrong = _flaws(settings, secrets) if settings.is_production else _unreadable(settings, secrets)
     except NoSecret as error:
         raise ConfigurationError("\n".join([*faults, _told(settings, dict.fromkeys(CATALOGUE, str(error)))])) from error
     if wrong:
@@ -58,6 +59,15 @@ def _production_faults(settings: Settings) -> list[str]:
         rounds = variable("password_hash_rounds")
         faults.append(f"settings: {rounds} must be {LEAST_HASH_ROUNDS} or more when APP_ENV=production")
     return faults
+
+
+def _flaws(settings: Settings, secrets: Secrets) -> dict[Name, str]:
+    """What is wrong with each secret that cannot serve, the way to a service without TLS included."""
+    wrong = secrets.faults()
+    for name in CATALOGUE:
+        if name not in wrong and (flaw := unencrypted_secret(settings, name, secrets.get(name).get_secret_value())):
+            wrong[name] = flaw
+    return wrong
 
 
 def _unreadable(settings: Settings, secrets: Secrets) -> dict[Any, str]:

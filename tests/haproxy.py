@@ -25,15 +25,19 @@ class RunningProxy:
 
     address: str
     admin: str
+    tls_port: int = 0
+    """Where it listens for HTTPS, when it was given a certificate."""
 
 
 @contextmanager
-def haproxy(blue: int, green: int) -> Iterator[RunningProxy]:
-    """HAProxy with two slots, at these ports of this machine."""
+def haproxy(blue: int, green: int, certificate: Path | None = None) -> Iterator[RunningProxy]:
+    """HAProxy with two slots, at these ports of this machine; with HTTPS when there is a file of certificate and key."""
     program = shutil.which("haproxy") or "/usr/sbin/haproxy"
     folder = Path(tempfile.mkdtemp(prefix="recon-hap-"))
     (folder / "invitations.map").touch()
     port = free_port()
+    tls_port = free_port() if certificate else 0
+    secure = {"RECON_TLS_BIND": f"127.0.0.1:{tls_port}", "RECON_TLS_PEM": str(certificate)} if certificate else {}
     environment = {
         **os.environ,
         "RECON_BIND": f"127.0.0.1:{port}",
@@ -41,6 +45,7 @@ def haproxy(blue: int, green: int) -> Iterator[RunningProxy]:
         "RECON_BLUE": f"127.0.0.1:{blue}",
         "RECON_GREEN": f"127.0.0.1:{green}",
         "RECON_INVITATIONS": str(folder / "invitations.map"),
+        **secure,
     }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([program, "-db", "-f", CONFIG], env=environment, stdout=log, stderr=log)
@@ -54,7 +59,7 @@ def haproxy(blue: int, green: int) -> Iterator[RunningProxy]:
                 assert process.poll() is None, (folder / "log").read_text()
                 assert time.monotonic() < deadline, (folder / "log").read_text()
                 time.sleep(0.05)
-        yield RunningProxy(f"http://127.0.0.1:{port}", str(folder / "admin.sock"))
+        yield RunningProxy(f"http://127.0.0.1:{port}", str(folder / "admin.sock"), tls_port)
     finally:
         process.terminate()
         process.wait(10)

@@ -88,6 +88,7 @@ def production(superuser: str, data_dir: Path, **settings: str) -> Iterator[Prod
         "BACKUP_S3_BUCKET": BACKUPS,
         "RECON_DATA_DIR": str(data_dir),
         "RECON_PUBLIC_URL": "https://recon.example.org",
+        "RECON_PLAIN_TEXT_HOSTS": "127.0.0.1",
         "RECON_SECOND_FACTOR": "optional",
         "RECON_LOG_LEVEL": "DEBUG",
         "RECON_RETRY_FIRST_WAIT_SECONDS": "0.1",

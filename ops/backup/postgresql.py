@@ -130,16 +130,19 @@ class PostgresqlDatabase:
                 connection.execute(text(f"ALTER DATABASE {_quoted(new)} RENAME TO {_quoted(self.name)}"))
                 connection.commit()
             except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", "") == "55006":
+                state = getattr(error.orig, "sqlstate", "")
+                if state == "55006":
                     self._refuse_when_used()
+                if state == "42501":
+                    raise Refused(
+                        f"The database role may not replace {self.name}: restore as the role that owns it."
+                    ) from error
                 raise
 
     def _refuse_when_used(self) -> None:
         with self._maintenance() as connection:
-            # The server ends its own vacuum workers when a database is renamed: they use nothing.
-            query = text(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = :name AND backend_type <> 'autovacuum worker'"
-            )
+            # The server ends its own vacuum workers, which are nobody's, when a database is renamed: they use nothing.
+            query = text("SELECT count(*) FROM pg_stat_activity WHERE datname = :name AND usesysid IS NOT NULL")
             used = connection.scalars(query, {"name": self.name}).one()
         if used:
             raise Refused(
@@ -184,7 +187,8 @@ class PostgresqlDatabase:
             raise
 
     def _maintenance(self, isolation: str = "AUTOCOMMIT") -> AbstractContextManager[Connection]:
-        return self._connection(isolation, _MAINTENANCE)
+        # From another database than this one: it is renamed.
+        return self._connection(isolation, "template1" if self.name == _MAINTENANCE else _MAINTENANCE)
 
     def _run(self, program: str, version: str, *arguments: str) -> None:
         """pg_dump or pg_restore on this database. The password travels in the environment, never in the arguments."""

@@ -120,7 +120,7 @@ def _settle(site: Site, header: Header) -> None:
     """The restored database is that of then: bring its schema and its catalogue up to date, and note the restore."""
     container = site.container
     container.engine.dispose()
-    migrate(container.engine)
+    migrate(container.engine, container.settings.database_app_role)
     catalogue.interrupt_running(container)
     catalogue.sync(container, site.store.listing())
     with container.transaction() as session:

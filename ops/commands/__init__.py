@@ -2,6 +2,6 @@
 and the arguments, and returns the exit status.
 """
 
-from ops.commands import alive, backup, drill, logs, restore, rollout, schedule
+from ops.commands import alive, backup, certificate, drill, logs, migrate, restore, rollout, schedule
 
-COMMANDS = (backup, restore, drill, schedule, rollout, alive, logs)
+COMMANDS = (migrate, backup, restore, drill, schedule, rollout, alive, certificate, logs)

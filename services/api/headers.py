@@ -20,7 +20,7 @@ POLICY = {
     "frame-src": "'self'",
     "frame-ancestors": "'none'",
     "object-src": "'none'",
-    "base-uri": "'self'",
+    "base-uri": "'none'",
     "form-action": "'self'",
 }
 SECURITY_HEADERS = {

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
 from services.database import postgresql
+from services.errors import ConfigurationError
 from services.settings import Settings
 
 WRITE = "recon_write"  # execution option: this transaction will write
@@ -94,22 +95,33 @@ def serialise(session: Session | Connection, name: str) -> None:
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": zlib.crc32(name.encode())})
 
 
-def migrate(engine: Engine) -> None:
+def migrate(engine: Engine, app_role: str | None = None) -> None:
     """Bring the schema up to date. Safe when several processes start at once: all or nothing, one at a time.
 
     A newer version's schema is left as it is: migrations only add, and the old version serves on beside the new one.
+    With an `app_role` the tables are another role's: it lets the app's work on them, and the app's itself changes none.
+    Raises ConfigurationError when the app's finds an older schema.
     """
     with engine.execution_options(**{WRITE: True}).begin() as connection:
         if engine.dialect.name == "postgresql":
             postgresql.unhurried(connection)
         serialise(connection, "migrations")
         config = alembic_config(connection)
-        known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
+        scripts = ScriptDirectory.from_config(config)
+        known = {revision.revision for revision in scripts.walk_revisions()}
         present = set(MigrationContext.configure(connection).get_current_heads())
-        if present <= known:
-            command.upgrade(config, "head")
-        else:
+        if not present <= known:
             _log.warning("the schema is a newer version's", revision=", ".join(sorted(present)))
+        elif app_role is None:
+            command.upgrade(config, "head")
+        elif not postgresql.acts_as(connection, app_role):
+            command.upgrade(config, "head")
+            postgresql.let_work(connection, app_role)
+        elif present != set(scripts.get_heads()):
+            raise ConfigurationError(
+                "The tables are older than this version, and the app's own role does not change them: "
+                "run python -m ops migrate as the role that owns them."
+            )
 
 
 def alembic_config(connection: Connection) -> Config:

@@ -118,6 +118,22 @@ def unhurried(connection: Connection) -> None:
         driver.answer_seconds = None
 
 
+def acts_as(connection: Connection, role: str) -> bool:
+    """Whether this connection is the role's own."""
+    return bool(connection.exec_driver_sql("SELECT current_user").scalar_one() == role)
+
+
+def let_work(connection: Connection, role: str) -> None:
+    """Let a role read and write every table, change none, and only add to the audit trail."""
+    for statement in (
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}",
+        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {}",
+        "REVOKE UPDATE, DELETE ON audit FROM {}",
+        "REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {}",
+    ):
+        connection.exec_driver_sql(statement.format(role))
+
+
 def _leave_a_standby(context: Any) -> None:
     # The server went on, but as a standby: another one takes the writes now.
     if isinstance(context.original_exception, errors.ReadOnlySqlTransaction):

@@ -35,7 +35,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has begun: a signal just ends it
     if parent is not None:
         die_with_parent(parent, signal.SIGINT)  # a new one may be starting already
-    container.migrate()
+    try:
+        container.migrate()
+    except ConfigurationError as error:
+        sys.exit(error.message)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     mailing = threading.Thread(target=relay.run, name="mail-relay")

@@ -214,6 +214,7 @@ def test_production_on_postgresql(postgresql_address: str, tmp_path: Path) -> No
         UPLOADS_S3_BUCKET="nowhere",
         BACKUP_S3_BUCKET="nowhere",
         RECON_PUBLIC_URL="https://recon.example.org",
+        RECON_PLAIN_TEXT_HOSTS="127.0.0.1",
         RECON_PASSWORD_HASH_ROUNDS="12",
         **{f"{name}_FILE": str(tmp_path / name) for name in secrets},
     )

@@ -144,5 +144,5 @@ def test_production_insists_on_https(tmp_path: Path) -> None:
             assert "camera=()" in headers["permissions-policy"]
     policy = content_policy("<script>one()</script><script src=x></script>")
     assert policy.count("sha256-") == 1
-    for part in ("frame-ancestors 'none'", "object-src 'none'", "base-uri 'self'", "default-src 'self'"):
+    for part in ("frame-ancestors 'none'", "object-src 'none'", "base-uri 'none'", "default-src 'self'"):
         assert part in policy

@@ -36,6 +36,7 @@ PRODUCTION = {
     "UPLOADS_S3_BUCKET": UPLOADS,
     "BACKUP_S3_BUCKET": BACKUPS,
     "RECON_PUBLIC_URL": "https://recon.example.org",
+    "RECON_PLAIN_TEXT_HOSTS": "127.0.0.1",
     "RECON_RETRY_FIRST_WAIT_SECONDS": "0.05",
 }
 
@@ -114,6 +115,28 @@ def test_every_fault_of_settings_and_secrets_is_told_at_once(
         "secretsmanager:GetSecretValue for them (ops/deploy/iam-policy.json)."
     )
     assert "horse" not in "".join(lines)
+
+
+def test_production_says_nothing_in_the_clear(
+    proxy: CuttingProxy, server: AwsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an exception for its host every service must be called by TLS: each that is not is told at once."""
+    monkeypatch.setenv("RECON_PLAIN_TEXT_HOSTS", "localhost")
+    monkeypatch.setenv("RECON_PUBLIC_URL", "http://recon.example.org")
+    server.put_secrets({"production/smtp_url": "smtp+plain://relay"})
+    lines = refused()
+    assert [line.split()[1] for line in lines] == ["RECON_PUBLIC_URL", "AWS_ENDPOINT_URL", "production/database_url"]
+    assert lines[2].count("does not insist on TLS") == 3
+    assert "production/redis_url does not insist on TLS (write rediss://" in lines[2]
+    assert "or name relay in RECON_PLAIN_TEXT_HOSTS" in lines[2]
+    encrypted = {
+        "production/database_url": GOOD["production/database_url"] + "?sslmode=verify-full",
+        "production/redis_url": GOOD["production/redis_url"].replace("redis:", "rediss:"),
+        "production/smtp_url": GOOD["production/smtp_url"],
+    }
+    server.put_secrets(encrypted)
+    monkeypatch.setenv("RECON_PUBLIC_URL", "https://recon.example.org")
+    assert [line.split()[1] for line in refused()] == ["AWS_ENDPOINT_URL"]
 
 
 @pytest.mark.parametrize("fault", ["refuse", "black_hole", "reset"])
