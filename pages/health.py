@@ -25,7 +25,7 @@ SPANS = {
 LIMITS_SHOWN = 4
 
 
-def backups(person: Actor, now: datetime) -> list[str]:
+def backups(person: Actor, now: datetime) -> list[board.Card]:
     """The newest backup, and the last drill."""
     found = services().operations.backups(person)
     newest, drill = found.newest, found.drills[0] if found.drills else None
@@ -36,12 +36,12 @@ def backups(person: Actor, now: datetime) -> list[str]:
     drilled = [f"{drill.status} {wording.ago(drill.started_at, now)}" if drill else "never drilled"]
     failed = drill is not None and drill.status == "failed"
     return [
-        board.card("Backups", made, "degraded" if old else "ok", "hourly" if found.automated else "by hand"),
-        board.card("Drill", drilled, "degraded" if failed else "ok" if drill else "quiet"),
+        board.Card("Backups", made, "degraded" if old else "ok", "hourly" if found.automated else "by hand"),
+        board.Card("Drill", drilled, "degraded" if failed else "ok" if drill else "quiet"),
     ]
 
 
-def queues(person: Actor) -> list[str]:
+def queues(person: Actor) -> list[board.Card]:
     """What waits, and what was paused."""
     depths = services().rolling.depths(person)
     under_way = services().jobs.under_way(person)
@@ -51,7 +51,7 @@ def queues(person: Actor) -> list[str]:
         f"{wording.count(depths['mails'], 'mail')} waiting",
         f"{wording.count(depths['spool'], 'file')} waiting for S3",
     ]
-    return [board.card("Queues", lines)]
+    return [board.Card("Queues", lines)]
 
 
 @fragment(run_every=SECONDS, through_outages=True)
@@ -60,22 +60,25 @@ def state(person: Actor) -> None:
     with explained():
         now = services().clock.now()
         health = services().health.overview(person)
-        board.style()
-        board.banner(health, f"{now:%H:%M:%S} UTC · version {board.version()}")
         windows = {name: services().rolling.figures(person, *span) for name, span in SPANS.items()}
-        board.row(board.figures({name: window.whole for name, window in windows.items()}), 5)
-        cards = board.dependencies(health)
+        tiles = board.figures({name: window.whole for name, window in windows.items()})
         refused = list(windows["24 h"].whole.refused.items())[:LIMITS_SHOWN]
         limits = [f"{action}: {wording.count(count, 'call')} refused" for action, count in refused]
         try:
             known = [] if health.status == "down" else [*queues(person), *backups(person, now)]
         except Unavailable:
             known = []
-        cards += known or [
-            board.card(title, ["not known while the database is away"]) for title in ("Queues", "Backups", "Drill")
-        ]
-        cards.append(board.card("Limits", limits or ["nobody was refused"], aside="24 h"))
-        board.row(cards, 5)
+        cards = board.dependencies(health) + (
+            known
+            or [board.Card(title, ["not known while the database is away"]) for title in ("Queues", "Backups", "Drill")]
+        )
+        board.style()
+        note = f"{now:%H:%M:%S} UTC · version {board.version()}"
+        board.banner(*board.sentence(health, tiles, cards), note)
+        board.row(tiles, 5)
+        if not all(tile.is_judged for tile in tiles if tile.title != "Requests"):
+            st.caption(board.JUDGED)
+        board.row([*cards, board.Card("Limits", limits or ["nobody was refused"], aside="24 h")], 5)
         span = st.segmented_control("Charts of the last", list(SPANS), default="1 h", key="span", required=True)
         for place, draw in zip(st.columns(3), (board.crash_free, board.traffic, board.times), strict=True):
             with place:

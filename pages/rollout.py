@@ -64,13 +64,12 @@ def card(line: Line) -> None:
     """One measure."""
     measure = line.measure
     label, colour, icon = LOOKS[line.verdict]
-    better, worse = ("≥", "<") if measure.rising else ("<", ">")
     with st.container(border=True, height="stretch", gap="xsmall"):
         st.metric(measure.title, line.shown)
         st.badge(label, color=colour, icon=icon)  # type: ignore[arg-type]  # table of badge colours
         told = f"{measure.title}: {line.shown}, {label}"
         st.plotly_chart(gauge(line), config=CONFIG, key=f"gauge-{measure.name}", alt=told)
-        st.caption(f"Go {better} {measure.shown(measure.go)}, no-go {worse} {measure.shown(measure.no_go)}")
+        st.caption(line.bounds.capitalize())
 
 
 def past(view: View) -> None:

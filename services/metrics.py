@@ -18,6 +18,8 @@ REGISTRY = CollectorRegistry()
 
 PROBES = frozenset({"/api/health", "/api/health/live", "/api/metrics", "/_stcore/health"})
 """What monitors ask: they are no users, and a health check that answers 503 does its duty."""
+TRANSFERS = ("/api/files/upload", "/_stcore/upload_file", "/download")
+"""Ends of routes that take as long as the file is: their time says nothing about how fast we answer."""
 
 LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 

@@ -30,7 +30,6 @@ KEPT = timedelta(hours=24)
 LOOK_SECONDS = 5.0
 LATE = timedelta(minutes=5)  # another instance's step may be written this much later
 EDGES = (*metrics.LATENCY_SECONDS, float("inf"))
-TRANSFERS = ("/api/files/upload", "/download")
 DEPTHS = ("jobs", "mails", "spool")
 
 _log = structlog.get_logger(__name__)
@@ -60,6 +59,21 @@ class Figures:
         return min(known, default=None)
 
     @property
+    def failures(self) -> int:
+        """Requests that ended in 5xx, and browser sessions that met an error of ours."""
+        return self.counts["errors"] + self.counts["crashes"]
+
+    @property
+    def api_calls(self) -> int:
+        """The calls that the P95 of the API is of."""
+        return sum(self._within("api"))
+
+    @property
+    def page_runs(self) -> int:
+        """The drawings that the P95 of the pages is of."""
+        return sum(self._within("page"))
+
+    @property
     def api_p95_seconds(self) -> float | None:
         """The time within which 95 of 100 calls of the API are answered, transfers of files aside."""
         return self._quantile("api")
@@ -77,7 +91,7 @@ class Figures:
 
     def _quantile(self, kind: str, share: float = 0.95) -> float | None:
         """As Prometheus does it: linear inside the bucket; the last edge for what lies beyond."""
-        within = [self.counts[f"{kind}:{place}"] for place in range(len(EDGES))]
+        within = self._within(kind)
         wanted, below = share * sum(within), 0.0
         for place, count in enumerate(within):
             if count and below + count >= wanted:
@@ -86,6 +100,9 @@ class Figures:
                 return low if high == float("inf") else low + (high - low) * (wanted - below) / count
             below += count
         return None
+
+    def _within(self, kind: str) -> list[int]:
+        return [self.counts[f"{kind}:{place}"] for place in range(len(EDGES))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +245,7 @@ def _buckets(gained: Counter[str], kind: str, histogram: Histogram) -> None:
     below: Counter[tuple[str, ...]] = Counter()  # Prometheus counts up to an edge; we count between two
     for sample in _samples(histogram, "_bucket"):
         endpoint = sample.labels.get("endpoint", "/api/")
-        if endpoint in metrics.PROBES or endpoint.endswith(TRANSFERS) or not endpoint.startswith("/api/"):
+        if endpoint in metrics.PROBES or endpoint.endswith(metrics.TRANSFERS) or not endpoint.startswith("/api/"):
             continue
         series = tuple(value for name, value in sorted(sample.labels.items()) if name != "le")
         gained[f"{kind}:{EDGES.index(float(sample.labels['le']))}"] += int(sample.value) - below[series]

@@ -99,10 +99,7 @@ def watch(container: Container, _: argparse.Namespace) -> int:
 
 def _tell_board(board: Board) -> None:
     for line in board.lines:
-        measure = line.measure
-        better, worse = (">=", "<") if measure.rising else ("<", ">")
-        bounds = f"go {better} {measure.shown(measure.go)}, no-go {worse} {measure.shown(measure.no_go)}"
-        say(f"{measure.title:<24}{line.shown:>10}   {line.verdict.upper():<8} {bounds}")
+        say(f"{line.measure.title:<24}{line.shown:>10}   {line.verdict.upper():<8} {line.bounds}")
     say(f"Board: {board.verdict.upper()}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from html import escape
 from typing import Literal
@@ -14,9 +15,14 @@ from pages._shared.wording import number
 from recon_engine.evidence import engine_version
 from services.health import NOT_KNOWN, Health
 from services.rolling import Figures, Window
+from services.rollout.board import BY_NAME, LEAST_CALLS, LEAST_FAILURES, Verdict
 
 Tone = Literal["ok", "degraded", "down", "quiet"]
 ICONS: dict[Tone, str] = {"ok": "●", "degraded": "▲", "down": "■", "quiet": "○"}
+MARKS: dict[Tone, str] = {tone: f"{ICONS[tone]} " for tone in ("degraded", "down")}
+BAD: frozenset[Tone] = frozenset(MARKS)
+NOTHING = "–"
+JUDGED = f"Grey: fewer than {LEAST_CALLS} calls or {LEAST_FAILURES} failures, too few to call it bad."
 COLOURS: dict[str, dict[Tone, str]] = {
     "light": {"ok": "#1f7564", "degraded": "#8f5d05", "down": "#a83c32", "quiet": "#5d6973"},
     "dark": {"ok": "#4fb39d", "degraded": "#e0b057", "down": "#e07a6c", "quiet": "#97a3ae"},
@@ -30,8 +36,15 @@ NAMES = {
     "breakers": "Circuits",
 }
 CIRCUITS = {"database": "database", "storage": "s3", "redis": "redis", "mail": "smtp"}
-CRASH_FREE, ERRORS, P95_SECONDS = (0.998, 0.995), (0.001, 0.01), (0.5, 1.0)
-"""What is good, and beyond what nobody goes live: the figures of the go/no-go board."""
+TONES: dict[Verdict, Tone] = {
+    Verdict.GO: "ok",
+    Verdict.WATCH: "degraded",
+    Verdict.NO_GO: "down",
+    Verdict.UNKNOWN: "quiet",
+}
+CRASH_FREE, ERRORS, API = (BY_NAME[name] for name in ("crash_free", "error_rate", "p95"))
+PAGES = replace(API, go=2.0, no_go=5.0)
+"""The figures are judged as on the go / no-go board, pages by limits of their own."""
 
 
 @cache
@@ -73,38 +86,86 @@ def style() -> None:
     )
 
 
-def sentence(health: Health) -> tuple[Tone, str]:
-    """The state of the whole, in words."""
-    down = [NAMES.get(name, name) for name, part in health.parts.items() if part.state == "down"]
-    weak = [NAMES.get(name, name) for name, part in health.parts.items() if part.state == "degraded"]
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A titled card of some lines."""
+
+    title: str
+    lines: Sequence[str]
+    tone: Tone = "quiet"
+    aside: str = ""
+
+    @property
+    def html(self) -> str:
+        """As the page draws it."""
+        told = "".join(f"<p>{escape(line)}</p>" for line in self.lines)
+        mark = "" if self.tone == "quiet" else f'<i aria-label="{self.tone}">{ICONS[self.tone]}</i>'
+        head = f"<h4>{mark}{escape(self.title)}<em>{escape(self.aside)}</em></h4>"
+        return f'<div class="hb-card hb-{self.tone}">{head}{told}</div>'
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure over each span: its text and how good it is."""
+
+    title: str
+    values: Mapping[str, tuple[str, Tone]]
+
+    @property
+    def html(self) -> str:
+        """As the page draws it. What is not well has a mark besides its colour."""
+        numbers = "".join(
+            f'<div class="hb-{tone}">{escape(text)}<small>{MARKS.get(tone, "")}{span}</small></div>'
+            for span, (text, tone) in self.values.items()
+        )
+        return f'<div class="hb-card"><h4>{self.title}</h4><div class="hb-big">{numbers}</div></div>'
+
+    def is_bad(self, span: str) -> bool:
+        """Whether the figure of this span calls for attention."""
+        return self.values[span][1] in BAD
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether every figure that there is has a colour."""
+        return all(tone != "quiet" or text == NOTHING for text, tone in self.values.values())
+
+
+def sentence(health: Health, tiles: Sequence[Tile], cards: Sequence[Card]) -> tuple[Tone, str]:
+    """The state of the whole, in words that agree with every card, and with the figures of the shortest span.
+
+    What was bad in a longer span only is over: it is named, and alarms nobody.
+    """
     if health.status == "down":
         return "down", "Down: the database does not answer. People are asked to try again in a few minutes."
-    if down:
-        return "degraded", f"Degraded: {_listed(down)} {'is' if len(down) == 1 else 'are'} down; the service goes on."
-    if weak:
-        return "degraded", f"Degraded: look at {_listed(weak)}."
+    now, *earlier = tiles[0].values
+    down = [card.title for card in cards if card.tone == "down"]
+    weak = [card.title for card in cards if card.tone == "degraded" and not (down and card.title == NAMES["breakers"])]
+    bad = [tile for tile in tiles if tile.is_bad(now)]
+    told = [f"{_listed(down)} {'is' if len(down) == 1 else 'are'} down; the service goes on"] if down else []
+    told += [f"look at {_listed(weak)}"] if weak else []
+    told += [f"{_listed([f'{tile.title} {tile.values[now][0]}' for tile in bad])} in the last {now}"] if bad else []
+    if told:
+        worst = any(tile.values[now][1] == "down" for tile in bad)
+        return ("down", f"In trouble: {'; '.join(told)}.") if worst else ("degraded", f"Degraded: {'; '.join(told)}.")
+    over = [span for span in earlier if any(tile.is_bad(span) for tile in tiles)]
+    if over:
+        named = _listed([tile.title for tile in tiles if any(tile.is_bad(span) for span in over)])
+        return "ok", f"All is well. Not so in the last {_listed(over)}: {named}."
     return "ok", "All is well."
 
 
-def banner(health: Health, note: str) -> None:
+def banner(tone: Tone, text: str, note: str) -> None:
     """The one line to see from afar."""
-    tone, text = sentence(health)
     st.html(f'<div class="hb-banner hb-{tone}" role="status"><b>{escape(text)}</b><span>{escape(note)}</span></div>')
 
 
-def card(title: str, lines: Sequence[str], tone: Tone = "quiet", aside: str = "") -> str:
-    """A titled card of some lines, as HTML."""
-    told = "".join(f"<p>{escape(line)}</p>" for line in lines)
-    mark = "" if tone == "quiet" else f'<i aria-label="{tone}">{ICONS[tone]}</i>'
-    return f'<div class="hb-card hb-{tone}"><h4>{mark}{escape(title)}<em>{escape(aside)}</em></h4>{told}</div>'
-
-
-def row(cards: Sequence[str], columns: int) -> None:
+def row(cards: Sequence[Card | Tile], columns: int) -> None:
     """Cards side by side."""
-    st.html(f'<div class="hb-row" style="grid-template-columns: repeat({columns}, 1fr)">{"".join(cards)}</div>')
+    drawn = "".join(card.html for card in cards)
+    st.html(f'<div class="hb-row" style="grid-template-columns: repeat({columns}, 1fr)">{drawn}</div>')
 
 
-def dependencies(health: Health) -> list[str]:
+def dependencies(health: Health) -> list[Card]:
     """A card for each part: state, detail, latency, circuit."""
     cards = []
     for name, part in health.parts.items():
@@ -114,27 +175,23 @@ def dependencies(health: Health) -> list[str]:
             waits = f", tried again in {circuit.retry_after_seconds:.0f} s" if circuit.retry_after_seconds else ""
             lines.append(f"circuit {circuit.state.replace('_', '-')}{waits}")
         tone: Tone = "quiet" if part == NOT_KNOWN else part.state
-        cards.append(card(NAMES.get(name, name), lines, tone, f"{part.latency_ms:.0f} ms"))
+        cards.append(Card(NAMES.get(name, name), lines, tone, f"{part.latency_ms:.0f} ms"))
     return cards
 
 
-def figures(spans: Mapping[str, Figures]) -> list[str]:
-    """The tiles: each figure over each span, in the colour of how good it is."""
-    shown = {
-        "Crash-free rate": [(_percent(f.crash_free), _low(f.crash_free, CRASH_FREE)) for f in spans.values()],
-        "Errors": [(_percent(f.error_rate), _high(f.error_rate, ERRORS)) for f in spans.values()],
-        "API, P95": [(_time(f.api_p95_seconds), _high(f.api_p95_seconds, P95_SECONDS)) for f in spans.values()],
-        "Pages, P95": [(_time(f.page_p95_seconds), _high(f.page_p95_seconds, (2.0, 5.0))) for f in spans.values()],
-        "Requests": [(number(f.requests), "quiet") for f in spans.values()],
-    }
-    tiles = []
-    for title, values in shown.items():
-        numbers = "".join(
-            f'<div class="hb-{tone}">{escape(text)}<small>{span}</small></div>'
-            for (text, tone), span in zip(values, spans, strict=True)
-        )
-        tiles.append(f'<div class="hb-card"><h4>{title}</h4><div class="hb-big">{numbers}</div></div>')
-    return tiles
+def figures(spans: Mapping[str, Figures]) -> list[Tile]:
+    """The tiles. A time of fewer than 100 calls, and a rate with fewer than 5 failures, is never called bad."""
+    tiles: dict[str, dict[str, tuple[str, Tone]]] = {}
+    for span, f in spans.items():
+        for title, text, tone in (
+            ("Crash-free rate", _percent(f.crash_free), TONES[CRASH_FREE.judge(f.crash_free, f.failures)]),
+            ("Errors", _percent(f.error_rate), TONES[ERRORS.judge(f.error_rate, f.counts["errors"])]),
+            ("API, P95", _time(f.api_p95_seconds), TONES[API.judge(f.api_p95_seconds, f.api_calls)]),
+            ("Pages, P95", _time(f.page_p95_seconds), TONES[PAGES.judge(f.page_p95_seconds, f.page_runs)]),
+            ("Requests", number(f.requests), "quiet"),
+        ):
+            tiles.setdefault(title, {})[span] = (text, tone)
+    return [Tile(title, values) for title, values in tiles.items()]
 
 
 def traffic(window: Window) -> go.Figure:
@@ -217,17 +274,9 @@ def _listed(names: Sequence[str]) -> str:
 def _percent(value: float | None) -> str:
     """Never rounded to 100 % while something failed, nor to 0 % while something did."""
     if value is None:
-        return "–"
+        return NOTHING
     return f"{value:.0%}" if value in (0, 1) else f"{min(99.99, max(0.01, value * 100)):.2f}%"
 
 
 def _time(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{seconds * 1000:.0f} ms" if seconds < 10 else "> 10 s"
-
-
-def _low(value: float | None, edges: tuple[float, float]) -> Tone:
-    return "quiet" if value is None else "ok" if value >= edges[0] else "degraded" if value >= edges[1] else "down"
-
-
-def _high(value: float | None, edges: tuple[float, float]) -> Tone:
-    return "quiet" if value is None else "ok" if value <= edges[0] else "degraded" if value <= edges[1] else "down"
+    return NOTHING if seconds is None else f"{seconds * 1000:.0f} ms" if seconds < 10 else "> 10 s"

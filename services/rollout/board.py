@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import Literal
 
 from services.rollout.counts import Counts
+
+LEAST_CALLS = 100
+"""Of fewer calls a P95 calls nothing slow: less than five slow ones would decide it."""
+LEAST_FAILURES = 5
+"""Fewer failures call no rate bad where people are told of it; the alerts ask for as many."""
 
 Name = Literal["crash_free", "p95", "error_rate", "database_cpu", "backup_age"]
 
@@ -27,7 +33,11 @@ ORDER = (Verdict.GO, Verdict.WATCH, Verdict.UNKNOWN, Verdict.NO_GO)
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What is measured, and its two thresholds. `rising`: larger is better."""
+    """What is measured, and its two thresholds. `rising`: larger is better.
+
+    `least` is how much there must be to call it bad: calls for a time, failures for a rate. One slow sign-in in an idle
+    hour is no slow service.
+    """
 
     name: Name
     title: str
@@ -35,13 +45,19 @@ class Measure:
     go: float
     no_go: float
     rising: bool = False
+    least: int = 0
 
-    def judge(self, value: float | None) -> Verdict:
-        """As the promise words it: a crash-free rate of exactly 99.8 % is go, a P95 of exactly 500 ms is not."""
+    def judge(self, value: float | None, evidence: float = inf) -> Verdict:
+        """As the promise words it: a crash-free rate of exactly 99.8 % is go, a P95 of exactly 500 ms is not.
+
+        What is not well by less `evidence` than `least` is not known.
+        """
         if value is None:
             return Verdict.UNKNOWN
         if value >= self.go if self.rising else value < self.go:
             return Verdict.GO
+        if evidence < self.least:
+            return Verdict.UNKNOWN
         return Verdict.NO_GO if (value < self.no_go if self.rising else value > self.no_go) else Verdict.WATCH
 
     def shown(self, value: float | None) -> str:
@@ -54,9 +70,9 @@ class Measure:
 
 
 MEASURES: tuple[Measure, ...] = (
-    Measure("crash_free", "Crash-free rate", "%", 0.998, 0.995, rising=True),
-    Measure("p95", "Response time (P95)", "ms", 0.5, 1.0),
-    Measure("error_rate", "Error rate", "%", 0.001, 0.01),
+    Measure("crash_free", "Crash-free rate", "%", 0.998, 0.995, rising=True, least=LEAST_FAILURES),
+    Measure("p95", "Response time (P95)", "ms", 0.5, 1.0, least=LEAST_CALLS),
+    Measure("error_rate", "Error rate", "%", 0.001, 0.01, least=LEAST_FAILURES),
     Measure("database_cpu", "Database processor", "%", 0.80, 0.90),
     Measure("backup_age", "Age of the last backup", "h", 3600, 7200),
 )
@@ -75,6 +91,14 @@ class Line:
     def shown(self) -> str:
         """The value for people."""
         return self.measure.shown(self.value)
+
+    @property
+    def bounds(self) -> str:
+        """When it is go and when no-go, and from how many calls on."""
+        measure = self.measure
+        better, worse = ("≥", "<") if measure.rising else ("<", ">")
+        of = f" of {measure.least} calls or more" if measure.name == "p95" else ""
+        return f"go {better} {measure.shown(measure.go)}, no-go {worse} {measure.shown(measure.no_go)}{of}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +126,17 @@ class Board:
         ]
 
 
-def judged(values: Mapping[Name, float | None]) -> Board:
-    """Judge values: shares and seconds."""
-    return Board([Line(measure, values[measure.name], measure.judge(values[measure.name])) for measure in MEASURES])
+def judged(values: Mapping[Name, float | None], calls: float) -> Board:
+    """Judge values: shares and seconds. The P95 is of so many `calls`; of rates a single failure speaks here, for to
+    wait a window costs little.
+    """
+    evidence = {"p95": calls}
+    return Board(
+        [
+            Line(measure, values[measure.name], measure.judge(values[measure.name], evidence.get(measure.name, inf)))
+            for measure in MEASURES
+        ]
+    )
 
 
 def board(counts: Counts, *, database_cpu: float | None, backup_age_seconds: float | None) -> Board:
@@ -116,4 +148,4 @@ def board(counts: Counts, *, database_cpu: float | None, backup_age_seconds: flo
         "database_cpu": database_cpu,
         "backup_age": backup_age_seconds,
     }
-    return judged(values)
+    return judged(values, counts.timed)

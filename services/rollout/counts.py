@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-UNCOUNTED = frozenset({"/api/metrics", "/api/health", "/api/health/live", "/_stcore/health"})
-"""Asked by machines, all the time: they would dilute what people meet."""
-LONG = frozenset({"/api/files/upload", "/_stcore/upload_file", "/api/reconciliation/jobs/{job_id}/download"})
-"""As long as the file is: their time says nothing about how fast we answer."""
+from services.metrics import PROBES, TRANSFERS
+
 SERIES = (
     "http_requests_total",
     "http_request_duration_seconds_bucket",
@@ -39,12 +37,12 @@ class Counts:
         within: dict[float, float] = defaultdict(float)
         for name, labels, value in samples:
             endpoint = labels.get("endpoint", "")
-            if endpoint in UNCOUNTED:
+            if endpoint in PROBES:
                 continue
             if name == "http_requests_total":
                 requests += value
                 errors += value * labels.get("status_code", "").startswith("5")
-            elif name == "http_request_duration_seconds_bucket" and endpoint not in LONG:
+            elif name == "http_request_duration_seconds_bucket" and not endpoint.endswith(TRANSFERS):
                 within[float(labels["le"])] += value
             elif name == "ui_sessions_total":
                 sessions += value
@@ -95,12 +93,16 @@ class Counts:
         return min(shares, default=None)
 
     @property
+    def timed(self) -> float:
+        """The requests that the P95 is of."""
+        return max(self.within.values(), default=0.0)
+
+    @property
     def p95_seconds(self) -> float | None:
         """The time within which 95 of 100 requests were answered, between the edges of the histogram as Prometheus
         does it; beyond the last edge, that edge.
         """
-        edges = sorted(self.within)
-        total = self.within[edges[-1]] if edges else 0
+        edges, total = sorted(self.within), self.timed
         if not total:
             return None
         rank, below, before = 0.95 * total, 0.0, 0.0

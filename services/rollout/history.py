@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import reduce
 from operator import add
 
-from services.rollout.board import BY_NAME
+from services.rollout.board import BY_NAME, Verdict
 from services.rollout.counts import Counts
 
 LEAST_ERRORS = 3
@@ -77,7 +77,7 @@ def fired(history: History, new: str, usual_errors: float, patience: Patience) -
         return None
     bad_for = [
         ("crash_free", patience.crash_free, lambda c: _below(c.crash_free, BY_NAME["crash_free"].no_go)),
-        ("p95", patience.p95, lambda c: _below(BY_NAME["p95"].no_go, c.p95_seconds)),
+        ("p95", patience.p95, _slow),
     ]
     windows = list(history.windows(new, patience.window))
     for name, allowed, is_bad in bad_for:
@@ -87,6 +87,12 @@ def fired(history: History, new: str, usual_errors: float, patience: Patience) -
             side = "below" if measure.rising else "above"
             return f"{measure.title} {side} {measure.shown(measure.no_go)} for {_span(held)}."
     return _more_errors(windows[0][1], usual_errors)
+
+
+def _slow(counts: Counts) -> bool | None:
+    """Whether the P95 is no-go; None when it is of too few calls to say."""
+    verdict = BY_NAME["p95"].judge(counts.p95_seconds, counts.timed)
+    return None if verdict is Verdict.UNKNOWN else verdict is Verdict.NO_GO
 
 
 def _more_errors(now: Counts, usual: float) -> str | None:

@@ -216,7 +216,8 @@ class RolloutService:
                 "error_rate": figures.error_rate,
                 "database_cpu": None,
                 "backup_age": self.backup_age(),
-            }
+            },
+            figures.api_calls,
         )
 
     def _state(self, session: Session) -> State:

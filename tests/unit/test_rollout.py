@@ -65,6 +65,21 @@ def test_the_board_is_as_good_as_its_worst_measure() -> None:
     assert {line.verdict for line in nothing.lines} == {Verdict.UNKNOWN}
 
 
+@pytest.mark.parametrize(
+    ("calls", "within", "verdict"),
+    [(99, SLOW, Verdict.UNKNOWN), (100, SLOW, Verdict.NO_GO), (3, FAST, Verdict.GO), (0, FAST, Verdict.UNKNOWN)],
+)
+def test_few_calls_call_nothing_slow(calls: int, within: dict[float, float], verdict: Verdict) -> None:
+    """A P95 of fewer than a hundred calls is at worst not known: then it may be accepted by name."""
+    (line,) = (
+        line
+        for line in board(counts(calls, 0, within), database_cpu=0.5, backup_age_seconds=60).lines
+        if line.measure.name == "p95"
+    )
+    assert line.verdict is verdict
+    assert line.bounds == "go < 500 ms, no-go > 1,000 ms of 100 calls or more"
+
+
 def test_rates_come_from_the_series() -> None:
     """Failures are answers of 5xx; what monitors ask is left out; long transfers say nothing of speed."""
     samples = [
@@ -118,6 +133,15 @@ def test_too_slow_for_half_an_hour() -> None:
     """A P95 over a second for half an hour takes the version back; for 29 minutes it does not."""
     assert fired(history(29, 0, SLOW), "green", 0, PATIENCE) is None
     assert fired(history(31, 0, SLOW), "green", 0, PATIENCE) == "Response time (P95) above 1,000 ms for 30 minutes."
+
+
+def test_few_slow_calls_take_nothing_back() -> None:
+    """A slow call now and then, for two hours: fewer than a hundred in a window prove nothing."""
+    green, readings = Counts(), []
+    for minute in range(121):
+        readings.append(Reading(START + timedelta(minutes=minute), {"green": {"g": green}}))
+        green += counts(19, 0, SLOW)
+    assert fired(History(readings), "green", 0, PATIENCE) is None
 
 
 def test_errors_up_by_half() -> None:
