@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._shared import demo, layout, plan_history, wording
+from pages._shared import demo, layout, numbers, plan_history, wording
 from pages._shared.context import actor, dialog, may, services
 from pages._shared.messages import empty_state, explained
 from pages._shared.wizard import reachable
@@ -73,6 +73,7 @@ def main() -> None:
     jobs = {job.id: job for job in services().jobs.list(person, limit=200)}
     finished = [job for job in jobs.values() if job.summary_json and job.result_prefix]
     with explained():
+        numbers.show(person)
         plan_history.show(person, finished)
     st.subheader("Recent", anchor=False)
     pages = max(1, -(-len(recent) // SHOWN))

@@ -20,6 +20,7 @@ from recon_engine.plan import SIDES, Plan, SideName
 Scan = Callable[[str], AbstractContextManager[pl.LazyFrame]]
 AGES = ((7, "0 to 7 days"), (30, "8 to 30 days"), (60, "31 to 60 days"), (90, "61 to 90 days"))
 OLDER, UNDATED = "over 90 days", "no date"
+AGE_LABELS = (*(label for _, label in AGES), OLDER, UNDATED)
 
 
 def money_of(plan: Plan) -> str | None:
@@ -162,5 +163,5 @@ def _lines(open_rows: dict[SideName, pl.DataFrame], by: str, digits: int) -> lis
     most = Counter[str]()
     for line in lines.values():
         most[line[by]] += line["left"]["rows"] + line["right"]["rows"]
-    order = {label: place for place, label in enumerate([*(label for _, label in AGES), OLDER, UNDATED])}
+    order = {label: place for place, label in enumerate(AGE_LABELS)}
     return sorted(lines.values(), key=lambda line: (order.get(line[by], -most[line[by]]), line[by], line["currency"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -220,6 +221,45 @@ def trend(jobs: Sequence[Job]) -> go.Figure:
     labels = [f"{when:%H:%M}" if one_day else day(when) for when, _, _ in points]
     every = max(1, len(points) // 8)
     return figure.update_xaxes(tickvals=list(range(1, len(points) + 1, every)), ticktext=labels[::every])
+
+
+def volumes(days: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """The rows that were read on each day, and the breaks among them."""
+    at = [date.fromisoformat(one["day"]) for one in days]
+    figure = go.Figure()
+    for name, values, colour in (
+        ("No break", [one["rows"] - one["breaks"] for one in days], COLOURS["matched"]),
+        ("Breaks", [one["breaks"] for one in days], COLOURS["breaks"]),
+    ):
+        figure.add_bar(
+            x=[day(when) for when in at],
+            y=values,
+            name=name,
+            marker_color=colour,
+            hovertemplate="%{x}: %{y:,} " + name.lower() + "<extra></extra>",
+        )
+    figure.update_layout(barmode="stack")
+    _calm(figure, 4, legend=True)
+    return figure.update_xaxes(type="category", nticks=8)
+
+
+def ageing(ages: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """The open records by age, the youngest on top."""
+    figure = go.Figure(
+        go.Bar(
+            y=[one["age"] for one in ages],
+            x=[one["rows"] for one in ages],
+            text=[number(one["rows"]) for one in ages],
+            orientation="h",
+            marker_color=COLOURS["breaks"],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:,}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(autorange="reversed")
+    return _calm(figure, 4)
 
 
 def _calm(figure: go.Figure, bars: float = 4, legend: bool = False) -> go.Figure:

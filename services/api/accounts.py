@@ -49,13 +49,55 @@ class Volume(BaseModel):
     breaks: int
 
 
+class Together(BaseModel):
+    """Some runs in one line; `cycle_seconds` is the median from being asked for to the end, of those with a result."""
+
+    runs: int
+    failed: int
+    rows: int
+    matched: int
+    match_rate: float | None
+    cycle_seconds: float | None
+    last_run: datetime | None
+
+
+class Whole(Together):
+    """All runs; `open` are the breaks that the newest result of each plan leaves."""
+
+    open: int
+
+
+class PlanNumbers(Together):
+    """The runs of one plan; `open` are the breaks that its newest result leaves, null without one."""
+
+    plan: str
+    open: int | None
+
+
+class PersonNumbers(Together):
+    """The runs that one person started."""
+
+    person: str
+
+
+class Age(BaseModel):
+    """The open records of one age, in days from their first date field to the latest date of their files."""
+
+    age: str
+    rows: int
+
+
 class Dashboard(BaseModel):
-    """The workspace in numbers: runs by status, the newest runs, and volumes and breaks of the newest 200."""
+    """The workspace in numbers: runs by status, and of the newest 200 the volumes, rates, times and what is open."""
 
     jobs: dict[str, int]
     recent: list[RunOut]
     volumes: list[Volume]
     breaks: dict[str, int]
+    whole: Whole
+    plans: list[PlanNumbers]
+    people: list[PersonNumbers]
+    ageing: list[Age]
 
 
 @router.get("/users", tags=["accounts"], responses=LINKED)
@@ -68,5 +110,7 @@ def users(
 
 @router.get("/analytics/dashboard", tags=["analytics"])
 def dashboard(actor: Caller, services: Services) -> Dashboard:
-    """What the workspace runs, how much of it matches, and why the rest does not; at most half a minute old."""
+    """What the workspace runs, how much of it matches, how long it takes, by plan and person, and how old what stays
+    open is; at most half a minute old.
+    """
     return Dashboard.model_validate(services.analytics.dashboard(actor))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -14,8 +13,7 @@ import pytest
 
 from services.cache import Memory
 from services.container import Container, build_container
-from services.database.models import Job, StoredFile
-from services.errors import NotAllowed, NotFound
+from services.errors import NotFound
 from services.jobs.leases import Leases
 from services.jobs.run import Run
 from services.metrics import REGISTRY
@@ -160,43 +158,3 @@ def test_what_is_cached_is_still_guarded(pair: tuple[Container, Container], ran:
     stranger = Actor("0" * 32, "1" * 32, "eve@example.org", "Eve", Role.ADMIN, "s", "127.0.0.1")
     with pytest.raises(NotFound):
         pair[0].results.page(stranger, job_id, "breaks")
-
-
-def test_the_dashboard_tells_what_was_run(container: Container, actor_of: Callable[[Role], Actor]) -> None:
-    """Runs by status, the newest with their match rates, volumes by day, breaks by category; own workspace only."""
-    actor = actor_of(Role.ANALYST)
-    now = container.clock.now()
-    side = {"read": 10, "matched": 8, "suggested": 0, "breaks": 2, "rejected": 0}
-    summary = {"rows": {"left": side, "right": side}, "breaks": {"missing_counterpart": 3, "ambiguous": 1}}
-    with container.transaction() as session:
-        file = StoredFile(
-            workspace_id=actor.workspace_id, name="a.csv", size_bytes=1, sha256="0" * 64, storage_key="k",
-            uploaded_by=actor.account_id, created_at=now, status="profiled", options_json={},
-        )  # fmt: skip
-        session.add(file)
-        session.flush()
-        for status, told in (("succeeded", summary), ("succeeded", summary), ("failed", None)):
-            session.add(
-                Job(
-                    workspace_id=actor.workspace_id,
-                    plan_json={},
-                    left_file_id=file.id,
-                    right_file_id=file.id,
-                    status=status,
-                    created_by=actor.account_id,
-                    created_at=now,
-                    started_at=now,
-                    finished_at=now,
-                    summary_json=told,
-                )
-            )
-    told = container.analytics.dashboard(actor)
-    assert told["jobs"] == {"succeeded": 2, "failed": 1}
-    assert [run["match_rate"] for run in told["recent"] if run["status"] == "succeeded"] == [0.8, 0.8]
-    assert told["volumes"] == [{"day": "2026-03-02", "runs": 3, "rows": 40, "breaks": 8}]
-    assert told["breaks"] == {"missing_counterpart": 6, "ambiguous": 2}
-    assert json.loads(json.dumps(told)) == told
-    nobody = Actor("0" * 32, "1" * 32, "eve@example.org", "Eve", Role.ADMIN, "s", "127.0.0.1")
-    assert container.analytics.dashboard(nobody)["recent"] == []
-    with pytest.raises(NotAllowed):
-        container.analytics.dashboard(Actor("0", "1", "x@example.org", "X", "guest", "s", ""))  # type: ignore[arg-type]
