@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -113,14 +115,17 @@ def _write(folder: Path, made: Monitoring, target: str, receivers: str) -> None:
 
 
 @contextmanager
-def _running(folder: Path, address: str, command: list[str]) -> Iterator[None]:
+def _running(
+    folder: Path, address: str, command: list[str], ready: str = "/-/ready", given: Mapping[str, str] | None = None
+) -> Iterator[None]:
     with (folder / f"{command[0]}.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+        environment = {**os.environ, **(given or {})}
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment)
     try:
         deadline = time.monotonic() + 30
         while True:
             try:
-                if httpx.get(f"{address}/-/ready", timeout=1).status_code == 200:
+                if httpx.get(f"{address}{ready}", timeout=5).status_code == 200:
                     break
             except httpx.HTTPError:
                 pass
@@ -131,6 +136,28 @@ def _running(folder: Path, address: str, command: list[str]) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(20)
+
+
+def names_of(text: str) -> set[str]:
+    """The series of a scrape, as queries name them; also those that nothing has been counted in yet."""
+    endings = {"histogram": ("_bucket", "_sum", "_count")}
+    kinds = re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE)
+    return {name + ending for name, kind in kinds for ending in endings.get(kind, ("",))}
+
+
+def exported(folder: Path, database: str) -> dict[str, set[str]]:
+    """The series of node_exporter on this machine and of postgres_exporter beside a database, as just scraped."""
+    found: dict[str, set[str]] = {}
+    for name, given in (
+        ("prometheus-node-exporter", {}),
+        ("prometheus-postgres-exporter", {"DATA_SOURCE_NAME": f"{database}/postgres?sslmode=disable"}),
+    ):
+        assert shutil.which(name), f"{name} is missing: install Debian's package of that name"
+        address = f"http://127.0.0.1:{free_port()}"
+        command = [name, f"--web.listen-address={address[7:]}"]
+        with _running(folder, address, command, ready="/metrics", given=given):
+            found[name.split("-")[1]] = names_of(httpx.get(f"{address}/metrics", timeout=20).text)
+    return found
 
 
 @contextmanager

@@ -19,13 +19,13 @@ from ops.monitoring.dashboards import DASHBOARDS, FOLDER, text
 from services import metrics
 from services.container import build_container
 from services.settings import Settings
+from tests.monitoring_servers import exported, names_of
 from tests.work import WrongClock
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "ops" / "monitoring"
 RUNBOOKS = ROOT / "docs" / "runbooks"
 CASES = [MONITORING / "alerts_test.yaml", MONITORING / "slow_alerts_test.yaml"]
-EXPORTERS = frozenset((ROOT / "tests" / "exporter_metrics.txt").read_text().splitlines()[2:])
 WORDS = frozenset({"and", "or", "unless", "by", "on", "without", "group_left", "ignoring"})
 OF_PROMETHEUS = frozenset({"up"})
 
@@ -105,17 +105,18 @@ def test_routes(labels: str, receivers: str) -> None:
     assert told.strip() == receivers
 
 
-def test_every_metric_is_served(api: httpx.Client) -> None:
-    """What alerts and dashboards name is in a scrape of the running product, or was in one of the exporters."""
-    served: set[str] = set()
-    for family in text_string_to_metric_families(api.get("/api/metrics").text):
-        endings = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))
-        served |= {family.name + ending for ending in endings}
+def test_every_metric_is_served(api: httpx.Client, tmp_path: Path, postgresql_address: str) -> None:
+    """What alerts and dashboards name is in a scrape of the running product, or of the exporter that they name."""
+    served = {"recon": names_of(api.get("/api/metrics").text)}
+    served |= exported(tmp_path, postgresql_address)
     recorded = {rule["record"] for rule in rules() if "record" in rule}
-    known = served | recorded | EXPORTERS | OF_PROMETHEUS
+    known = set().union(*served.values(), recorded, OF_PROMETHEUS)
     unknown = {name: where for where, query in queries() for name in named(query) if name not in known}
     assert unknown == {}
-    assert len(served) > 30
+    assert {job: len(names) > 30 for job, names in served.items()} == {"recon": True, "node": True, "postgres": True}
+    for where, query in queries():
+        for name, job in re.findall(r'\b([a-z_]+)\{[^}]*job="(\w+)"', query):
+            assert name in served[job] | OF_PROMETHEUS, f"{where}: {job} has no {name}"
 
 
 @pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
