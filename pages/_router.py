@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from pages._shared import feedback, gate_forms, layout, outage, sign_in, telemetry
-from pages._shared.context import known, may, signed_in, watch_session
+from pages._shared.context import known, may, note_theme, signed_in, watch_session
 from pages._shared.messages import explained
 from pages._shared.wording import literal
 from services import logs
@@ -45,6 +45,7 @@ def main() -> None:
 
 
 def _show(run: telemetry.Run) -> None:
+    note_theme()
     layout.style()
     layout.brand()
     person = signed_in()

@@ -63,7 +63,7 @@ def state(person: Actor) -> None:
         windows = {name: services().rolling.figures(person, *span) for name, span in SPANS.items()}
         tiles = board.figures({name: window.whole for name, window in windows.items()})
         refused = list(windows["24 h"].whole.refused.items())[:LIMITS_SHOWN]
-        limits = [f"{action}: {wording.count(count, 'call')} refused" for action, count in refused]
+        limits = [f"{action.replace('_', ' ')}: {wording.count(count, 'call')} refused" for action, count in refused]
         try:
             known = [] if health.status == "down" else [*queues(person), *backups(person, now)]
         except Unavailable:

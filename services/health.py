@@ -153,6 +153,7 @@ class HealthService:
     def _told(self) -> Health:
         with self._lock:
             parts = {name: self._part(name) for name in self._probes}
+        parts["breakers"] = probes.breakers(self._container)  # nothing has to be asked: always of this moment
         status: State = "ok" if {part.state for part in parts.values()} == {"ok"} else "degraded"
         if parts["database"].state == "down":
             status = "down"
@@ -189,9 +190,9 @@ def _answer(probe: Probe, started: float) -> Part:
     except TimeoutError:
         return Part("down", _since(started), "did not answer in time")
     except Unavailable as error:
-        return Part("down", _since(started), f"not available: {_cause(error)}")
+        return Part("down", _since(started), f"does not answer ({_cause(error)})")
     except Exception as error:  # noqa: BLE001  # whatever a dependency does, health reports it
-        return Part("down", _since(started), type(error).__name__)
+        return Part("down", _since(started), f"does not answer ({type(error).__name__})")
     return Part(part.state, _since(started), part.detail)
 
 

@@ -104,9 +104,8 @@ STANDARD: dict[str, Probe] = {
     "worker": worker,
     "redis": redis,
     "mail": mail,
-    "breakers": breakers,
 }
-"""The parts that every installation has."""
+"""The parts that every installation has, besides the breakers, which need no probe."""
 
 
 NEED_DATABASE = frozenset({"worker", "mail"})

@@ -18,6 +18,7 @@ from services.permissions import Action, Actor, refusal
 
 P = ParamSpec("P")
 
+THEME = "_theme"
 WATCH_SECONDS = 3
 _in_this_run: ContextVar[Actor | None] = ContextVar("in_this_run", default=None)
 ENDED = "Your session has ended. Sign in again to go on; nothing is lost."
@@ -69,14 +70,21 @@ def actor(*, poll: bool = False) -> Actor:
     return person
 
 
+def note_theme() -> None:
+    """Remember in which theme the page was drawn: its own colours are those of that one."""
+    st.session_state[THEME] = st.context.theme.type
+
+
 @st.fragment(run_every=WATCH_SECONDS)
 def watch_session() -> None:
-    """On every page, without a click: when the session has ended, put the sign-in form in the page's place."""
+    """On every page, without a click: when the session has ended, put the sign-in form in the page's place; when the
+    browser went from light to dark, draw the page in its colours.
+    """
     try:
         ended = (_in_this_run.get() or signed_in(poll=True)) is None
     except Unavailable:
         return  # nobody knows; every action asks again
-    if ended:
+    if ended or st.session_state.get(THEME, st.context.theme.type) != st.context.theme.type:
         st.rerun()
 
 

@@ -78,9 +78,10 @@ def style() -> None:
         .hb-card h4 i { color: var(--tone); font-style: normal; }
         .hb-card h4 em { margin-left: auto; font-style: normal; font-weight: 400; opacity: .8; }
         .hb-card p { margin: .15rem 0 0; font-size: .87rem; opacity: .85; line-height: 1.35; }
-        .hb-big { display: flex; gap: 1.1rem; align-items: baseline; font-variant-numeric: tabular-nums; }
-        .hb-big div { color: var(--tone); font-size: 1.25rem; font-weight: 600; white-space: nowrap; }
-        .hb-big div:first-child { font-size: 1.7rem; }
+        .hb-card { container-type: inline-size; }
+        .hb-big { display: flex; gap: min(1.1rem, 4.5cqi); align-items: baseline; font-variant-numeric: tabular-nums; }
+        .hb-big div { color: var(--tone); font-size: min(1.25rem, 7.6cqi); font-weight: 600; white-space: nowrap; }
+        .hb-big div:first-child { font-size: min(1.7rem, 10cqi); }
         .hb-big small { display: block; color: inherit; font-size: .75rem; font-weight: 400; }
         </style>"""
     )
@@ -162,7 +163,7 @@ def banner(tone: Tone, text: str, note: str) -> None:
 def row(cards: Sequence[Card | Tile], columns: int) -> None:
     """Cards side by side."""
     drawn = "".join(card.html for card in cards)
-    st.html(f'<div class="hb-row" style="grid-template-columns: repeat({columns}, 1fr)">{drawn}</div>')
+    st.html(f'<div class="hb-row" style="grid-template-columns: repeat({columns}, minmax(0, 1fr))">{drawn}</div>')
 
 
 def dependencies(health: Health) -> list[Card]:
@@ -279,4 +280,12 @@ def _percent(value: float | None) -> str:
 
 
 def _time(seconds: float | None) -> str:
-    return NOTHING if seconds is None else f"{seconds * 1000:.0f} ms" if seconds < 10 else "> 10 s"
+    return (
+        NOTHING
+        if seconds is None
+        else f"{seconds * 1000:.0f} ms"
+        if seconds < 1
+        else f"{seconds:.1f} s"
+        if seconds < 10
+        else "> 10 s"
+    )
