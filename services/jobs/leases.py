@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
-from services.database.models import Job, Reconciliation
+from services import logs
+from services.database.models import Account, Job, Reconciliation
 from services.leases import Lease, LeasedRows, over
 
 if TYPE_CHECKING:
     from services.container import Container
 
 ACTIVE = ("running", "cancelling")
+LONG = timedelta(minutes=5)
+"""Who waits longer for the end of a run, since it was asked for, is told of it by mail."""
+ENDED = {"succeeded": "is done", "failed": "failed"}
+"""How the mail to whoever started a long run puts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,25 @@ class Leases:
         self._container.audit.record(
             session, None, f"job.{status}", "job", job.id, workspace_id=job.workspace_id, attempt=job.attempts
         )
+        if status != "cancelled" and job.finished_at - job.created_at >= LONG:
+            self._tell(session, job)
+
+    def _tell(self, session: Session, job: Job) -> None:
+        """Mail whoever started the run and has long closed the page; it belongs to the click that asked for the run."""
+        owner = session.get(Account, job.created_by)
+        if owner is None or not owner.active:
+            return
+        name, ended = str(job.plan_json["name"]), ENDED[job.status]
+        address = f"{self._container.settings.public_url.rstrip('/')}/results?job={job.id}"
+        with logs.unit(request=job.request_id):
+            self._container.mail.enqueue(
+                session,
+                key=f"job:{job.id}:{job.status}",
+                recipient=owner.email,
+                subject=f"Your run {ended}: {' '.join(name.split())[:100]}",
+                body=f"Dear {owner.name},\n\nthe run of {name} that you started at {job.created_at:%Y-%m-%d %H:%M} UTC "
+                f"{ended}. See it here:\n\n{address}\n",
+            )
 
 
 def _started(now: datetime) -> dict[str, Any]:
