@@ -110,6 +110,15 @@ def test_routes(labels: str, receivers: str) -> None:
     assert told.strip() == receivers
 
 
+def test_people_are_told_at_the_promised_pace() -> None:
+    """Half a minute to gather, five minutes between changes of a group, twelve hours until it is said again."""
+    route = yaml.safe_load((MONITORING / "alertmanager.yml").read_text())["route"]
+    paces = [route[name] for name in ("group_wait", "group_interval", "repeat_interval")]
+    assert paces == ["30s", "5m", "12h"]
+    own = [child for child in route["routes"] if child["receiver"] != "heartbeat"]
+    assert not {"group_wait", "group_interval", "repeat_interval"} & {name for child in own for name in child}
+
+
 def test_every_metric_is_served(api: httpx.Client, tmp_path: Path, postgresql_address: str) -> None:
     """What alerts and dashboards name is in a scrape of the running product, or of the exporter that they name."""
     served = {"recon": names_of(api.get("/api/metrics").text)}
