@@ -2,17 +2,19 @@
 
 Of the left rows the right file holds: 94 % unchanged, 2 % with the amount off by at most 0.05, 2 % dated one to three
 days later, 1 % with both, and 1 % replaced by a row of its own (so as many are missing on each side). The right file's
-rows are shuffled.
+rows are shuffled. Other shares may be asked for, also of amounts that are far off.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-SHARES = (("exact", 0.94), ("small difference", 0.02), ("settled later", 0.02), ("both", 0.01), ("missing", 0.01))
+SHARES = {"exact": 0.94, "small difference": 0.02, "settled later": 0.02, "both": 0.01, "missing": 0.01, "far off": 0.0}
+FAR_OFF_CENTS = 100_000
 COLUMNS = ("ref", "account", "amount", "date", "currency", "narrative")
 WORDS = ("invoice", "salary", "card payment", "transfer", "refund", "standing order", "fee", "interest")
 PLAN = """\
@@ -40,9 +42,9 @@ compare: [amount, posted_on]
 """
 
 
-def generate(folder: Path, rows: int) -> dict[str, int]:
+def generate(folder: Path, rows: int, shares: Mapping[str, float] = SHARES) -> dict[str, int]:
     """Write left.csv, right.csv and plan.yaml into `folder` unless they are there. Returns the planted counts."""
-    counts = planted(rows)
+    counts = planted(rows, shares)
     if not (folder / "plan.yaml").exists():
         folder.mkdir(parents=True, exist_ok=True)
         _write(_left(rows), folder / "left.csv")
@@ -51,9 +53,9 @@ def generate(folder: Path, rows: int) -> dict[str, int]:
     return counts
 
 
-def planted(rows: int) -> dict[str, int]:
+def planted(rows: int, shares: Mapping[str, float] = SHARES) -> dict[str, int]:
     """How many left rows are of each kind; they sum to `rows`."""
-    counts = {name: int(rows * share) for name, share in SHARES}
+    counts = {name: int(rows * share) for name, share in shares.items()}
     counts["exact"] += rows - sum(counts.values())
     return counts
 
@@ -107,7 +109,9 @@ def _right(rows: int, counts: dict[str, int]) -> pl.DataFrame:
     cents_off = pl.Series(random.integers(1, 6, rows) * random.choice([-1, 1], rows))
     days_later = pl.Series(random.integers(1, 4, rows))
     changed = records.with_columns(
-        cents=pl.col("cents") + pl.when(kind("small difference", "both")).then(cents_off).otherwise(0),
+        cents=pl.col("cents")
+        + pl.when(kind("small difference", "both")).then(cents_off).otherwise(0)
+        + pl.when(kind("far off")).then(FAR_OFF_CENTS).otherwise(0),
         day=pl.col("day") + pl.when(kind("settled later", "both")).then(days_later).otherwise(0),
         number=pl.col("number") + pl.when(kind("missing")).then(rows).otherwise(0),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from services.permissions import Action, Actor, check
 from services.result_exports import csv_chunk, xlsx_file, zip_chunks
 from services.result_figures import figures
 from services.result_match import first_pair, sums_of
+from services.result_rows import Filters, filtered, of_source, ordered, rows_of, with_rows
+from services.result_shown import BREAKS, FIGURES, OWN, valued
 from services.result_summary import gather
 
 if TYPE_CHECKING:
@@ -30,14 +33,13 @@ if TYPE_CHECKING:
 
 Table = Literal["matches", "breaks", "differences", "rejected", "duplicates"]
 TABLES: tuple[str, ...] = get_args(Table)
-WITH_RECORDS = ("matches", "breaks", "duplicates")  # tables whose rows are records: their values are shown beside
+WITH_RECORDS = ("matches", "duplicates")  # tables whose rows are records: their values are looked up
 ADDED_LATER = ("duplicates", "certificates", "weights")  # results of earlier versions do not have them
 MATCH_RECORDS = 200  # of one side of a match, the most that are told; their sum is of all
 MAX_SHEET_ROWS = 200_000
 RUNS_LOOKED_AT = 200  # for the run before
 MOST_COMPARED = 200_000  # breaks of a run; a screen waits for the comparison
 _EXPORT_ROWS = 50_000
-Filters = Mapping[str, str | int | Sequence[str | int] | None]
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,16 @@ class ResultService:
         return self._figures(self._job(actor, job_id, Action.RESULT_READ))
 
     def _figures(self, job: Job) -> dict[str, Any]:
-        plan, totals = Plan.build(job.plan_json), dict(job.summary_json or {})["totals"]
-        seconds, key = self._container.settings.cache_seconds, ("figures", job.result_prefix)
-        found = self._container.cache.get_json(key, seconds, lambda: figures(plan, totals, partial(self._scan, job)))
-        return dict(found)
+        def read() -> dict[str, Any]:
+            try:
+                with self._container.storage.open(f"{job.result_prefix}/{FIGURES}") as file:
+                    return dict(json.load(file))
+            except FileNotFoundError:  # a result of an earlier version
+                totals = dict(job.summary_json or {})["totals"]
+                return figures(Plan.build(job.plan_json), totals, partial(self._scan, job))
+
+        key = ("figures", job.result_prefix)
+        return dict(self._container.cache.get_json(key, self._container.settings.cache_seconds, read))
 
     def page(
         self,
@@ -95,17 +103,16 @@ class ResultService:
         """One page of a table, the first being 1; matches and breaks come with their records' values.
 
         `filters` keeps the rows whose column has the value, or one of the values, given; `sort` names a column of the
-        table, with a minus before it for descending. Raises Invalid for what does not exist.
+        table (for breaks also one of the records' values), with a minus before it for descending. Raises Invalid for
+        what does not exist.
         """
         job = self._job(actor, job_id, Action.RESULT_READ)
         page, size = max(1, page), min(max(1, size), MOST)
 
         def read() -> bytes:
             try:
-                with self._scan(job, _known(table)) as scan:
-                    chosen = _filtered(scan, filters or {})
-                    total = int(chosen.select(pl.len()).collect().item())
-                    frame = _sorted(chosen, sort).slice((page - 1) * size, size).collect()
+                with self._table(job, _known(table)) as scan:
+                    total, frame = rows_of(scan, filters or {}, sort, (page - 1) * size, size)
             except FileNotFoundError:
                 if table not in ADDED_LATER:
                     raise
@@ -213,7 +220,7 @@ class ResultService:
         job = self._job(actor, job_id, Action.RESULT_READ)
         with self._scan(job, "breaks") as scan:
             chosen = scan.filter((pl.col("side").cast(pl.String) == side) & (pl.col("row") == row))
-            found = _of_source(chosen, source).collect().to_dicts()
+            found = of_source(chosen, source).collect().to_dicts()
         if not found:
             raise NotFound(f"Row {row} on the {side} side is not a break of this run.")
         record = self._records(job, side, [row], source)[0]
@@ -237,8 +244,8 @@ class ResultService:
     ) -> Iterator[bytes]:
         """A whole table as CSV (UTF-8), in pieces; text that a spreadsheet would run as a formula is made harmless."""
         job = self._job(actor, job_id, Action.RESULT_DOWNLOAD)
-        with self._scan(job, _known(table)) as scan:
-            _sorted(_filtered(scan, filters or {}), sort).collect_schema()  # refuse what is wrong before the first byte
+        with self._table(job, _known(table)) as scan:
+            ordered(filtered(scan, filters or {}), sort).collect_schema()  # refuse what is wrong before the first byte
         self._record_download(actor, job_id, table=table, format="csv")
         frames = self._frames(job, table, filters, sort)
         return (csv_chunk(frame, header=number == 0) for number, frame in enumerate(frames))
@@ -249,7 +256,7 @@ class ResultService:
         """A table as a spreadsheet, to be closed by the caller; formulas are made harmless. Raises TooLarge."""
         job = self._job(actor, job_id, Action.RESULT_DOWNLOAD)
         with self._scan(job, _known(table)) as scan:
-            rows = int(_filtered(scan, filters or {}).select(pl.len()).collect().item())
+            rows = int(filtered(scan, filters or {}).select(pl.len()).collect().item())
         if rows > MAX_SHEET_ROWS:
             raise TooLarge(f"A spreadsheet may have {MAX_SHEET_ROWS:,} rows, this has {rows:,}; filter it or take CSV.")
         self._record_download(actor, job_id, table=table, format="xlsx")
@@ -259,9 +266,8 @@ class ResultService:
         """A whole table in pieces with the records' values; at least one piece."""
         offset, height = 0, _EXPORT_ROWS
         while height == _EXPORT_ROWS:
-            with self._scan(job, table) as scan:
-                chosen = _sorted(_filtered(scan, filters or {}), sort)
-                frame = chosen.slice(offset, _EXPORT_ROWS).collect()
+            with self._table(job, table) as scan:
+                _, frame = rows_of(scan, filters or {}, sort, offset, _EXPORT_ROWS)
             height = frame.height
             yield self._with_records(job, table, frame)
             offset += height
@@ -276,9 +282,9 @@ class ResultService:
         """The whole result directory as a zip file, in pieces: what an auditor needs to check the run again."""
         job = self._job(actor, job_id, Action.RESULT_DOWNLOAD)
         self._record_download(actor, job_id, format="zip")
-        keys = list(self._container.storage.list(str(job.result_prefix)))
         opener = self._container.storage.open
-        return zip_chunks([(key.rsplit("/", 1)[-1], partial(opener, key)) for key in keys])
+        named = [(key.rsplit("/", 1)[-1], key) for key in self._container.storage.list(str(job.result_prefix))]
+        return zip_chunks([(name, partial(opener, key)) for name, key in named if not name.startswith(OWN)])
 
     def summary_pdf(self, actor: Actor, job_id: str) -> bytes:
         """The summary to attach to a close, as PDF."""
@@ -305,33 +311,37 @@ class ResultService:
         with self._container.storage.local_path(f"{job.result_prefix}/{name}.parquet") as path:
             yield pl.scan_parquet(path)
 
+    @contextmanager
+    def _table(self, job: Job, name: str) -> Iterator[pl.LazyFrame]:
+        """A table to be shown; breaks have the values of their records beside them."""
+        with ExitStack() as stack:
+            if name != "breaks":
+                yield stack.enter_context(self._scan(job, name))
+                return
+            try:
+                scan = stack.enter_context(self._scan(job, BREAKS.removesuffix(".parquet")))
+            except FileNotFoundError:  # a result of an earlier version
+                records = {side: stack.enter_context(self._scan(job, side)) for side in SIDES}
+                scan = valued(stack.enter_context(self._scan(job, name)), records)
+            yield scan
+
     def _records(self, job: Job, side: str, rows: Sequence[int], source: str | None = None) -> list[dict[str, Any]]:
-        return _of_source(self._record_frame(job, side, rows).lazy(), source).collect().to_dicts()
+        return of_source(self._record_frame(job, side, rows).lazy(), source).collect().to_dicts()
 
     def _record_frame(self, job: Job, side: str, rows: Sequence[int]) -> pl.DataFrame:
-        """The records of one side with these row numbers. The range lets the scan skip whole row groups."""
+        """The records of one side with these row numbers."""
         if side not in ("left", "right"):
             raise Invalid(f"There is no side '{side}'; the sides are left and right.")
-        wanted = pl.Series(rows, dtype=pl.Int64)
-        within = pl.lit(False) if wanted.is_empty() else pl.col("row").is_between(wanted.min(), wanted.max())
         with self._scan(job, side) as scan:
-            return scan.filter(within & pl.col("row").is_in(wanted.implode())).collect()
+            return with_rows(scan, rows).collect()
 
     def _with_records(self, job: Job, table: str, frame: pl.DataFrame) -> pl.DataFrame:
         """The frame with the values of the records that its rows name, in the order of the frame."""
         if table not in WITH_RECORDS:
             return frame
-        keyed = frame.with_columns(pl.col("side", "source").cast(pl.String)).with_row_index("__order")
-        parts = []
-        for side in ("left", "right"):
-            mine = keyed.filter(pl.col("side") == side)
-            records = self._record_frame(job, side, mine["row"].to_list()).with_columns(
-                pl.col("source").cast(pl.String)
-            )
-            taken = {name: f"{name} (value)" for name in records.columns if name in frame.columns}
-            records = records.rename({old: new for old, new in taken.items() if old not in ("source", "row")})
-            parts.append(mine.join(records, on=["source", "row"], how="left"))
-        return pl.concat(parts, how="vertical_relaxed").sort("__order").drop("__order")
+        rows = {side: frame.filter(pl.col("side").cast(pl.String) == side)["row"].to_list() for side in SIDES}
+        records = {side: self._record_frame(job, side, own).lazy() for side, own in rows.items()}
+        return valued(frame.lazy(), records).collect()
 
 
 def plain(value: Any) -> Any:
@@ -355,29 +365,3 @@ def _known(table: str) -> str:
     if table not in TABLES:
         raise Invalid(f"There is no table '{table}'; the tables are {', '.join(TABLES)}.")
     return table
-
-
-def _filtered(scan: pl.LazyFrame, filters: Filters) -> pl.LazyFrame:
-    columns = scan.collect_schema().names()
-    for name, value in filters.items():
-        if value is None:
-            continue
-        if name not in columns:
-            raise Invalid(f"There is no column '{name}' to filter by; the columns are {', '.join(columns)}.")
-        values = [value] if isinstance(value, str | int) else list(value)
-        scan = scan.filter(pl.col(name).cast(pl.String).is_in([str(v) for v in values]))
-    return scan
-
-
-def _sorted(scan: pl.LazyFrame, sort: str | None) -> pl.LazyFrame:
-    if not sort:
-        return scan
-    name = sort.removeprefix("-")
-    columns = scan.collect_schema().names()
-    if name not in columns:
-        raise Invalid(f"There is no column '{name}' to sort by; the columns are {', '.join(columns)}.")
-    return scan.sort(name, descending=sort.startswith("-"), nulls_last=True, maintain_order=True)
-
-
-def _of_source(scan: pl.LazyFrame, source: str | None) -> pl.LazyFrame:
-    return scan if source is None else scan.filter(pl.col("source").cast(pl.String) == source)

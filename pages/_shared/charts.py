@@ -18,16 +18,20 @@ CONFIG = {"displayModeBar": False}
 COLOURS = {"matched": "#2f8f7b", "suggested": "#d9a13b", "breaks": "#c8574a", "rejected": "#8b95a1"}
 CATEGORY_COLOURS = ["#c8574a", "#d98a4b", "#d9a13b", "#8a6fb0", "#8b95a1"]
 PARTS = {"matched": "Matched", "suggested": "Suggested", "breaks": "Breaks", "rejected": "Rejected"}
+SIDES_UPWARDS = ("right", "left")  # plotly draws the first bar at the bottom
 _ROW_PIXELS = 42
 
 
+def parts_there(rows: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """What became of at least one row."""
+    return [part for part in PARTS if any(side[part] for side in rows.values())]
+
+
 def outcome_bars(rows: Mapping[str, Mapping[str, int]], labels: Mapping[str, str]) -> go.Figure:
-    """How the rows of each side ended: one stacked bar per side, each as a share of its own rows."""
-    figure = go.Figure()
-    sides = ["right", "left"]  # plotly draws the first bar at the bottom
-    there = {part: name for part, name in PARTS.items() if any(rows[side][part] for side in sides)}
-    for part, name in there.items():
-        counts = [rows[side][part] for side in sides]
+    """How the rows of each side ended: a trace per part, a stacked bar per side, each as a share of its own rows."""
+    figure, sides = go.Figure(), SIDES_UPWARDS
+    for part in parts_there(rows):
+        name, counts = PARTS[part], [rows[side][part] for side in sides]
         shares = [100 * rows[side][part] / max(1, rows[side]["read"]) for side in sides]
         figure.add_bar(
             y=[labels[side] for side in sides],
@@ -44,13 +48,12 @@ def outcome_bars(rows: Mapping[str, Mapping[str, int]], labels: Mapping[str, str
 
 
 def categories(breaks: Mapping[str, int]) -> go.Figure:
-    """Breaks by category, the largest on top."""
-    ordered = sorted(breaks.items(), key=lambda item: item[1])
+    """Breaks by category, the last one on top."""
     figure = go.Figure(
         go.Bar(
-            y=[CATEGORY_NAMES.get(name, name) for name, _ in ordered],
-            x=[rows for _, rows in ordered],
-            text=[number(rows) for _, rows in ordered],
+            y=[CATEGORY_NAMES.get(name, name) for name in breaks],
+            x=list(breaks.values()),
+            text=[number(rows) for rows in breaks.values()],
             orientation="h",
             marker_color=COLOURS["breaks"],
             textposition="outside",

@@ -15,6 +15,8 @@ from pages._shared.tables import (
     amount_fields,
     as_text,
     first_page,
+    order,
+    orders,
     page_number,
     pager,
     table,
@@ -32,9 +34,9 @@ ALL = "all"
 def show(person: Actor, job: Job, plan: Plan) -> None:
     """Draw the section."""
     names = labels(plan)
-    filters = _filters(job.summary_json or {}, names)
+    filters, sort = _filters(job.summary_json or {}, plan, names)
     found = services().results.page(
-        person, job.id, "breaks", page=page_number("breaks"), size=PAGE_ROWS, filters=filters
+        person, job.id, "breaks", page=page_number("breaks"), size=PAGE_ROWS, filters=filters, sort=sort
     )
     if not found.total:
         empty_state("No breaks here", "Every record of this selection is in a match.", ":material/task_alt:")
@@ -48,13 +50,14 @@ def show(person: Actor, job: Job, plan: Plan) -> None:
     headings |= {spec.name: spec.name for spec in plan.fields if spec.name in found.columns}
     chosen = table(rows, headings, "breaks-table", selectable=True, amounts=amount_fields(plan))
     taken = {name: value for name, value in filters.items() if name != "cause"}
-    whole = whole_table(job, "breaks", taken) if may(person, Action.RESULT_DOWNLOAD) else ""
+    whole = whole_table(job, "breaks", taken, sort) if may(person, Action.RESULT_DOWNLOAD) else ""
     pager("breaks", found.total, ("break", "breaks"), whole)
     if chosen is not None:
         _detail(person, job, plan, rows[chosen])
 
 
-def _filters(summary: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+def _filters(summary: Mapping[str, Any], plan: Plan, names: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
+    """What is chosen above the table, and the order."""
     breaks = [name for name, number in summary["breaks"].items() if number]
     with st.container(horizontal=True):
         side = st.segmented_control(
@@ -79,8 +82,10 @@ def _filters(summary: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
             args=("breaks",),
             format_func=lambda one: "All" if one == ALL else CATEGORY_NAMES.get(one, one),
         )
-    chosen = {"side": side, "category": category, "cause": _cause(summary)}
-    return {name: value for name, value in chosen.items() if value and value != ALL}
+    with st.container(horizontal=True):
+        chosen = {"side": side, "category": category, "cause": _cause(summary)}
+        sort = order("breaks", orders(plan))
+    return {name: value for name, value in chosen.items() if value and value != ALL}, sort
 
 
 def _cause(summary: Mapping[str, Any]) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared import charts, wording
+from pages._shared import chart_clicks, charts, wording
 from pages._shared.context import may, services
 from pages._shared.messages import explained, notice
 from services.database.models import Job
@@ -26,7 +26,9 @@ def show(person: Actor, job: Job) -> None:
         st.caption("Each change was tried on the whole file. Taking one changes the plan only; you decide when to run.")
         chart, rows = st.columns([1, 3.2], gap="medium") if len(found) > 1 else (None, st.container())
         if chart is not None:  # one bar alone compares nothing
-            chart.plotly_chart(charts.causes(found[:FIRST]), config=charts.CONFIG, key="causes-chart")
+            bars = [("Breaks", {"cause": cause["cause"]}) for cause in found[:FIRST]]
+            with chart:
+                chart_clicks.clickable(charts.causes(found[:FIRST]), "causes-chart", [bars])
         with rows:
             for place, cause in enumerate(found[:FIRST], start=1):
                 _cause(person, job, place, cause)

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared import charts, result_balance, result_causes, result_rules, wording
+from pages._shared import chart_clicks, charts, result_balance, result_causes, result_rules, wording
 from pages._shared.context import services
 from pages._shared.tables import table
 from pages._shared.wizard import labels
@@ -16,6 +16,7 @@ from services.database.models import Job
 from services.permissions import Actor
 from services.result_headline import UNEXPLAINED, UNEXPLAINED_HELP, headline
 
+SECTION_OF = {"matched": "Matches", "suggested": "Matches", "breaks": "Breaks", "rejected": "Rejected"}
 PARTS = ("read", "matched", "suggested", "breaks", "rejected")
 HEADINGS = {
     "side": "Side",
@@ -36,18 +37,25 @@ def show(person: Actor, job: Job, plan: Plan) -> None:
     _headline(summary, figures, names)
     _conservation(summary, names)
     result_causes.show(person, job)
-    left, right = st.columns(2, gap="medium")
-    with left.container(border=True, height="stretch"):
-        st.markdown("**What became of the rows**")
-        st.plotly_chart(charts.outcome_bars(summary["rows"], names), config=charts.CONFIG, key="outcome")
-    with right.container(border=True, height="stretch"):
-        st.markdown("**Matches added by each rule**")
-        st.plotly_chart(charts.rule_waterfall(summary["rules"]), config=charts.CONFIG, key="rules")
+    _rows_and_rules(summary, names)
     if figures["categories"]:
         _open_items(summary, figures, names)
     result_rules.show(summary)
     for warning in summary.get("warnings", []):
         st.warning(_text(warning), icon=":material/warning:")
+
+
+def _rows_and_rules(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True, height="stretch"):
+        st.markdown("**What became of the rows**")
+        parts = [SECTION_OF[part] for part in charts.parts_there(summary["rows"])]
+        bars = [[(section, {"side": side}) for side in charts.SIDES_UPWARDS] for section in parts]
+        chart_clicks.clickable(charts.outcome_bars(summary["rows"], names), "outcome", bars)
+    with right.container(border=True, height="stretch"):
+        st.markdown("**Matches added by each rule**")
+        rules = [("Matches", {"rule": rule["name"]}) for rule in summary["rules"] if rule["matches"]]
+        chart_clicks.clickable(charts.rule_waterfall(summary["rules"]), "rules", [[*rules, ("Matches", {})]])
 
 
 def _headline(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mapping[str, str]) -> None:
@@ -69,11 +77,12 @@ def _headline(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Map
 
 def _open_items(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mapping[str, str]) -> None:
     """What is open: by category and by money as charts, by age and what it explains as tables."""
-    found = {name: rows for name, rows in summary["breaks"].items() if rows}
+    found = dict(sorted(((name, rows) for name, rows in summary["breaks"].items() if rows), key=lambda one: one[1]))
     columns = st.columns(2 if figures["money"] else 1, gap="medium")
     with columns[0].container(border=True, height="stretch"):
         st.markdown("**Breaks by category**")
-        st.plotly_chart(charts.categories(found), config=charts.CONFIG, key="categories")
+        bars = [[("Breaks", {"category": name}) for name in found]]
+        chart_clicks.clickable(charts.categories(found), "categories", bars)
     for right in columns[1:]:
         with right.container(border=True, height="stretch"):
             st.markdown("**Money in breaks**")

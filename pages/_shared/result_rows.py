@@ -10,7 +10,17 @@ import streamlit as st
 from pages._shared import result_match
 from pages._shared.context import may, services
 from pages._shared.messages import empty_state
-from pages._shared.tables import PAGE_ROWS, amount_fields, first_page, in_style, page_number, pager, table, whole_table
+from pages._shared.tables import (
+    PAGE_ROWS,
+    amount_fields,
+    first_page,
+    in_style,
+    order,
+    page_number,
+    pager,
+    table,
+    whole_table,
+)
 from pages._shared.wizard import labels
 from pages._shared.wording import score
 from recon_engine.plan import SIDES, Plan
@@ -71,8 +81,10 @@ def show(person: Actor, job: Job, plan: Plan, name: str) -> None:
     if not services().results.page(person, job.id, name, size=1).total:
         empty_state(*EMPTY[name], icon=":material/task_alt:")  # nothing to choose from, so no choices
         return
-    filters = _filters(plan, name)
-    found = services().results.page(person, job.id, name, page=page_number(name), size=PAGE_ROWS, filters=filters)
+    filters, sort = _filters(plan, name)
+    found = services().results.page(
+        person, job.id, name, page=page_number(name), size=PAGE_ROWS, filters=filters, sort=sort
+    )
     if not found.total:
         empty_state(*EMPTY[name], icon=":material/task_alt:")
         return
@@ -82,7 +94,7 @@ def show(person: Actor, job: Job, plan: Plan, name: str) -> None:
     headings = {column: HEADINGS[name][column].format(**names) for column in own} | {field: field for field in fields}
     kinds = {spec.name: spec.type for spec in plan.fields}
     rows = [_shown(row, names, kinds) for row in found.rows]
-    whole = whole_table(job, name, filters) if may(person, Action.RESULT_DOWNLOAD) else ""
+    whole = whole_table(job, name, filters, sort) if may(person, Action.RESULT_DOWNLOAD) else ""
     if name in ("rejected", "duplicates"):
         table(rows, headings, f"{name}-table", amounts=amount_fields(plan))
         pager(name, found.total, NOUNS[name], whole)
@@ -110,9 +122,10 @@ def _shown(row: Mapping[str, Any], names: Mapping[str, str], kinds: Mapping[str,
     return shown
 
 
-def _filters(plan: Plan, name: str) -> dict[str, str]:
-    """What is chosen above the table; the address holds it, so that it can be passed on."""
+def _filters(plan: Plan, name: str) -> tuple[dict[str, str], str | None]:
+    """What is chosen above the table, and its order; the address holds it, so that it can be passed on."""
     chosen: dict[str, str | None] = {}
+    sort = None
     with st.container(horizontal=True):
         if name == "matches":
             every = "All rules"
@@ -139,4 +152,6 @@ def _filters(plan: Plan, name: str) -> dict[str, str]:
                 format_func=lambda one: "Both sides" if one == "all" else names[one],
             )
             chosen["side"] = None if side == "all" else side
-    return {column: value for column, value in chosen.items() if value}
+        if name == "matches":
+            sort = order(name, {"score": "least sure first"})
+    return {column: value for column, value in chosen.items() if value}, sort

@@ -40,9 +40,36 @@ def first_page(key: str) -> None:
     st.session_state[f"{key}-page"] = 1
 
 
-def whole_table(job: Job, name: str, filters: Mapping[str, str]) -> str:
-    """The address that answers the whole table, filtered alike, as CSV."""
-    return f"/api/reconciliation/jobs/{job.id}/results/{name}?{urlencode({'format': 'csv', **filters})}"
+def order(key: str, choices: Mapping[str, str]) -> str | None:
+    """What the rows of the table called `key` are sorted by, as `sort` of a result's page; None when as they are."""
+    chosen: str = st.selectbox(
+        "Order",
+        ["", *choices],
+        key=f"{key}-order",
+        bind="query-params",
+        on_change=first_page,
+        args=(key,),
+        format_func=lambda one: choices.get(one, "As in the files"),
+        width=260,
+    )
+    return chosen or None
+
+
+def orders(plan: Plan) -> dict[str, str]:
+    """The orders of records by their amounts and dates."""
+    ends = {"decimal": ("largest", "smallest"), "date": ("newest", "oldest"), "datetime": ("newest", "oldest")}
+    return {
+        f"{sign}{spec.name}": f"{spec.name}, {end} first"
+        for spec in plan.fields
+        if spec.type in ends
+        for sign, end in zip(("-", ""), ends[spec.type], strict=True)
+    }
+
+
+def whole_table(job: Job, name: str, filters: Mapping[str, str], sort: str | None = None) -> str:
+    """The address that answers the whole table, filtered and sorted alike, as CSV."""
+    asked = {"format": "csv", **filters} | ({"sort": sort} if sort else {})
+    return f"/api/reconciliation/jobs/{job.id}/results/{name}?{urlencode(asked)}"
 
 
 def table(

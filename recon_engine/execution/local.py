@@ -20,7 +20,7 @@ from recon_engine.errors import PlanError
 from recon_engine.evidence import hash_file, write_manifest
 from recon_engine.execution.certainty import estimates, gated
 from recon_engine.execution.estimate import estimate
-from recon_engine.execution.staging import PARQUET, StagedSide, opened, stage, with_scales
+from recon_engine.execution.staging import LOOKED_UP, PARQUET, StagedSide, opened, stage, with_scales
 from recon_engine.matching.candidates import join_key
 from recon_engine.matching.cascade import Decided, Stage, run_stage, stages
 from recon_engine.matching.comparables import columns_of, text_column
@@ -268,7 +268,7 @@ class Run:
         places: tuple[pl.DataFrame, pl.DataFrame],
     ) -> None:
         table = matches.matches_table(plan, pairs, groups, places)
-        table.lazy().sink_parquet(self.out / "matches.parquet", **PARQUET)
+        table.lazy().sink_parquet(self.out / "matches.parquet", **LOOKED_UP)
         certified = matches.certificates_table(plan, groups, decided.certificates)
         certified.write_parquet(self.out / "certificates.parquet")
         weights = matches.weights_table(pairs, groups, decided.links, places)

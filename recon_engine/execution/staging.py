@@ -35,6 +35,8 @@ REJECTED_SCHEMA = {
 PLACE = pl.col("__file", "__row")
 AnyPlan = TypeVar("AnyPlan", Plan, "SidesPlan")
 PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "statistics": False}
+# Of a result single rows are looked up, by their number: little is read around each.
+LOOKED_UP: dict[str, Any] = PARQUET | {"statistics": True, "row_group_size": 1 << 14}
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,7 @@ def _scan(
     comparable = rows.select(PLACE, *comparable_columns({n: pl.col(n) for n in fields}, plan, side))
     tally = every.group_by("__file").agg(pl.len().alias("rows"), pl.col("__bad").sum().alias("bad"))
     queries = [
-        record.sink_parquet(typed, lazy=True, **PARQUET),
+        record.sink_parquet(typed, lazy=True, **LOOKED_UP),
         comparable if spill is None else comparable.with_row_index("__i").sink_parquet(spill, lazy=True, **PARQUET),
         tally,
     ]

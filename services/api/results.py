@@ -13,7 +13,8 @@ from services.api.described import problems
 from services.api.identity import Caller, Services
 from services.api.inputs import LINKED, Cursor, Id, Limit, Text, linked
 from services.paging import cursor_of, read_cursor
-from services.results import Filters, Table
+from services.result_rows import Filters
+from services.results import Table
 
 router = APIRouter(prefix="/reconciliation/jobs/{job_id}", tags=["results"])
 

@@ -21,6 +21,7 @@ from services.jobs.child import Child, Ended, Limits
 from services.jobs.leases import Leases, Outcome
 from services.jobs.progress import Progress
 from services.leases import Lease
+from services.result_shown import prepare
 from services.storage.base import StorageAway
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ class Run:
             return
         summary = json.loads((result / "summary.json").read_text(encoding="utf-8"))
         self._remove_results(range(1, self.lease.attempt))
+        prepare(result, Plan.build(self._job.plan_json), summary["totals"])
         for path in sorted(p for p in result.iterdir() if p.is_file()):
             self._container.storage.put_file(f"{self._prefix}/{path.name}", path)
             reach("job half stored")

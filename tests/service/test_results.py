@@ -88,6 +88,31 @@ def test_filters_and_order(ran: Ran) -> None:
     assert page(ran.actor, ran.job_id, "breaks", filters={"side": "nowhere"}).total == 0
 
 
+def test_breaks_are_sorted_by_the_values_of_their_records(ran: Ran) -> None:
+    """Either way, also in the whole table, and in a result of a version that kept no values beside its breaks."""
+
+    def amounts() -> list[list[Decimal]]:
+        container = build_container(ran.container.settings)  # with an empty cache
+        pages = [container.results.page(ran.actor, ran.job_id, "breaks", sort=way) for way in ("amount", "-amount")]
+        whole = b"".join(container.results.export_csv(ran.actor, ran.job_id, "breaks", sort="-amount"))
+        container.close()
+        told = [Decimal(row["amount"]) for row in csv.DictReader(io.StringIO(whole.decode()))]
+        return [[row["amount"] for row in page.rows] for page in pages] + [told]
+
+    ascending = [Decimal("-30.00"), Decimal("1.00")]
+    assert amounts() == [ascending, ascending[::-1], ascending[::-1]]
+    figures = ran.container.results.figures(ran.actor, ran.job_id)
+    storage = ran.container.storage
+    kept = [key for key in storage.list("results") if "/shown-" in key]
+    assert sorted(key.rsplit("/", 1)[-1] for key in kept) == ["shown-breaks.parquet", "shown-figures.json"]
+    for key in kept:
+        storage.delete(key)
+    assert amounts() == [ascending, ascending[::-1], ascending[::-1]]
+    again = build_container(ran.container.settings)
+    assert again.results.figures(ran.actor, ran.job_id) == figures
+    again.close()
+
+
 @pytest.mark.parametrize(
     ("table", "choice", "message"),
     [
@@ -152,6 +177,7 @@ def test_the_zip_is_the_evidence(ran: Ran) -> None:
     """The download holds every file of the result, with the bytes that its manifest vouches for."""
     archive = zipfile.ZipFile(io.BytesIO(b"".join(ran.container.results.download_zip(ran.actor, ran.job_id))))
     assert archive.testzip() is None
+    assert not [name for name in archive.namelist() if name.startswith("shown-")]  # it can be worked out: no evidence
     assert {"plan.yaml", "manifest.json", "summary.json", "matches.parquet", "left.parquet"} <= set(archive.namelist())
     manifest = archive.read("manifest.json").decode()
     assert hashlib.sha256(archive.read("matches.parquet")).hexdigest() in manifest

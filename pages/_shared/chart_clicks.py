@@ -1,0 +1,30 @@
+"""A click on a bar opens the rows that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from pages._shared.charts import CONFIG
+from pages._shared.tables import first_page
+
+Rows = tuple[str, Mapping[str, str]]
+"""A section of the results, and what is chosen there above the table."""
+
+
+def clickable(figure: go.Figure, key: str, bars: Sequence[Sequence[Rows]]) -> None:
+    """Draw the chart; `bars` says per trace of it, and per bar of the trace, which rows these are."""
+    st.plotly_chart(figure, config=CONFIG, key=key, on_select=partial(_open, key, bars), selection_mode="points")
+
+
+def _open(key: str, bars: Sequence[Sequence[Rows]]) -> None:
+    for point in st.session_state[key]["selection"]["points"][:1]:
+        section, chosen = bars[point["curve_number"]][point["point_index"]]
+        name = section.lower()
+        st.session_state["section"] = section
+        for filtered, value in chosen.items():
+            st.session_state[f"{name}-{filtered}"] = value
+        first_page(name)

@@ -1,0 +1,47 @@
+"""What the screens ask of a result over and over: worked out once, when the run ends, and kept beside it.
+
+It can be worked out again from the result at any time: it is no evidence, and in no download.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recon_engine.plan import SIDES, Plan, SideName
+from services.result_figures import figures
+
+OWN = "shown-"
+"""How the names of these files begin."""
+FIGURES, BREAKS = f"{OWN}figures.json", f"{OWN}breaks.parquet"
+_GROUP_ROWS = 16_384  # a page of breaks in another order is read from many places: little is read around each
+
+
+def prepare(folder: Path, plan: Plan, totals: dict[str, Any]) -> None:
+    """Write these files into the folder of a result."""
+
+    def scan(name: str) -> pl.LazyFrame:
+        return pl.scan_parquet(folder / f"{name}.parquet")
+
+    told = figures(plan, totals, lambda name: nullcontext(scan(name)))
+    (folder / FIGURES).write_text(json.dumps(told), encoding="utf-8")
+    valued(scan("breaks"), {side: scan(side) for side in SIDES}).sink_parquet(
+        folder / BREAKS, compression="zstd", compression_level=1, row_group_size=_GROUP_ROWS
+    )
+
+
+def valued(table: pl.LazyFrame, records: Mapping[SideName, pl.LazyFrame]) -> pl.LazyFrame:
+    """The rows of the table, each with the values of the record that it names; in the order of the table."""
+    names = table.collect_schema().names()
+    keyed = table.with_columns(pl.col("side", "source").cast(pl.String)).with_row_index("__order")
+    parts = []
+    for side, own in records.items():
+        named = {name: f"{name} (value)" if name in names else name for name in own.collect_schema().names()[2:]}
+        values = own.select(pl.col("source").cast(pl.String), "row", **{new: pl.col(old) for old, new in named.items()})
+        parts.append(keyed.filter(pl.col("side") == side).join(values, on=["source", "row"], how="left"))
+    return pl.concat(parts, how="vertical_relaxed").sort("__order").drop("__order")
