@@ -86,7 +86,7 @@ def monitoring(folder: Path, target: str) -> Iterator[Monitoring]:
         ]))  # fmt: skip
         stack.enter_context(_running(folder, made.prometheus, [
             "prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=prometheus",
-            f"--web.listen-address={made.prometheus[7:]}",
+            f"--web.listen-address={made.prometheus[7:]}", "--rules.alert.resend-delay=1s",
         ]))  # fmt: skip
         yield made
 

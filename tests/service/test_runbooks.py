@@ -1,30 +1,39 @@
 """Every command of the runbooks is run, in the order of the page, on a small installation behind the real proxy.
 
 A fenced block names what it is for: `sh` is run here; `sh compose` and `sh checkout` are compared with compose.yaml and
-the Makefile; `sh proxy` is sent to the proxy. Commands in running text must at least be understood by their parser.
+the Makefile; `sh proxy` is sent to the proxy. Commands, queries and statements in running text, as the pages of alerts
+have them, are each carried out too.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
+import psycopg
 import pytest
 import yaml
 
-from ops.__main__ import main, parser
+from ops.__main__ import main
 from ops.rollout.proxy import Proxy
 from services import audit
 from services.container import Container, build_container
 from services.settings import Settings
 from tests.browser.server import Server
 from tests.haproxy import RunningProxy, haproxy
+from tests.monitoring_servers import Monitoring, monitoring
+from tests.servers import RedisServer, postgresql_programs, redis_server
 from tests.service.conftest import PASSWORD, make_settings
+from tests.work import start_worker
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = ROOT / "docs/runbooks"
@@ -112,6 +121,7 @@ def compose(line: str, installation: Installation) -> None:
     assert (docker, command) == ("docker", "compose")
     assert verb in {"stop", "up", "run", "exec"}
     named = [word for word in rest if not word.startswith("-")]
+    named = named[:1] if verb in {"run", "exec"} else named  # what follows is run inside
     services = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
     assert set(named) <= set(services)
     if verb == "stop" and "app-blue" in named:
@@ -158,20 +168,123 @@ def test_the_commands_of_a_page(page: str, installation: Installation, capsys: p
     assert ran >= 3
 
 
-INLINE = re.compile(r"`(python -m ops [^`]+)`")
-SAID = sorted(
-    {(path.name, found) for path in sorted(RUNBOOKS.glob("*.md")) for found in INLINE.findall(path.read_text())}
+CODE = re.compile(r"`([^`\n]+)`")
+NO_COMMANDS = {"other content", "--at 2026-03-02T09:00", "socat - TCP:proxy:9999"}
+"""Code of two words or more that nobody types as it stands: what a table says, an option, how the proxy is reached."""
+INLINE = sorted(
+    {
+        found
+        for path in RUNBOOKS.glob("*.md")
+        for found in CODE.findall(FENCE.sub("", path.read_text(encoding="utf-8")))
+        if " " in found and found not in NO_COMMANDS
+    }
 )
 
 
-@pytest.mark.parametrize(("page", "command"), SAID)
-def test_commands_in_running_text_exist(page: str, command: str) -> None:
-    """A command named in a sentence is one that the parser takes, with words such as ID in their place."""
-    given = shlex.split(command)[3:]
+@dataclass
+class Around:
+    """What stands around the installation: a database server, Redis, Prometheus and Alertmanager, and logs."""
+
+    database: str
+    redis: RedisServer
+    watch: Monitoring
+    folder: Path
+    ids: dict[str, str]
+
+    def filled(self, command: str, installation: Installation) -> str:
+        """The command with this place's addresses, files and ids."""
+        at = urlsplit(self.database)
+        host, port = ("127.0.0.1", str(self.redis.port)) if command.startswith("redis-cli") else (at.hostname, at.port)
+        if command.startswith("redis-cli"):
+            command = command.replace("-h HOST", "-h HOST -p PORT")
+        for word, value in {
+            "http://localhost:2000": installation.server.address,
+            "http://localhost:9093": self.watch.alertmanager,
+            "HOST": host,
+            "PORT": port,
+            "DATA": self.folder,
+            **self.ids,
+        }.items():
+            command = re.sub(rf"(?<![\w$]){re.escape(word)}\b", str(value), command)
+        return re.sub(r"\b(app|worker)\.log\b", lambda found: str(self.folder / found[0]), command)
+
+
+@pytest.fixture(scope="module")
+def around(
+    installation: Installation, postgresql_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Around]:
+    """All of it, with an application that has been watched for a moment."""
+    folder = tmp_path_factory.mktemp("around")
+    lines = [
+        {"event": "run failed", "level": "error", "request": "r1", "job": "j1", "timestamp": "2026-03-02T09:00:00Z"}
+    ]
+    for name in ("app.log", "worker.log"):
+        (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with (
+        redis_server() as redis,
+        monitoring(folder / "monitoring", installation.server.address.replace("localhost", "127.0.0.1")) as watch,
+        psycopg.connect(f"{postgresql_template}/template_recon") as other,
+    ):
+        pid = str(other.info.backend_pid)
+        deadline = time.monotonic() + 60
+        while not httpx.get(f"{watch.alertmanager}/api/v2/alerts").json():
+            assert time.monotonic() < deadline, "no alert arrives"
+            time.sleep(0.2)
+        # an id stands for a request, a run or a process: whichever comes before it
+        yield Around(f"{postgresql_template}/template_recon", redis, watch, folder, {
+            "--request ID": "--request r1", "--job ID": "--job j1", "PID": pid,
+        })  # fmt: skip
+
+
+@pytest.mark.parametrize("command", INLINE)
+@pytest.mark.timeout(180)
+def test_a_command_in_a_sentence(
+    command: str, installation: Installation, around: Around, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command, a query or a statement of an alert's page is carried out where it belongs, and answers."""
+    line = around.filled(command, installation)
+    program = line.split()[0]
+    if program == "docker":
+        compose(line, installation)
+    elif line.startswith("python -m services.jobs"):
+        _a_worker_comes_up(installation, around.folder / "new-worker.log")
+    elif program == "python":
+        if "rollback" in line:
+            run("python -m ops rollout start 1.9", installation, capsys)
+        status, said = run(line, installation, capsys)
+        assert status == 0 or (status == 1 and "rollout status" in line), said
+        if " logs " in line:
+            assert "run failed" in said
+    elif program in {"SELECT", "ALTER", "ANALYZE"}:
+        with psycopg.connect(around.database) as connection:
+            connection.execute(line.replace("...", "'a-new-password'"))
+            connection.rollback()
+    elif program == "sum":
+        found = httpx.get(f"{around.watch.prometheus}/api/v1/query", params={"query": line})
+        assert found.json()["status"] == "success", found.text
+    else:
+        assert program in {"curl", "df", "du", "pg_isready", "redis-cli", "amtool", "promtool"}, program
+        path = f"{os.environ['PATH']}:{postgresql_programs()}"
+        where = {"cwd": ROOT / "ops/monitoring", "env": {**os.environ, "PATH": path}}
+        ended = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, check=False, **where
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert ("Watchdog" if program == "amtool" else "") in ended.stdout.strip() != ""
+
+
+def _a_worker_comes_up(installation: Installation, log: Path) -> None:
+    """It says that it works, and ends on SIGTERM."""
+    worker = start_worker(installation.settings, log)
     try:
-        parser().parse_args(given)
-    except SystemExit as refused:
-        pytest.fail(f"{page}: {command} is not understood ({refused.code})")
+        deadline = time.monotonic() + 60
+        while "worker started" not in log.read_text():
+            assert worker.poll() is None, log.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        worker.terminate()
+        assert worker.wait(30) == 0
 
 
 def test_every_page_is_tested() -> None:
