@@ -123,7 +123,7 @@ def test_no_secret_is_seen_anywhere(house: Production, app: App, tmp_path: Path)
         job = run_once(client)
         client.get(f"/api/reconciliation/jobs/{job}/download")
         client.post("/api/auth/login", json={"email": PERSON["email"], "password": "wrong"})
-        client.post("/api/auth/forgotten", json={"email": PERSON["email"]})  # a mail that cannot be sent
+        client.post("/api/auth/password/forgot", json={"email": PERSON["email"]})  # a mail that cannot be sent
         for path in ("/", "/health", "/nowhere", "/api/nowhere", "/api/docs", "/api/files/none", "/api/metrics"):
             client.get(path)
         client.post("/api/files/upload", params={"name": "x.csv"}, content=b"")
