@@ -294,7 +294,7 @@ class Run:
         self.tell("explain", 1, 3)
         placed = tuple(pl.concat([f, p.lazy()], how="horizontal") for f, p in zip(frames, places, strict=True))
         ties = decided.ties.filter(~matches.is_suggested(plan))
-        broken = breaks.breaks_table(plan, placed, state, ties, self.known, self.duplicates)  # type: ignore[arg-type]
+        broken = breaks.breaks_table(plan, placed, state, ties, decided.near, self.known, self.duplicates)  # type: ignore[arg-type]
         self.causes = causes(Ran(plan, records, (frames[0], frames[1]), self.known, *found, ties, state))
         broken = broken.with_columns(self.causes.sentence)
         broken.write_parquet(self.out / "breaks.parquet")
@@ -374,7 +374,7 @@ def _partition(folder: Path, part: int, side: StagedSide) -> pl.DataFrame:
 def _combined(found: list[Decided]) -> Decided:
     """What all stages and partitions decided, in one."""
     every = Decided()
-    for table in ("matches", "ties", "sets", "certificates", "links"):
+    for table in ("matches", "ties", "sets", "certificates", "links", "near"):
         setattr(every, table, pl.concat([getattr(every, table), *(getattr(p, table) for p in found)]))
     for part in found:
         for rule, count in part.candidates.items():

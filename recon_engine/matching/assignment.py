@@ -53,6 +53,13 @@ CERTIFICATES_SCHEMA: dict[str, Any] = {
     "by_chance": pl.Float64,
 }
 LINKS_SCHEMA: dict[str, Any] = {"l": pl.UInt32, "r": pl.UInt32, "field": pl.String, "bits": pl.Float64}
+NEAR_SCHEMA: dict[str, Any] = {
+    "l": pl.UInt32,
+    "r": pl.UInt32,
+    "probability": pl.Float64,
+    "field": pl.String,
+    "bits": pl.Float64,
+}
 TIES_SCHEMA: dict[str, Any] = {"component": pl.Int64, "side": pl.UInt8, "i": pl.UInt32, "capped": pl.Boolean}
 
 
@@ -66,6 +73,8 @@ class Settled:
     `certificates`: per set of a search for sums: how it was searched, among how many candidates, and how many sets
     would fit by chance.
     `links`: per pair of a linkage and field, the weight of the field's evidence in bits: l, r, field, bits.
+    `near`: of the records that a linkage left open, the pairs that it scores best, each with the field whose bits cost
+    most (null: none costs any).
     `facts`: what a linkage learnt, as plain data.
     """
 
@@ -74,6 +83,7 @@ class Settled:
     sets: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SETS_SCHEMA))
     certificates: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CERTIFICATES_SCHEMA))
     links: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LINKS_SCHEMA))
+    near: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NEAR_SCHEMA))
     facts: dict[str, Any] = field(default_factory=dict)
 
 

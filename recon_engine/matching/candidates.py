@@ -77,13 +77,18 @@ def with_values(pairs: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame, co
 
 
 def search(
-    plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame, known: Rarities
+    plan: Plan,
+    rule: Rule,
+    left: pl.DataFrame,
+    right: pl.DataFrame,
+    known: Rarities,
+    most_compared: int | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """All pairs that satisfy every condition of a rule but its total: (pairs: l, r, weight; capped: side, i).
 
     `left` and `right` have i (position) and the comparable columns. Records of groups that would make more than
-    LARGEST_GROUP pairs are not searched but returned as capped. Raises PlanError when likeness alone would compare too
-    many texts.
+    LARGEST_GROUP pairs are not searched but returned as capped. Raises PlanError when likeness alone would compare more
+    than `most_compared` texts (None: MOST_COMPARISONS).
     """
     equal = equalities(rule)
     key = join_key(plan, equal, tuple(c.field for c in equal))
@@ -96,7 +101,7 @@ def search(
     found: list[pl.DataFrame] = []
     capped: list[pl.DataFrame] = []
     if likenesses(rule) and not equal:
-        for pairs in alike(rule, left, right, known):
+        for pairs in alike(rule, left, right, known, most_compared):
             valued = _valued(pairs, left, right, columns)
             found.append(_fitting(plan, rule, valued, known))
         return _distinct(found), _capped(capped)

@@ -14,6 +14,7 @@ import polars as pl
 from recon_engine.matching.assignment import (
     CERTIFICATES_SCHEMA,
     LINKS_SCHEMA,
+    NEAR_SCHEMA,
     SETS_SCHEMA,
     Bools,
     Ids,
@@ -60,8 +61,8 @@ class Decided:
 
     `matches`: one row per pair (MATCHES_SCHEMA). `ties`: one row per tied record and rule (TIES_SCHEMA). `sets`: one
     row per record of a match that is not one to one; `certificates` of searches for sums; `links`: the evidence of
-    linked pairs by field; each with its rule. `candidates`: candidate pairs, `facts`: what a linkage learnt, per rule
-    number.
+    linked pairs by field; `near`: the best-scored pairs of what a linkage left open; each with its rule. `candidates`:
+    candidate pairs, `facts`: what a linkage learnt, per rule number.
     """
 
     matches: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MATCHES_SCHEMA))
@@ -69,6 +70,7 @@ class Decided:
     sets: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RULE | SETS_SCHEMA))
     certificates: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RULE | CERTIFICATES_SCHEMA))
     links: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RULE | LINKS_SCHEMA))
+    near: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RULE | NEAR_SCHEMA))
     candidates: dict[int, int] = field(default_factory=dict)
     facts: dict[int, dict[str, Any]] = field(default_factory=dict)
 
@@ -216,6 +218,7 @@ def _global(
         sets=sets,
         certificates=certificates.drop("set").rename({"name": "set"}).select(*RULE, *CERTIFICATES_SCHEMA),
         links=_placed_pairs(links, positions),
+        near=_placed_pairs(every("near", RULE | NEAR_SCHEMA), positions),
         candidates=candidates,
         facts={number: settled.facts for number, settled in found if settled.facts},
     )

@@ -78,8 +78,8 @@ def holds(plan: Plan, rule: Rule, skip: tuple[str, ...] = ()) -> pl.Expr:
     `with_likeness`.
     """
     looked_at = (c for c in rule.on if not c.total and not (c.is_equality and c.field in skip))
-    each = (condition_holds(plan.field(c.field), c) for c in looked_at)
-    return reduce(lambda a, b: a & b, each, pl.lit(True)).fill_null(False)
+    each = [condition_holds(plan.field(c.field), c) for c in looked_at]
+    return reduce(lambda a, b: a & b, each).fill_null(False) if each else pl.lit(True)
 
 
 def condition_holds(spec: FieldSpec, condition: Condition) -> pl.Expr:

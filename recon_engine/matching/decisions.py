@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from recon_engine.errors import PlanError
-from recon_engine.matching.assignment import LINKS_SCHEMA, Ids, Settled, settle, settle_groups
+from recon_engine.matching.assignment import LINKS_SCHEMA, NEAR_SCHEMA, Ids, Settled, settle, settle_groups
 from recon_engine.matching.candidates import grouped, search
 from recon_engine.matching.comparables import text_column
 from recon_engine.matching.conditions import CLOSE, Rarities, windows
@@ -124,12 +124,40 @@ def _linked(
     fields = [f for f in fields if f.name in wanted.fields]
     tables = left.select(columns), right.select(columns)
     found = link(*tables, fields, probability=wanted.probability, block_on=wanted.block_on or None)
-    certain = found.pairs.filter(pl.col("probability") >= wanted.probability)
-    placed = certain.with_columns(l=left["i"].gather(certain["l"]), r=right["i"].gather(certain["r"]))
-    pairs = placed.select("l", "r", weight=(pl.col("weight") * BITS).round().cast(pl.Int64).clip(1))
-    settled = _by_cardinality(rule, pairs, ids)
+    scored = found.pairs.with_columns(
+        l=left["i"].gather(found.pairs["l"]),
+        r=right["i"].gather(found.pairs["r"]),
+        weight=(pl.col("weight") * BITS).round().cast(pl.Int64),
+    )
+    placed = scored.filter(pl.col("probability") >= wanted.probability)
+    settled = _by_cardinality(rule, placed.select("l", "r", pl.col("weight").clip(1)), ids)
     weights = placed.select("l", "r", pl.lit(found.parameters["prior_weight"]).alias("w.prior"), pl.col(r"^w\..*$"))
     bits = weights.unpivot(index=["l", "r"], variable_name="field", value_name="bits")
     settled.links = bits.with_columns(pl.col("field").str.strip_prefix("w.")).select(*LINKS_SCHEMA)
+    settled.near = _near(scored, settled, ids)
     settled.facts = found.parameters
     return settled, int(found.parameters["candidates"])
+
+
+def _near(scored: pl.DataFrame, settled: Settled, ids: tuple[Ids, Ids]) -> pl.DataFrame:
+    """Of each record that a linkage left open, the best-scored pair with an open and with a matched record.
+
+    `scored`: l, r (positions), probability, weight and `w.<field>`. Equal scores are decided by the records' content.
+    """
+    columns = [c for c in scored.columns if c.startswith("w.")]
+    least = pl.min_horizontal(columns)
+    costly = pl.coalesce(pl.when(pl.col(c) == least).then(pl.lit(c.removeprefix("w."))) for c in columns)
+    told = scored.with_columns(field=pl.when(least < 0).then(costly), bits=least)
+    for side, (end, own) in enumerate(zip("lr", ids, strict=True)):
+        taken = np.zeros(len(own), dtype=np.bool_)
+        taken[settled.pairs[end].to_numpy()] = True
+        taken[settled.sets.filter(pl.col("side") == side)["i"].to_numpy()] = True
+        place = scored[end].to_numpy()
+        told = told.with_columns(pl.Series(f"{end}.taken", taken[place]), pl.Series(f"{end}.id", own[place]))
+    best = [
+        told.filter(~pl.col(f"{own}.taken"))
+        .sort("weight", f"{other}.id", descending=[True, False])
+        .unique([own, f"{other}.taken"], keep="first", maintain_order=True)
+        for own, other in ("lr", "rl")
+    ]
+    return pl.concat(best).select(*NEAR_SCHEMA).unique()

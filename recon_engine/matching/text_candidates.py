@@ -17,21 +17,26 @@ MOST_COMPARISONS = 100_000_000
 _BATCH = 2_000_000
 
 
-def alike(rule: Rule, left: pl.DataFrame, right: pl.DataFrame, known: Rarities) -> Iterator[pl.DataFrame]:
+def alike(
+    rule: Rule, left: pl.DataFrame, right: pl.DataFrame, known: Rarities, most: int | None = None
+) -> Iterator[pl.DataFrame]:
     """Pairs (l, r: row numbers in the tables, UInt32) for which one condition on texts holds, in batches.
+
+    `most`: how many comparisons of distinct texts, and pairs of records, are allowed; None: MOST_COMPARISONS.
 
     The first condition decides whose candidates can be found at a bearable price. Raises PlanError, before anything is
     compared, when there is none.
     """
+    most = MOST_COMPARISONS if most is None else most
     prices = []
     for condition in likenesses(rule):
-        ways, price = _ways(condition, left, right, known)
-        if price <= MOST_COMPARISONS:
+        ways, price = _ways(condition, left, right, known, most)
+        if price <= most:
             for way in ways:
-                yield from _records(rule, condition, way, left, right, known)
+                yield from _records(rule, condition, way, left, right, known, most)
             return
         prices.append(price)
-    raise _too_many(rule, "texts", min(prices))
+    raise _too_many(rule, "texts", min(prices), most)
 
 
 class _Way:
@@ -47,26 +52,34 @@ def _distinct(column: pl.Series) -> pl.Series:
     return column.drop_nulls().unique().sort()
 
 
-def _ways(condition: Condition, left: pl.DataFrame, right: pl.DataFrame, known: Rarities) -> tuple[list[_Way], int]:
+def _ways(
+    condition: Condition, left: pl.DataFrame, right: pl.DataFrame, known: Rarities, most: int
+) -> tuple[list[_Way], int]:
     name = text_column(condition.field)
     if condition.found_in is None:
         assert condition.similarity is not None
         way = _Way((name, name), left, right)
         rarity = known[condition.field, condition.similarity]
         way.pairs, price = texts.candidate_texts(
-            *way.texts, condition.similarity, least_likeness(condition), rarity, MOST_COMPARISONS
+            *way.texts, condition.similarity, least_likeness(condition), rarity, most
         )
         return [way], price
     other = text_column(condition.found_in)
     ways = [_Way((name, other), left, right), _Way((other, name), left, right)]
-    ways[0].pairs, price = references.candidate_texts(*ways[0].texts, MOST_COMPARISONS)
-    pairs, more = references.candidate_texts(ways[1].texts[1], ways[1].texts[0], MOST_COMPARISONS)
+    ways[0].pairs, price = references.candidate_texts(*ways[0].texts, most)
+    pairs, more = references.candidate_texts(ways[1].texts[1], ways[1].texts[0], most)
     ways[1].pairs = pairs.select(a="b", b="a")
     return ways, price + more
 
 
 def _records(
-    rule: Rule, condition: Condition, way: _Way, left: pl.DataFrame, right: pl.DataFrame, known: Rarities
+    rule: Rule,
+    condition: Condition,
+    way: _Way,
+    left: pl.DataFrame,
+    right: pl.DataFrame,
+    known: Rarities,
+    most: int,
 ) -> Iterator[pl.DataFrame]:
     """The records that hold the texts which are alike enough."""
     kept = [pl.DataFrame(schema={"a": pl.Int64, "b": pl.Int64})]
@@ -81,8 +94,8 @@ def _records(
     counts = [side.group_by(n).agg(pl.len().cast(pl.Int64).alias(f"n{n}")) for side, n in zip(sides, "ab", strict=True)]
     found = pl.concat(kept).join(counts[0], on="a").join(counts[1], on="b")
     price = int(found.select((pl.col("na") * pl.col("nb")).sum()).item())
-    if price > MOST_COMPARISONS:
-        raise _too_many(rule, "records", price)
+    if price > most:
+        raise _too_many(rule, "records", price, most)
     running = (pl.col("na") * pl.col("nb")).cum_sum() // _BATCH
     for batch in found.with_columns(batch=running).partition_by("batch"):
         yield batch.join(sides[0], on="a").join(sides[1], on="b").select("l", "r")
@@ -97,8 +110,8 @@ def _likeness(condition: Condition, way: _Way, pairs: pl.DataFrame, known: Rarit
     return texts.similarity(frame, "l", "r", condition.similarity, known[condition.field, condition.similarity])
 
 
-def _too_many(rule: Rule, what: str, price: int) -> PlanError:
+def _too_many(rule: Rule, what: str, price: int, most: int) -> PlanError:
     return PlanError(
-        f"rule '{rule.name}': likeness alone would compare {price:,} pairs of {what}, {MOST_COMPARISONS:,} are "
+        f"rule '{rule.name}': likeness alone would compare {price:,} pairs of {what}, {most:,} are "
         "allowed; add a field that must be equal, or ask for more likeness"
     )

@@ -9,9 +9,10 @@ import polars as pl
 
 from recon_engine.matching.comparables import ID
 from recon_engine.matching.conditions import Rarities
+from recon_engine.outcome.judged import Sides
 from recon_engine.outcome.matches import MATCHED, OPEN, SIDE, SUGGESTED
-from recon_engine.outcome.nearest import Sides, nearest
-from recon_engine.outcome.ranks import KEYS, TAKEN, TOTAL
+from recon_engine.outcome.nearest import nearest
+from recon_engine.outcome.ranks import FAINT, LIKELY, TAKEN, TOTAL, VALUES_TAKEN
 from recon_engine.plan import SIDES, Plan
 
 CATEGORY = pl.Enum(["missing_counterpart", "value_mismatch", "ambiguous", "duplicate", "one_sided_total"])
@@ -23,12 +24,14 @@ def breaks_table(
     sides: tuple[pl.LazyFrame, pl.LazyFrame],
     states: tuple[pl.Series, pl.Series],
     ties: pl.DataFrame,
+    near: pl.DataFrame,
     known: Rarities,
     duplicates: Mapping[str, pl.DataFrame],
 ) -> pl.DataFrame:
     """The breaks table of DESIGN.md, one row per open record, in the order of side and position.
 
     `sides`: per side `__i`, `__id`, `source`, `row` and the comparable columns, for every record in order of position.
+    `near`: the best-scored pairs of records that a linkage left open, in global positions (NEAR_SCHEMA and `rule`).
     `duplicates`: per side group, i, kept; those not kept were left out of matching.
     """
     frames = [side.with_columns(__state=state) for side, state in zip(sides, states, strict=True)]
@@ -41,7 +44,7 @@ def breaks_table(
         label, other_label = plan.side(side).label, plan.side(SIDES[1 - own]).label
         names = Sides(plan, side, other_label, known)
         explained = mine.select("__i", ID, "source", "row").join(
-            nearest(names, mine.lazy(), frames[1 - own], still_open[1 - own].lazy()),
+            nearest(names, mine.lazy(), frames[1 - own], still_open[1 - own].lazy(), near),
             left_on="__i",
             right_on="i",
             how="left",
@@ -115,6 +118,7 @@ def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Exp
     rules = [rule.name for rule in plan.rules]
     is_tied, is_twin = pl.col("tie_reason").is_not_null(), pl.col("twin").is_not_null()
     is_near = pl.col("rank").is_not_null()
+    mine, theirs = pl.lit(label), pl.lit(other_label)
     is_excluded = pl.col("excluded_for").is_not_null()
     category = (
         pl.when(is_excluded)
@@ -127,17 +131,19 @@ def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Exp
         .then(pl.lit("duplicate"))
         .when(pl.col("rank") == TOTAL)
         .then(pl.lit("one_sided_total"))
-        .when(is_near & (pl.col("rank") < KEYS))
+        .when(is_near & (pl.col("rank") <= VALUES_TAKEN))
         .then(pl.lit("value_mismatch"))
         .otherwise(pl.lit("missing_counterpart"))
     )
     reason = (
         pl.when(is_excluded)
-        .then(pl.format(f"a duplicate of {label} row {{}}, left out of matching as the plan says", "excluded_for"))
+        .then(pl.format("a duplicate of {} row {}, left out of matching as the plan says", mine, "excluded_for"))
         .when(is_tied)
         .then(pl.col("tie_reason"))
         .when(is_twin)
-        .then(pl.format(f"equal in every field to {label} row {{}}, which is matched", "twin"))
+        .then(pl.format("equal in every field to {} row {}, which is matched", mine, "twin"))
+        .when(pl.col("rank").is_in([LIKELY, FAINT]))
+        .then(pl.format("nearest is {} row {}: {}", theirs, "nearest", "reason"))
         .when(is_near)
         .then(pl.col("reason"))
         .otherwise(pl.lit(f"no {other_label} record comes near under any rule"))
@@ -175,10 +181,9 @@ def _tied(plan: Plan, ties: pl.DataFrame, own: int, other: pl.LazyFrame, other_l
         .then(pl.format(" and {} more", pl.col("count") - _LISTED_RIVALS))
         .otherwise(pl.lit(""))
     )
-    tie = pl.format(
-        f"{{}} {other_label} record(s) fit equally well under rule '{{}}': row {{}}{{}}", "count", rule, listed, more
-    )
+    label = pl.lit(other_label)
+    tie = pl.format("{} {} record(s) fit equally well under rule '{}': row {}{}", "count", label, rule, listed, more)
     capped = pl.format("rule '{}' found too many candidates to search them all (search capped)", rule)
-    led = pl.format(f"the {other_label} records that fit equally well under rule '{{}}' lead matches of others", rule)
+    led = pl.format("the {} records that fit equally well under rule '{}' lead matches of others", label, rule)
     reason = pl.when("capped").then(capped).when(pl.col("rivals").is_null()).then(led).otherwise(tie)
     return joined.select("i", tie_reason=reason, tie_rule=rule, tie_row=pl.col("rivals").list.first()).collect()

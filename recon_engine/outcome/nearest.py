@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
 
 import polars as pl
 
 from recon_engine.matching.candidates import join_key
 from recon_engine.matching.comparables import ID, columns_of, text_column
-from recon_engine.matching.conditions import Rarities, condition_holds, with_likeness
+from recon_engine.matching.conditions import condition_holds, with_likeness
+from recon_engine.outcome.judged import Sides, explanation, judgement
 from recon_engine.outcome.matches import OPEN
-from recon_engine.outcome.ranks import KEYS, NEAREST_SCHEMA, ORDER, TAKEN, VALUES, VALUES_TAKEN, failing_once
-from recon_engine.outcome.reasons import distance_of, excess_of, failure_of
+from recon_engine.outcome.nearest_scored import alike, linked
+from recon_engine.outcome.ranks import KEYS, NEAREST_SCHEMA, ORDER, failing_once
 from recon_engine.outcome.unfitting_totals import unfitting_totals
-from recon_engine.plan import Condition, Plan, Rule, SideName
+from recon_engine.plan import Condition, Plan, Rule
 
 # Of a crowd with the same keys, a record is compared with this many and with the closest in each measured field.
 _FEW = 8
 _KEY_TYPES = ("text", "integer", "boolean")
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """What the search looks at: the plan, whose open records, how the other side is called, and the rarity of words."""
-
-    plan: Plan
-    side: SideName
-    other_label: str
-    known: Rarities
-
-
-def nearest(sides: Sides, own: pl.LazyFrame, other: pl.LazyFrame, open_other: pl.LazyFrame) -> pl.DataFrame:
+def nearest(
+    sides: Sides, own: pl.LazyFrame, other: pl.LazyFrame, open_other: pl.LazyFrame, near: pl.DataFrame
+) -> pl.DataFrame:
     """One row per explainable open record (NEAREST_SCHEMA): its best explanation over all rules.
 
     `own`: open records of the side; `other`: all records of the other side, `open_other` its open ones. All have
-    `__i`, `__id`, `__state` and the comparable columns. Equal explanations are decided by the content of the
-    counterpart, never by row order.
+    `__i`, `__id`, `__state` and the comparable columns. `near`: what linkages say of the records that they left open.
+    Equal explanations are decided by the content of the counterpart, never by row order.
     """
     found = [pl.DataFrame(schema=NEAREST_SCHEMA)]
     paired = [(n, r) for n, r in enumerate(sides.plan.rules) if r.link is None and r.total is None]
@@ -50,6 +42,10 @@ def nearest(sides: Sides, own: pl.LazyFrame, other: pl.LazyFrame, open_other: pl
             found.append(unfitting_totals(sides.plan, number, rule, sides.side, sides.other_label, own, open_other))
     for number, rule in paired:
         found += [_by_all_but(sides, number, rule, dropped, own, open_other) for dropped in _keys(sides.plan, rule)]
+        if rule.text_fields:
+            found.append(alike(sides, _keys(sides.plan, rule), number, rule, own, (other, open_other)))
+    for number in near["rule"].unique().sort():
+        found.append(linked(sides, number, near.filter(pl.col("rule") == number), own, other))
     ranked = pl.concat(found)
     if ranked.is_empty():
         return pl.DataFrame(schema=NEAREST_SCHEMA)
@@ -122,62 +118,15 @@ def _by_values(
     for _, rule in rules:
         pairs = with_likeness(pairs, rule, sides.known)
     judged = pl.concat(
-        [pairs.lazy().select(_judgement(plan, keys, n, r)).drop_nulls("rank").collect() for n, r in rules]
+        [pairs.lazy().select(judgement(plan, keys, n, r)).drop_nulls("rank").collect() for n, r in rules]
     )
     best = judged.sort(ORDER).unique("i", keep="first", maintain_order=True)
     told = []
     for number, rule in rules:
         chosen = best.filter(pl.col("rule") == number)
         shown = pairs.select(pl.all().exclude("pair", "i", "other", "other_id"))[chosen["pair"]]
-        told.append(chosen.hstack(shown.select(_explanation(sides, keys, rule))).select(*NEAREST_SCHEMA))
+        told.append(chosen.hstack(shown.select(explanation(sides, keys, rule))).select(*NEAREST_SCHEMA))
     return pl.concat(told)
-
-
-def _values(keys: tuple[str, ...], rule: Rule) -> list[Condition]:
-    """The rule's conditions on values: all but the equality of its keys."""
-    return [c for c in rule.on if c.field not in keys or not c.is_equality]
-
-
-def _fails(plan: Plan, condition: Condition) -> pl.Expr:
-    return ~condition_holds(plan.field(condition.field), condition).fill_null(False)
-
-
-def _judgement(plan: Plan, keys: tuple[str, ...], number: int, rule: Rule) -> list[pl.Expr]:
-    """How good an explanation each pair is under a rule; rank is null for pairs that need none."""
-    values = _values(keys, rule)
-    failing = pl.sum_horizontal(pl.lit(0, dtype=pl.UInt8), *(_fails(plan, c).cast(pl.UInt8) for c in values))
-    is_open = pl.col("state") == OPEN
-    rank = (
-        pl.when(failing == 0)
-        .then(pl.when(~is_open).then(TAKEN))
-        .otherwise(pl.when(is_open).then(VALUES).otherwise(VALUES_TAKEN))
-    )
-    excess = [pl.when(_fails(plan, c)).then(excess_of(plan, c)).otherwise(0.0) for c in values]
-    return [
-        pl.col("i", "other", "other_id", "pair"),
-        pl.lit(number, dtype=pl.UInt16).alias("rule"),
-        rank.cast(pl.UInt8).alias("rank"),
-        failing.cast(pl.UInt8).alias("failing"),
-        pl.sum_horizontal(pl.lit(0.0), *excess).alias("excess"),
-    ]
-
-
-def _explanation(sides: Sides, keys: tuple[str, ...], rule: Rule) -> list[pl.Expr]:
-    """The reason in words, and the distance in the first failing value's own unit."""
-    plan, values = sides.plan, _values(keys, rule)
-    texts = [pl.when(_fails(plan, c)).then(failure_of(plan, c)) for c in values]
-    because = pl.concat_str(texts, separator="; ", ignore_nulls=True) if texts else pl.lit("")
-    fits = f"the {sides.other_label} record that fits rule '{rule.name}' is already matched to another"
-    taken = f" (that {sides.other_label} record is already matched)"
-    reason = (
-        pl.when(because == "")
-        .then(pl.lit(fits))
-        .when(pl.col("state") == OPEN)
-        .then(because)
-        .otherwise(pl.concat_str(because, pl.lit(taken)))
-    )
-    distances = [pl.when(_fails(plan, c)).then(distance_of(plan, c)) for c in values]
-    return [pl.coalesce(*distances, pl.lit(0.0)).cast(pl.Float64).alias("distance"), reason.alias("reason")]
 
 
 def _by_all_but(
@@ -204,4 +153,4 @@ def _by_all_but(
     )
     pairs = _pairs(sides, equal, fields, own, open_other).filter(held.fill_null(False))
     told, unknown = reason + pl.lit(f", {agreed} {verb}"), pl.lit(None, dtype=pl.Float64)
-    return pairs.select(failing_once(number, KEYS, pl.lit(0.0), unknown, told)).collect()
+    return pairs.select(failing_once(number, pl.lit(KEYS), pl.lit(0.0), unknown, told)).collect()

@@ -17,16 +17,17 @@ NEAREST_SCHEMA = {
 }
 # The best explanation of a record comes first; ties are decided by the counterpart's content.
 ORDER = ["i", "rank", "failing", "excess", "rule", "other_id", "other"]
-# Ranks, the best explanation first.
-TAKEN, VALUES, TOTAL, VALUES_TAKEN, KEYS = 0, 1, 2, 3, 4
+# Ranks, the best explanation first. LIKELY and FAINT are of pairs that share no key but have a score: an open
+# counterpart that is rather the same than not, and any other.
+TAKEN, VALUES, TOTAL, VALUES_TAKEN, LIKELY, KEYS, FAINT = range(7)
 
 
-def failing_once(number: int, rank: int, excess: pl.Expr, distance: pl.Expr, reason: pl.Expr) -> list[pl.Expr]:
+def failing_once(number: int, rank: pl.Expr, excess: pl.Expr, distance: pl.Expr, reason: pl.Expr) -> list[pl.Expr]:
     """The columns of NEAREST_SCHEMA, for pairs (i, other, other_id) that one thing keeps from fitting a rule."""
     return [
         pl.col("i", "other", "other_id"),
         pl.lit(number, dtype=pl.UInt16).alias("rule"),
-        pl.lit(rank, dtype=pl.UInt8).alias("rank"),
+        rank.cast(pl.UInt8).alias("rank"),
         pl.lit(1, dtype=pl.UInt8).alias("failing"),
         excess.alias("excess"),
         distance.alias("distance"),

@@ -20,7 +20,9 @@ def size_of(plan: Plan, condition: Condition) -> pl.Expr:
 
 
 def distance_of(plan: Plan, condition: Condition) -> pl.Expr:
-    """How far apart the values are, in the field's own unit: money, days, seconds."""
+    """How far apart the values are, in the field's own unit: money, days, seconds; what likeness lacks, of 1."""
+    if condition.at_least is not None:
+        return (condition.at_least - pl.col(likeness_column(condition))).round(6)
     spec = plan.field(condition.field)
     scale = 10**spec.digits if spec.type == "decimal" else 86_400_000_000 if _is_instant(plan, condition) else 1
     return size_of(plan, condition).abs() / scale
@@ -56,7 +58,7 @@ def failure_of(plan: Plan, condition: Condition) -> pl.Expr:
     if condition.found_in is not None:
         return pl.lit(f"{name} is not found in {condition.found_in}")
     if condition.similarity is not None:
-        alike = pl.col(likeness_column(condition)).round(2).cast(pl.String)
+        alike = short_of(pl.col(likeness_column(condition)), condition.at_least or 1.0)
         asked = pl.lit(f" alike ({condition.similarity}), the rule asks {condition.at_least:g}")
         return pl.coalesce(pl.lit(f"{name} is ") + alike + asked, pl.lit(f"{name} is empty on one side"))
     left, right = pl.col(f"l.{name}"), pl.col(f"r.{name}")
@@ -80,6 +82,12 @@ def failure_of(plan: Plan, condition: Condition) -> pl.Expr:
     else:
         text = pl.lit(f"{name} differs")
     return pl.when(left.is_null() | right.is_null()).then(pl.lit(f"{name} is empty on one side")).otherwise(text)
+
+
+def short_of(share: pl.Expr, asked: float) -> pl.Expr:
+    """A share that is less than `asked`, as text: rounded down, so that it never reads as what is asked."""
+    steps: int = 10 ** max(2, len(f"{asked:g}".partition(".")[2]))
+    return ((share * steps + 1e-9).floor() / steps).cast(pl.String)
 
 
 def allowed_by(plan: Plan, condition: Condition) -> str:

@@ -56,9 +56,8 @@ def unfitting_totals(
     over = pl.Series("over", pairs[right].to_numpy() - expected)
     excess = np.maximum(np.maximum(pairs[right].to_numpy() - allowed[:, 1], allowed[:, 0] - pairs[right].to_numpy()), 0)
     agreed = ", ".join(keys)
-    group = pl.format(f"{{}} {other_label} record(s) of the same {agreed}", "m") + pl.when(pl.col("m") == 1).then(
-        pl.lit(" come to ")
-    ).otherwise(pl.lit(" add up to "))
+    sums = pl.when(pl.col("m") == 1).then(pl.lit("come to")).otherwise(pl.lit("add up to"))
+    group = pl.format("{} {} record(s) of the same {} {} ", "m", pl.lit(other_label), pl.lit(agreed), sums)
     own_total = (
         pl.lit("")
         if is_one
@@ -75,4 +74,4 @@ def unfitting_totals(
     scale = 10**spec.digits
     natural = np.maximum(np.abs(pairs[left].to_numpy()) / 10, 1.0)
     judged = pairs.with_columns(over, excess=pl.Series(excess / natural)).filter(pl.col("excess") > 0)
-    return judged.select(failing_once(number, TOTAL, pl.col("excess"), pl.col("over").abs() / scale, reason))
+    return judged.select(failing_once(number, pl.lit(TOTAL), pl.col("excess"), pl.col("over").abs() / scale, reason))
