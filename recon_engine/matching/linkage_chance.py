@@ -8,6 +8,7 @@ is believed: a table with duplicates, or one made of one kind of thing, then doe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -21,8 +22,11 @@ from recon_engine.matching.linkage_learning import Floats, Model, pair_weights
 _SAMPLED, _SAMPLED_LONG = 360, 700
 # Records of each side whose candidates within their own table show how fields agree together.
 _DECOYS = 2000
-# So many pairs of chance are imagined that agree as often as if fields were independent.
-_IMAGINED = 0.02
+# What chance is thought to do before its pairs are counted weighs as so many of them: to all fields of a pair, as
+# often as its fields agree two by two; to two fields, as often as if they were independent.
+_IMAGINED, _IMAGINED_TWO = 0.5, 0.02
+# Fields are never tied together by more bits, so that numbers stay finite.
+_TIED = 500.0
 # A table in which more than this share of records seem to have a double is not asked what chance does.
 _DOUBLES = 0.15
 _DISAGREE, _PARTLY, _AGREE, _UNKNOWN = 0, 1, 2, 3
@@ -88,6 +92,23 @@ def _least(shares: list[Floats], matching: float) -> Floats:
     return np.asarray(share / share.sum())
 
 
+@dataclass(frozen=True)
+class _Own:
+    """What the pairs within one table do.
+
+    `doubles`: the share of records that seem to have a double. `found`, `expected`: how many of its pairs agree in just
+    these fields, and how many would if fields were independent, per combination. `two`, `expected_two`: the same of
+    every two fields, by field, meaning, field, meaning. `share`: how many pairs were looked at, per pair across.
+    """
+
+    doubles: float
+    found: Floats
+    expected: Floats
+    two: Floats
+    expected_two: Floats
+    share: float
+
+
 class Together:
     """How much more often fields agree together than if they were independent, as postcode and suburb do."""
 
@@ -120,27 +141,39 @@ class Together:
         agree = [np.where(w <= 0, _DISAGREE, np.where(w < 0.6 * w.max(), _PARTLY, _AGREE)) for w in weights]
         code = _codes(levels, agree)
         seen, where, count = np.unique(code, return_inverse=True, return_counts=True)
-        sides: list[tuple[float, Floats, Floats, float]] = []
+        sides: list[_Own] = []
         for (decoys, every), own, rows in zip(self._decoys, u, self._rows, strict=True):
             values, counts = np.unique(_codes(decoys, agree), return_counts=True)
             at = np.minimum(np.searchsorted(values, seen), max(0, len(values) - 1))
             hits = np.where(values[at] == seen, counts[at], 0.0) if len(values) else np.zeros(len(seen))
             share = every / self._every
             doubles = float((pair_weights(decoys, weights) + model.prior_weight > 0).sum()) / max(1.0, rows)
-            sides.append((doubles, np.minimum(hits, count * share), self._expected(seen, agree, own) * share, share))
-        clean = [side for side in sides if side[0] <= max(_DOUBLES, min(side[0] for side in sides))]
-        found = np.sum([side[1] for side in clean], axis=0)
-        expected = np.sum([side[2] for side in clean], axis=0)
-        share = sum(side[3] for side in clean)
+            sides.append(
+                _Own(
+                    doubles,
+                    np.minimum(hits, count * share),
+                    self._expected(seen, agree, own) * share,
+                    _two_by_two(values, counts, len(agree)),
+                    self._expected_two(agree, own) * share,
+                    share,
+                )
+            )
+        clean = [side for side in sides if side.doubles <= max(_DOUBLES, min(side.doubles for side in sides))]
+        found = np.sum([side.found for side in clean], axis=0)
+        expected = np.sum([side.expected for side in clean], axis=0)
+        share = sum(side.share for side in clean)
+        two = np.sum([side.two for side in clean], axis=0), np.sum([side.expected_two for side in clean], axis=0)
+        tied = np.exp2(np.minimum(_tied(*two, _meanings(seen, len(agree))), _TIED))
+        less = np.maximum(np.log2(tied * (found + _IMAGINED) / (expected * tied + _IMAGINED)), 0.0)
+        chance = np.maximum(found, expected * np.exp2(less))
         # Few pairs of chance tell little: as many as there may well be are granted.
-        spare = count - (found + 2 * np.sqrt(found)) / share
-        less = np.maximum(np.log2((found + _IMAGINED) / (expected + _IMAGINED)), 0.0)
+        spare = count - (chance + 2 * np.sqrt(chance)) / share
         return np.asarray(np.minimum(less, _leaving(spare, where, total))[where])
 
     def _expected(self, codes: np.ndarray, agree: list[np.ndarray], u: list[Floats]) -> Floats:
         """How many of all pairs would agree in just these fields if fields were independent."""
         size = len(agree)
-        digits = codes[:, None] // _MEANINGS ** np.arange(size) % _MEANINGS
+        digits = _meanings(codes, size)
         share = np.ones(len(codes))
         for f, (chance, meaning) in enumerate(zip(u, agree, strict=True)):
             share *= np.append(np.bincount(meaning, chance, minlength=_UNKNOWN), 1.0)[digits[:, f]]
@@ -148,6 +181,42 @@ class Together:
         known = self._missing
         at = np.minimum(np.searchsorted(known[0], unknown), len(known[0]) - 1)
         return np.asarray(share * np.where(known[0][at] == unknown, known[1][at], 0.0))
+
+    def _expected_two(self, agree: list[np.ndarray], u: list[Floats]) -> Floats:
+        """How many of all pairs would mean this in one field and that in another if the two were independent."""
+        missing, count = self._missing
+        known = ((missing[:, None] >> np.arange(len(agree)) & 1) == 0).astype(np.float64)
+        margin = np.array(
+            [np.bincount(meaning, chance, minlength=_MEANINGS) for chance, meaning in zip(u, agree, strict=True)]
+        )
+        both = (known * count[:, None]).T @ known
+        return np.asarray(margin[:, :, None, None] * margin[None, None] * both[:, None, :, None])
+
+
+def _two_by_two(codes: np.ndarray, counts: np.ndarray, size: int) -> Floats:
+    """How many pairs mean this in one field and that in another: by field, meaning, field, meaning."""
+    says = _meanings(codes, size)[:, :, None] == np.arange(_MEANINGS)
+    means = says.reshape(len(codes), size * _MEANINGS).astype(np.float64)
+    return np.asarray(((means * counts[:, None]).T @ means).reshape(size, _MEANINGS, size, _MEANINGS))
+
+
+def _tied(two: Floats, expected: Floats, meanings: np.ndarray) -> Floats:
+    """log2 of how much more often fields agree together than if they were independent, told by pairs of fields.
+
+    Every field hangs on the one that it agrees with most beyond chance: the tree of the strongest ties (Chow and Liu).
+    """
+    lift = np.zeros(two.shape)
+    agreeing = np.s_[:, _PARTLY : _AGREE + 1, :, _PARTLY : _AGREE + 1]
+    lift[agreeing] = np.log2(np.maximum((two + _IMAGINED_TWO) / (expected + _IMAGINED_TWO), 1.0))[agreeing]
+    rows, fields = np.arange(len(meanings)), np.arange(meanings.shape[1])
+    at, bits = np.zeros(len(meanings), dtype=np.int64), np.zeros(len(meanings))
+    inside, strongest = np.zeros(meanings.shape, dtype=np.bool_), np.zeros(meanings.shape)
+    for _ in fields[1:]:
+        inside[rows, at] = True
+        strongest = np.maximum(strongest, lift[at[:, None], meanings[rows, at][:, None], fields, meanings])
+        at = np.where(inside, -1.0, strongest).argmax(axis=1)
+        bits += strongest[rows, at]
+    return bits
 
 
 def _leaving(spare: Floats, where: np.ndarray, total: Floats) -> Floats:
@@ -168,6 +237,11 @@ def _codes(levels: list[Levels], agree: list[np.ndarray]) -> np.ndarray:
         meaning[: len(speaks)] = speaks
         code += meaning[level] * _MEANINGS**f
     return code
+
+
+def _meanings(codes: np.ndarray, size: int) -> np.ndarray:
+    """What each of `size` fields says, by code."""
+    return np.asarray(codes[:, None] // _MEANINGS ** np.arange(size) % _MEANINGS)
 
 
 def _missing_together(prepared: Sequence[Prepared]) -> tuple[np.ndarray, Floats]:

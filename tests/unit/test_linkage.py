@@ -118,6 +118,34 @@ def test_rare_values_tell_more() -> None:
     assert same.filter((names == "smith").filter(pairs["w.name"] > 0))["w.name"].max() < same["w.name"].max()
 
 
+def test_what_goes_together_by_chance_tells_little() -> None:
+    """Restaurants of one hotel share its street, town and phone; that they do on either side makes none a match."""
+    random = np.random.default_rng(11)
+    letters = np.array(list("bcdfghklmnprstvw"))
+    hotels, alone = 4, 400
+    # The first 400 stand alone; then come the hotels' restaurants, four each.
+    home = np.concatenate([np.arange(alone), np.repeat(np.arange(alone, alone + hotels), 4)])
+
+    def words(count: int) -> np.ndarray:
+        return np.array(["a".join(letters[random.integers(0, 16, 5)]) for _ in range(count)])
+
+    places = pl.DataFrame(
+        {
+            "name": words(len(home)),
+            "street": words(150)[random.integers(0, 150, len(home))[home]],
+            "phone": random.integers(10**8, 10**9, len(home)).astype(str)[home],
+            "town": words(8)[random.integers(0, 8, len(home))[home]],
+            "kind": words(6)[random.integers(0, 6, len(home))],
+        }
+    )
+    housed = np.arange(alone, len(home))
+    left = places[[*range(300), *housed[housed % 4 < 2]]]
+    right = places[[*range(100), *range(300, 400), *housed[housed % 4 >= 2]]]
+    found = link(left, right, [LinkField(name, "text") for name in places.columns]).pairs
+    certain = found.filter(pl.col("probability") >= 0.95)
+    assert set(certain.select("l", "r").rows()) == {(i, i) for i in range(100)}
+
+
 def test_neither_order_nor_side_matters(linked: Linked) -> None:
     """Shuffled rows give the same pairs; swapped tables the mirrored ones."""
     left, right = people(900, 600)
@@ -212,7 +240,7 @@ def real(folder: str, right: str, truth: str, ids: tuple[str, str], texts: list[
     [
         ("dblp_acm", ["title", "authors", "venue"], {"year": 0}, 0.5, 0.99),
         ("abt_buy", ["name", "description"], {"price": 2}, 0.5, 0.92),
-        ("fodors_zagats", ["name", "addr", "city", "phone", "type"], {}, 0.95, 0.97),
+        ("fodors_zagats", ["name", "addr", "city", "phone", "type"], {}, 0.9, 1.0),
     ],
 )
 def test_real_tables(folder: str, texts: list[str], numbers: dict[str, int], probability: float, least: float) -> None:

@@ -198,6 +198,7 @@ def real_f1(folder: str, sides: tuple[str, str], truth: tuple[str, str, str], id
 
 PERSONS = (("left_org.csv", "right_dup.csv"), ("truth_org_dup.csv", "left_id", "right_id"), ("rec_id", "rec_id"))
 THINGS = (("left.csv", "right.csv"), ("truth.csv", "left_id", "right_id"), ("id", "id"))
+DINERS = (("left.csv", "right.csv"), ("truth.csv", "fodors_id", "zagats_id"), ("id", "id"))
 ORDERS = (
     ("standing_orders.csv", "transactions.csv.gz"),
     ("truth_order_to_trans.csv", "order_id", "trans_id"),
@@ -211,6 +212,7 @@ ORDERS = (
     [
         ("linkage/febrl3", PERSONS, 0.99),
         ("linkage/abt_buy", THINGS, 0.88),
+        ("linkage/fodors_zagats", DINERS, 0.98),
         ("ledger/berka_open", ORDERS, 0.99),
     ],
 )
