@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -26,6 +29,7 @@ from services.database.models import Base
 from services.errors import ConfigurationError
 from services.jobs.worker import Worker
 from services.permissions import Actor
+from tests.servers import free_port
 from tests.service.conftest import PASSWORD, make_settings
 from tests.work import launch
 
@@ -156,6 +160,23 @@ def test_older_tables_stop_the_app_with_a_sentence(house: House) -> None:
         with pytest.raises(ConfigurationError, match="run python -m ops migrate as the role that owns them"):
             app.migrate()
         assert main(["migrate"], app) == 2
+
+
+@pytest.mark.parametrize("command", [["streamlit", "run", "app.py"], ["services.jobs"]], ids=["app", "worker"])
+def test_a_process_ends_on_older_tables(house: House, command: list[str]) -> None:
+    """It does not wait for somebody to notice: it ends, and the sentence stands in its log."""
+    given = {
+        "DATABASE_URL": house.address(house.name),
+        "RECON_DATABASE_APP_ROLE": house.name,
+        "RECON_DATA_DIR": str(house.folder),
+        "STREAMLIT_SERVER_PORT": str(free_port()),
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT, env={**os.environ, **given}, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert ended.returncode != 0
+    assert "run python -m ops migrate as the role that owns them" in ended.stdout + ended.stderr
 
 
 def test_a_restore_is_the_owners(app: Container, admin: Actor, house: House) -> None:
