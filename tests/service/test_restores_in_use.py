@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, select, text
 
 from ops.backup.restore import restore_in_place
 from ops.errors import Refused
-from services.container import Container
+from services.container import Container, build_container
+from services.database.engine import migrate
 from services.database.models import Workspace
 from services.permissions import Actor
+from tests.postgresql_cluster import running
+from tests.servers import postgresql_programs
 from tests.service.backups import Site, contents, fill, forget, made, site_of, work_files
+from tests.service.conftest import make_settings
 
 _VACUUMING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'autovacuum worker'"
@@ -62,6 +67,24 @@ def test_the_servers_own_vacuum_holds_up_no_restore(site: Site) -> None:
     with site.container.session() as session:
         assert len(session.scalars(select(Workspace)).all()) == 1
     forget(site.container, outcome.database.previous)
+
+
+def test_the_servers_first_database_is_replaced(tmp_path: Path) -> None:
+    """Managed servers come with a database `postgres`, and people use it: it is restored from another one."""
+    programs = postgresql_programs()
+    assert programs is not None
+    with running(programs) as server:
+        container = build_container(make_settings(tmp_path, database_url=f"{server.address}/postgres"))
+        migrate(container.engine)
+        site = site_of(container)
+        header = made(site)
+        fill(container, 5)
+        container.engine.dispose()
+        outcome = restore_in_place(site, header)
+        assert outcome.database.previous.startswith("postgres_")
+        with container.session() as session:
+            assert session.scalars(select(Workspace)).all() == []
+        container.close()
 
 
 def _vacuum_every(connection: Connection, seconds: str) -> None:
