@@ -239,6 +239,7 @@ def volumes(days: Sequence[Mapping[str, Any]]) -> go.Figure:
             y=values,
             name=name,
             marker_color=colour,
+            width=min(0.7, 0.15 * len(days)),  # a first day fills no room
             hovertemplate="%{x}: %{y:,} " + name.lower() + "<extra></extra>",
         )
     figure.update_layout(barmode="stack")

@@ -39,11 +39,13 @@ def _more(told: Mapping[str, Any]) -> None:
     left, right = st.columns([1.4, 1], gap="large")
     with left:
         st.markdown("**Rows by day**")
-        st.plotly_chart(charts.volumes(told["volumes"]), config=charts.CONFIG, key="volumes")
+        st.plotly_chart(charts.volumes(told["volumes"]), config=charts.CONFIG, key="volumes", alt="Rows by day")
     with right:
         st.markdown("**Age of the open records** :gray[newest result of each plan]")
         if told["ageing"]:
-            st.plotly_chart(charts.ageing(told["ageing"]), config=charts.CONFIG, key="ageing")
+            st.plotly_chart(
+                charts.ageing(told["ageing"]), config=charts.CONFIG, key="ageing", alt="Age of the open records"
+            )
         else:
             st.caption("Nothing is open that has a date.")
     table(_lines(told["plans"]), {"plan": "Plan", **TOGETHER, "open": "Open breaks"}, "by-plan", amounts=_RIGHT)
