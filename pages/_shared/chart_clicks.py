@@ -17,6 +17,7 @@ Rows = tuple[str, Mapping[str, str]]
 
 def clickable(figure: go.Figure, key: str, bars: Sequence[Sequence[Rows]]) -> None:
     """Draw the chart; `bars` says per trace of it, and per bar of the trace, which rows these are."""
+    figure.update_xaxes(fixedrange=True).update_yaxes(fixedrange=True)  # a press is a click, and moves nothing
     st.plotly_chart(figure, config=CONFIG, key=key, on_select=partial(_open, key, bars), selection_mode="points")
 
 
