@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages._shared import draft, drift_view, duplicate_cards, mapping, questions, rule_cards, rule_counts, wizard
 from pages._shared.context import actor, may, services
+from pages._shared.marks import Marks, named
 from pages._shared.messages import explained, notice
 from recon_engine.plan import Plan
 from services.database.models import Reconciliation
@@ -14,6 +15,7 @@ from services.permissions import Action, Actor
 
 def names(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bool) -> None:
     """What the sides are called, and the field that holds the currency."""
+    marks = Marks()
     left, right, currency = st.columns(3)
     no_currency = "no currency field"
     options = [no_currency, *(spec.name for spec in plan.fields)]
@@ -29,7 +31,11 @@ def names(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: b
         help="Control totals are kept per value of this field",
     )
     data["currency"] = None if picked == no_currency else {"field": picked}
-    if (data["left"]["label"], data["right"]["label"], picked) != (plan.left.label, plan.right.label, chosen):
+    for column, place in ((left, "left.label"), (right, "right.label"), (currency, "currency")):
+        with column:
+            marks.below(place)
+    changed = (data["left"]["label"], data["right"]["label"], picked) != (plan.left.label, plan.right.label, chosen)
+    if changed and not marks.show(draft.faults(data)):
         with explained():
             draft.save(person, reconciliation, data)
             draft.forget_edits(reconciliation)
@@ -51,14 +57,17 @@ def fields(
         samples = draft.samples(person, reconciliation)
         st.session_state[key] = {"base": mapping.rows_of(plan, suggested, samples), "names": names, "seen": now}
     kept = st.session_state[key]
-    version = st.session_state.get("fields-version", 0)
+    version, marks = st.session_state.get("fields-version", 0), Marks()
     edited = mapping.editor(kept["base"], columns, wizard.labels(plan), f"{key}-{version}", not editable)
     wrong = mapping.mistake(edited)
     if wrong:
         st.error(f"Not saved yet. {wrong}", icon=":material/error:")
         return
+    data = mapping.applied(plan, edited, kept["names"])
+    cells, found = mapping.cell_names(wizard.labels(plan)), draft.faults(data)
+    if marks.show_here(found, {fault.place: named(fault.place, data, cells) for fault in found}):
+        return
     with explained():
-        data = mapping.applied(plan, edited, kept["names"])
         changed = Plan.build(data)
         if changed != plan:
             draft.save(person, reconciliation, data)
@@ -70,6 +79,7 @@ def fields(
 def plan_file(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bool) -> None:
     """The plan as the command line reads it."""
     st.caption("The same plan as a file. `python -m recon_engine run` takes it as it is.")
+    marks = Marks()
     with st.container(key="plan-file"):
         text = st.text_area("Plan", plan.to_yaml(), height=520, disabled=not editable, label_visibility="collapsed")
     with st.container(horizontal=True):
@@ -77,7 +87,8 @@ def plan_file(person: Actor, reconciliation: Reconciliation, plan: Plan, editabl
         st.download_button(
             "Download", plan.to_yaml(), file_name="plan.yaml", mime="application/yaml", on_click="ignore"
         )
-    if applied:
+    found = draft.faults(text) if applied else ()
+    if applied and not marks.show_here(found, {fault.place: fault.place for fault in found}):
         with explained():
             draft.save(person, reconciliation, Plan.parse(text).to_data())
             draft.forget_edits(reconciliation)

@@ -13,8 +13,23 @@ class ReconError(Exception):
     """The reconciliation cannot go on. The message says what, where and how to mend it, in one line."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a plan: where in it, such as `rules[2].on[0].within` (empty: the whole plan), and
+    what, in words.
+    """
+
+    place: str
+    says: str
+
+
 class PlanError(ReconError):
     """The plan is wrong: names the place in the plan, what was found and what is allowed."""
+
+    def __init__(self, message: str, faults: tuple[Fault, ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults
+        """Each by itself, where the plan's own text is wrong."""
 
 
 class InputError(ReconError):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator
 
 from recon_engine.errors import PlanError
+from recon_engine.faults import Location, Misplaced, plan_error
 from recon_engine.rules import Budget, Condition, Duplicates, Link, Model, NetOf, Rule, SideName, short_form
 
 __all__ = [
@@ -113,17 +114,17 @@ class FieldSpec(Model):
     def _same_steps_on_both_sides(cls, value: Any) -> Any:
         return {"left": value, "right": value} if isinstance(value, list | tuple) else value
 
-    @model_validator(mode="after")
-    def _coherent(self) -> Self:
+    def _faults(self) -> Iterator[Misplaced]:
         if self.name in RESERVED_NAMES or self.name.startswith("__"):
-            raise ValueError(f"'{self.name}' is a reserved name; call the field something else")
+            yield ("name",), f"'{self.name}' is a reserved name; call the field something else"
         if self.scale is not None and self.type != "decimal":
-            raise ValueError("scale is only for type decimal")
-        for step in (*self.clean.left, *self.clean.right):
-            name, types = _step(step)
-            if self.type not in types:
-                raise ValueError(f"clean step '{name}' is for {' and '.join(types)} fields, this one is {self.type}")
-        return self
+            yield ("scale",), "scale is only for type decimal"
+        for side, steps in (("left", self.clean.left), ("right", self.clean.right)):
+            for number, step in enumerate(steps):
+                name, types = _step(step)
+                if self.type not in types:
+                    told = f"clean step '{name}' is for {' and '.join(types)} fields, this one is {self.type}"
+                    yield ("clean", side, number), told
 
     @property
     def digits(self) -> int:
@@ -166,45 +167,51 @@ class Plan(Model):
     currency: Currency | None = None
     duplicates: SidedDuplicates = SidedDuplicates()
 
-    @model_validator(mode="after")
-    def _coherent(self) -> Self:
+    def _faults(self) -> Iterator[Misplaced]:
         names = [f.name for f in self.fields]
-        _unique("field", names)
-        _unique("rule", [r.name for r in self.rules])
+        yield from _repeated("field", names, "fields", "name")
+        yield from _repeated("rule", [r.name for r in self.rules], "rules", "name")
         if self.left.label == self.right.label:
-            raise ValueError("left and right need different labels")
-        for rule in self.rules:
-            self._check_rule(rule, names)
+            yield ("right", "label"), "left and right need different labels"
+        for number, rule in enumerate(self.rules):
+            yield from self._faults_of_rule(rule, names, ("rules", number))
         for side in SIDES:
             if (search := self.duplicates_of(side)) is not None:
-                self._check_rule(search.rule, names)
-        _unique("compared field", list(self.compare))
-        for name in self.compare:
-            _known(name, names, "compare")
+                yield from self._faults_of_rule(search.rule, names, ("duplicates", side))
+        yield from _repeated("compared field", list(self.compare), "compare")
+        for number, name in enumerate(self.compare):
+            yield from _unknown(name, names, ("compare", number))
         if self.currency is not None:
-            _known(self.currency.field, names, "currency")
-        return self
+            yield from _unknown(self.currency.field, names, ("currency", "field"))
 
-    def _check_rule(self, rule: Rule, names: list[str]) -> None:
-        where = f"rule '{rule.name}'"
-        for condition in rule.on:
-            _known(condition.field, names, where)
-            kind = self.field(condition.field).type
-            measured = condition.within or condition.percent or condition.total or condition.sign or condition.net_of
-            if measured and kind not in ("decimal", "integer"):
-                raise ValueError(
-                    f"{where}: within, percent, total, sign and net_of are for numbers, '{condition.field}' is {kind}"
-                )
-            if condition.days is not None and kind not in ("date", "datetime"):
-                raise ValueError(f"{where}: days is for dates, '{condition.field}' is {kind}")
-            if condition.is_text:
-                for name in filter(None, (condition.field, condition.found_in)):
-                    _known(name, names, where)
-                    if self.field(name).type != "text":
-                        raise ValueError(f"{where}: texts are compared, '{name}' is {self.field(name).type}")
+    def _faults_of_rule(self, rule: Rule, names: list[str], at: Location) -> Iterator[Misplaced]:
+        where = f"rule '{rule.name}': "
+        for number, condition in enumerate(rule.on):
+            yield from self._faults_of_condition(condition, names, (*at, "on", number), where)
         if rule.link is not None:
-            for name in (*rule.link.fields, *rule.link.compare_as, *(n for key in rule.link.block_on for n in key)):
-                _known(name, names, where)
+            named: list[tuple[Location, str]] = [(("fields", n), name) for n, name in enumerate(rule.link.fields)]
+            named += [(("compare_as", name), name) for name in rule.link.compare_as]
+            named += [(("block_on", n), name) for n, key in enumerate(rule.link.block_on) for name in key]
+            for place, name in named:
+                yield from _unknown(name, names, (*at, "link", *place), where)
+
+    def _faults_of_condition(
+        self, condition: Condition, names: list[str], at: Location, where: str
+    ) -> Iterator[Misplaced]:
+        named = {"field": condition.field, **({"found_in": condition.found_in} if condition.found_in else {})}
+        for key, name in named.items():
+            yield from _unknown(name, names, (*at, key), where)
+        kinds = {key: self.field(name).type for key, name in named.items() if name in names}
+        kind = kinds.get("field")
+        measured = [k for k in ("within", "percent", "total", "sign", "net_of") if getattr(condition, k)]
+        if kind and measured and kind not in ("decimal", "integer"):
+            told = f"within, percent, total, sign and net_of are for numbers, '{condition.field}' is {kind}"
+            yield (*at, measured[0]), where + told
+        if kind and condition.days is not None and kind not in ("date", "datetime"):
+            yield (*at, "days"), f"{where}days is for dates, '{condition.field}' is {kind}"
+        for key, found in kinds.items() if condition.is_text else ():
+            if found != "text":
+                yield (*at, key), f"{where}texts are compared, '{named[key]}' is {found}"
 
     def field(self, name: str) -> FieldSpec:
         """The field called `name`. Raises KeyError when there is none."""
@@ -250,7 +257,7 @@ class Plan(Model):
         try:
             plan = cls.model_validate(data)
         except ValidationError as error:
-            raise PlanError(mistakes(error, where)) from error
+            raise plan_error(error, where) from error
         return plan.with_files(base=base) if base else plan
 
     def with_files(
@@ -308,11 +315,6 @@ def plan_data(text: str, where: str) -> dict[str, Any]:
     return data
 
 
-def mistakes(error: ValidationError, where: str) -> str:
-    """Every mistake of a plan with its place, in one line."""
-    return f"{where}: " + "; ".join(f"{_place(e['loc'])}: {_reason(e)}" for e in error.errors())
-
-
 def _step(step: CleanStep) -> tuple[str, tuple[FieldType, ...]]:
     """A clean step's name, and the types it is for."""
     if isinstance(step, TimesStep):
@@ -324,29 +326,18 @@ def _step(step: CleanStep) -> tuple[str, tuple[FieldType, ...]]:
     return step, ("date", "datetime") if step in DATE_STEPS else ("text",)
 
 
-def _unique(what: str, names: list[str]) -> None:
+def _repeated(what: str, names: list[str], *at: str) -> Iterator[Misplaced]:
+    """Names that stand there more than once, each time; `at`: the list, and what of its items is the name."""
     repeated = sorted({n for n in names if names.count(n) > 1})
-    if repeated:
-        raise ValueError(f"{what} names must be unique; repeated: {', '.join(repeated)}")
+    told = f"{what} names must be unique; repeated: {', '.join(repeated)}"
+    for number, name in enumerate(names):
+        if name in repeated:
+            yield (at[0], number, *at[1:]), told
 
 
-def _known(name: str, names: list[str], where: str) -> None:
+def _unknown(name: str, names: list[str], at: Location, where: str = "") -> Iterator[Misplaced]:
     if name not in names:
-        raise ValueError(f"{where}: there is no field '{name}'; the fields are {', '.join(names)}")
-
-
-def _place(loc: tuple[Any, ...]) -> str:
-    parts = [
-        str(p) for p in loc if not re.fullmatch(r"(tuple|function|literal|MapStep|TimesStep|SidedClean).*", str(p))
-    ]
-    return ".".join(parts) or "plan"
-
-
-def _reason(error: Any) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        return "unknown key; remove it or check its spelling"
-    return _one_line(message)
+        yield at, f"{where}there is no field '{name}'; the fields are {', '.join(names)}"
 
 
 def _one_line(text: object) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from recon_engine.faults import Misplaced, misplaced
 
 SideName = Literal["left", "right"]
 Similarity = Literal["jaro_winkler", "levenshtein", "token_set", "tfidf"]
@@ -22,6 +25,16 @@ class Model(BaseModel):
     """What all parts of a plan share: unknown keys are refused, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if faults := list(self._faults()):
+            raise misplaced(faults)
+        return self
+
+    def _faults(self) -> Iterator[Misplaced]:
+        """What is wrong although every value by itself is right, each with its location."""
+        yield from ()
 
 
 def _window(value: Any) -> Any:
@@ -95,29 +108,29 @@ class Condition(Model):
     def _exact_cap(cls, value: Any) -> Any:
         return _exact(value)
 
-    @model_validator(mode="after")
-    def _coherent(self) -> Self:
-        kinds = [k for k in ("within", "percent", "days", "similarity", "found_in") if getattr(self, k) is not None]
+    def _faults(self) -> Iterator[Misplaced]:
+        kinds = [k for k in (*_WINDOWS, "similarity", "found_in") if getattr(self, k) is not None]
         if len(kinds) > 1:
-            raise ValueError(f"one of {', '.join(kinds)}; give each its own rule or condition")
+            yield (kinds[1],), f"one of {', '.join(kinds)}; give each its own rule or condition"
         if self.cap is not None and self.percent is None:
-            raise ValueError("cap goes with percent")
+            yield ("cap",), "cap goes with percent"
         if self.cap is not None and self.cap < 0:
-            raise ValueError("cap must not be negative")
-        for kind in kinds:
-            if kind in _WINDOWS:
-                low, high = getattr(self, kind)
-                if max(abs(low), abs(high)) > _WIDEST.get(kind, math.inf):
-                    raise ValueError(f"{kind}: more than {_WIDEST[kind]:,} allows everything; leave the condition out")
-                if low > high:
-                    raise ValueError(f"{kind}: the low end {low} is above the high end {high}")
+            yield ("cap",), "cap must not be negative"
+        for kind in _WINDOWS:
+            low, high = getattr(self, kind) or (0, 0)
+            if max(abs(low), abs(high)) > _WIDEST.get(kind, math.inf):
+                yield (kind,), f"{kind}: more than {_WIDEST[kind]:,} allows everything; leave the condition out"
+            if low > high:
+                yield (kind,), f"{kind}: the low end {low} is above the high end {high}"
         if self.nulls and not self.is_equality:
-            raise ValueError("nulls: equal goes with equality only")
+            yield ("nulls",), "nulls: equal goes with equality only"
         if (self.similarity is None) != (self.at_least is None):
-            raise ValueError("similarity and at_least go together, such as similarity: jaro_winkler, at_least: 0.92")
-        if (self.total or self.sign or self.net_of) and not set(kinds) <= {"within", "percent"}:
-            raise ValueError("total, sign and net_of go with within or percent only")
-        return self
+            told = "similarity and at_least go together, such as similarity: jaro_winkler, at_least: 0.92"
+            yield ("at_least" if self.at_least is None else "similarity",), told
+        if not set(kinds) <= {"within", "percent"}:
+            for key in ("total", "sign", "net_of"):
+                if getattr(self, key):
+                    yield (key,), "total, sign and net_of go with within or percent only"
 
     @property
     def is_equality(self) -> bool:
@@ -169,18 +182,16 @@ class Rule(Model):
     def _bare_names(cls, value: Any) -> Any:
         return _as_conditions(value)
 
-    @model_validator(mode="after")
-    def _coherent(self) -> Self:
+    def _faults(self) -> Iterator[Misplaced]:
         if bool(self.on) == (self.link is not None):
-            raise ValueError("a rule has either conditions (on) or a link")
-        totals = [c for c in self.on if c.total]
-        if len(totals) > 1:
-            raise ValueError("one field can be totalled in a rule")
+            yield (), "a rule has either conditions (on) or a link"
+        totals = [number for number, c in enumerate(self.on) if c.total]
+        for number in totals[1:]:
+            yield ("on", number, "total"), "one field can be totalled in a rule"
         if totals and self.cardinality == "one_to_one" and self.net is None:
-            raise ValueError("total needs a cardinality: one_to_many, many_to_one or many_to_many")
+            yield ("cardinality",), "total needs a cardinality: one_to_many, many_to_one or many_to_many"
         if self.net is not None and (not totals or self.cardinality != "one_to_one"):
-            raise ValueError("net pairs plus and minus inside one side: total: true on the amount, no cardinality")
-        return self
+            yield ("net",), "net pairs plus and minus inside one side: total: true on the amount, no cardinality"
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -215,11 +226,11 @@ class Duplicates(Model):
     def _bare_names(cls, value: Any) -> Any:
         return _as_conditions(value)
 
-    @model_validator(mode="after")
-    def _coherent(self) -> Self:
-        if any(c.total or c.sign or c.net_of for c in self.on):
-            raise ValueError("total, sign and net_of say nothing about duplicates")
-        return self
+    def _faults(self) -> Iterator[Misplaced]:
+        for number, c in enumerate(self.on):
+            for key in ("total", "sign", "net_of"):
+                if getattr(c, key):
+                    yield ("on", number, key), "total, sign and net_of say nothing about duplicates"
 
     @property
     def rule(self) -> Rule:

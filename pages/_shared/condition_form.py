@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from pages._shared.marks import Marks
 from pages._shared.rule_draft import ALSO, KINDS, KINDS_OF_TYPE, NUMBERS, Cells, blank
 from recon_engine.plan import Plan
 
@@ -17,16 +18,36 @@ METHODS = {
     "tfidf": "like descriptions: rare parts count most",
 }
 WIDTHS = [2.2, 2.4, 3.6, 0.5]
+# What the cells of a row are in a plan, and what they are called here.
+PLACES = {
+    "": "",
+    ".field": "Field",
+    ".within[0]": "From",
+    ".within[1]": "To",
+    ".percent[0]": "From",
+    ".percent[1]": "To",
+    ".days[0]": "From",
+    ".days[1]": "To",
+    ".cap": "At most",
+    ".at_least": "At least, %",
+    ".found_in": "The text of",
+    ".net_of.percent": "Fee, %",
+    ".net_of.fixed": "Fee, fixed",
+}
 LabelVisibility = Literal["visible", "collapsed"]
 
 
-def show(plan: Plan, conditions: dict[int, Cells], key: str, *, sums: bool = True) -> dict[int, Cells]:
-    """Draw the rows and the way to add one; returns the cells as edited. `sums`: sums, signs and fees can be said."""
+def show(plan: Plan, conditions: dict[int, Cells], key: str, marks: Marks, *, sums: bool = True) -> dict[int, Cells]:
+    """Draw the rows and the way to add one; returns the cells as edited. `sums`: sums, signs and fees can be said.
+
+    Faults of the condition in row n are shown below it, at the place `on[n]`.
+    """
     st.caption("Windows are the right value minus the left value, both ends included.")
-    edited = {
-        number: _row(plan, cells, conditions, number, f"{key}-{number}", sums=sums)
-        for number, cells in conditions.items()
-    }
+    edited = {}
+    for row, (number, cells) in enumerate(conditions.items()):
+        edited[number] = _row(plan, cells, conditions, number, f"{key}-{number}", sums=sums)
+        for place, name in PLACES.items():
+            marks.below(f"on[{row}]{place}", name=name)
     used = {cells["field"] for cells in edited.values()}
     unused = [spec.name for spec in plan.fields if spec.name not in used]
     st.button(

@@ -9,6 +9,7 @@ import streamlit as st
 
 from pages._shared.context import services
 from pages._shared.messages import notice
+from recon_engine.errors import Fault, PlanError
 from recon_engine.plan import SIDES, Plan, SideName
 from services.database.models import Reconciliation, StoredFile
 from services.errors import Invalid
@@ -71,6 +72,18 @@ def _first_columns(name: str, left: str, right: str) -> dict[str, Any]:
         "fields": [{"name": "key", "left": left, "right": right}],
         "rules": [{"name": "exact", "on": ["key"]}],
     }
+
+
+def faults(plan: dict[str, Any] | str) -> tuple[Fault, ...]:
+    """What is wrong with a plan, as data or as a file's text, each at its place; empty when it can be saved."""
+    try:
+        if isinstance(plan, str):
+            Plan.parse(plan)
+        else:
+            Plan.build(plan)
+    except PlanError as error:
+        return error.faults or (Fault("", str(error)),)
+    return ()
 
 
 def save(person: Actor, reconciliation: Reconciliation, data: dict[str, Any]) -> None:

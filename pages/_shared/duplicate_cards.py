@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages._shared import condition_form, draft
 from pages._shared.context import dialog
+from pages._shared.marks import Marks, inside
 from pages._shared.messages import explained
 from pages._shared.rule_draft import blank, cells_of, condition_data
 from pages._shared.wizard import labels
@@ -44,23 +45,24 @@ def _open(plan: Plan, search: Duplicates | None) -> None:
 def _edit(person: Actor, reconciliation: Reconciliation, plan: Plan, side: SideName) -> None:
     kept = st.session_state[_DRAFT]
     search: Duplicates | None = kept["search"]
-    key = f"duplicates-{kept['opened']}"
+    key, marks = f"duplicates-{kept['opened']}", Marks()
     st.markdown(f"**Two records of {literal(labels(plan)[side])} are the same thing twice when all of this holds**")
-    edited = condition_form.show(plan, kept["conditions"], key, sums=False)
+    edited = condition_form.show(plan, kept["conditions"], key, marks, sums=False)
     exclude = st.toggle(
         "Leave all but the first out of matching", value=search.exclude if search else False, key=f"{key}-exclude"
     )
     with st.container(horizontal=True):
-        if st.button("Save", type="primary", key=f"{key}-save"):
-            on = [condition_data(cells) for cells in edited.values()]
-            _save(person, reconciliation, plan, side, {"on": on, "exclude": exclude})
+        pressed = st.button("Save", type="primary", key=f"{key}-save")
         if search and st.button("Do not search", key=f"{key}-none"):
-            _save(person, reconciliation, plan, side, None)
+            _save(person, reconciliation, draft.with_duplicates(plan, side, None))
+    data = draft.with_duplicates(plan, side, {"on": [condition_data(c) for c in edited.values()], "exclude": exclude})
+    kept["tried"] = pressed or kept.get("tried", False)
+    is_wrong = kept["tried"] and marks.show(inside(draft.faults(data), f"duplicates.{side}"))
+    if pressed and not is_wrong:
+        _save(person, reconciliation, data)
 
 
-def _save(
-    person: Actor, reconciliation: Reconciliation, plan: Plan, side: SideName, search: dict[str, Any] | None
-) -> None:
+def _save(person: Actor, reconciliation: Reconciliation, data: dict[str, Any]) -> None:
     with explained():
-        draft.save(person, reconciliation, draft.with_duplicates(plan, side, search))
+        draft.save(person, reconciliation, data)
         st.rerun()

@@ -138,6 +138,14 @@ def mistake(edited: Sequence[Row]) -> str | None:
     return None if edited else "A plan needs at least one field."
 
 
+def cell_names(names: Mapping[str, str]) -> dict[str, str]:
+    """What a part of a field is called in the table, by its place in the plan."""
+    told = {"name": "Field", "type": "Type", "scale": "Digits"}
+    for side in SIDES:
+        told |= {side: names[side], f"clean.{side}": f"Clean {names[side]}", f"formats.{side}": f"{names[side]} dates"}
+    return told
+
+
 def row_id(row: Row) -> int:
     """The id of a row of the table; -1 for a row added in it."""
     return int(row["id"]) if _given(row.get("id")) else -1

@@ -23,7 +23,7 @@ def _edit(person: Actor, reconciliation: Reconciliation, plan: Plan, place: int 
         draft.save(person, reconciliation, draft.with_rule(plan, place, rule))
         st.rerun()
 
-    rule_form.show(plan, save)
+    rule_form.show(plan, place, save)
 
 
 def show(

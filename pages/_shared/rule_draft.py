@@ -11,7 +11,6 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from recon_engine.plan import Budget, Condition, Plan, Rule
-from services.errors import Invalid
 
 KINDS = {
     "equality": "is equal",
@@ -85,7 +84,7 @@ def condition_data(cells: Mapping[str, Any]) -> Any:
     if kind == "percent" and cells["cap"].strip():
         data["cap"] = cells["cap"].strip()
     if kind == "similarity":
-        data |= {"similarity": cells["method"], "at_least": share("at least", cells["at_least"])}
+        data |= {"similarity": cells["method"], "at_least": share(cells["at_least"])}
     if kind == "found_in":
         data["found_in"] = cells["found_in"]
     if kind == "both_empty":
@@ -121,15 +120,12 @@ def opened(rule: Rule | None, plan: Plan) -> Draft:
 
 
 def rule_data(draft: Draft) -> dict[str, Any]:
-    """The dialog's content as plan data. Raises Invalid for a number that cannot be read."""
+    """The dialog's content as plan data. A number that cannot be read stays as it is written: the plan refuses it."""
     data: dict[str, Any] = {"name": draft["name"]}
     if draft["by"] == "link":
-        chosen = draft["link_fields"]
-        if not chosen:
-            raise Invalid("Choose the fields that speak for or against a pair.")
         data["link"] = {
-            "fields": chosen,
-            "probability": share("the probability", draft["probability"]),
+            "fields": draft["link_fields"],
+            "probability": share(draft["probability"]),
             "compare_as": draft["compare_as"],
             "block_on": draft["block_on"],
         }
@@ -142,7 +138,7 @@ def rule_data(draft: Draft) -> dict[str, Any]:
         data["cardinality"] = shape
     data |= {"outcome": draft["outcome"], "when_ambiguous": draft["when_ambiguous"]}
     if draft["gate"].strip():
-        data["max_false_rate"] = share("the gate", draft["gate"])
+        data["max_false_rate"] = share(draft["gate"])
     data["budget"] = {"members": draft["members"]}
     return data
 
@@ -157,9 +153,9 @@ def percent_text(part: float) -> str:
     return f"{(Decimal(repr(part)) * 100).normalize():f}"
 
 
-def share(what: str, text: str) -> float:
-    """'92' or '92 %' as 0.92. Raises Invalid when it is no number."""
+def share(text: str) -> float | str:
+    """'92' or '92 %' as 0.92; what is no number as it is written."""
     try:
         return float(Decimal(text.strip().removesuffix("%").strip()) / 100)
-    except InvalidOperation as error:
-        raise Invalid(f"'{text}' is no number of percent; write {what} like 92 or 99.5.") from error
+    except InvalidOperation:
+        return text

@@ -8,6 +8,8 @@ from typing import Any
 import streamlit as st
 
 from pages._shared import condition_form
+from pages._shared.draft import faults, with_rule
+from pages._shared.marks import Marks, inside
 from pages._shared.messages import explained
 from pages._shared.rule_draft import NUMBERS, SHAPES, Draft, in_order, opened, rule_data
 from pages._shared.wording import link_details, shape_sentence
@@ -30,11 +32,15 @@ def open_draft(rule: Rule | None, plan: Plan) -> None:
     st.session_state[_DRAFT] = opened(rule, plan) | {"opened": number, "rule": rule}
 
 
-def show(plan: Plan, save: Save) -> None:
-    """Draw the form. `save` gets the rule as plain plan data; it raises when the plan would become wrong."""
+def show(plan: Plan, place: int | None, save: Save) -> None:
+    """Draw the form of the rule at `place`, or of a new one. `save` gets the rule as plain plan data, once it is right.
+
+    From the first attempt to save on, what is wrong is marked below the widget that it concerns, until it is right.
+    """
     draft: Draft = st.session_state[_DRAFT]
-    key = f"rule-{draft['opened']}"
+    key, marks = f"rule-{draft['opened']}", Marks()
     name = st.text_input("Name", draft["name"], placeholder="settled later", key=f"{key}-name")
+    marks.below("name")
     edited = draft | {"name": name if name == draft["name"] else name.strip()}
     edited["by"] = st.segmented_control(
         "Records belong together",
@@ -46,11 +52,12 @@ def show(plan: Plan, save: Save) -> None:
         help="Conditions must all hold. Evidence: how much agreement in each field is worth is learnt, without labels.",
     )
     if edited["by"] == "link":
-        _link(plan, edited, key)
+        _link(plan, edited, key, marks)
     else:
         st.markdown("**Two records match when all of this holds**")
-        edited["conditions"] = condition_form.show(plan, draft["conditions"], key)
+        edited["conditions"] = condition_form.show(plan, draft["conditions"], key, marks)
     _shape(plan, draft, edited, key)
+    marks.below("cardinality", "net")
     edited["outcome"] = st.radio(
         "Outcome",
         list(OUTCOMES),
@@ -59,13 +66,18 @@ def show(plan: Plan, save: Save) -> None:
         key=f"{key}-outcome",
         index=list(OUTCOMES).index(draft["outcome"]),
     )
-    _more(draft, edited, key)
-    if st.button("Save rule", type="primary", key=f"{key}-save"):
+    _more(draft, edited, key, marks)
+    rule = rule_data(edited)
+    pressed = st.button("Save rule", type="primary", key=f"{key}-save")
+    draft["tried"] = pressed or draft.get("tried", False)
+    part = f"rules[{len(plan.rules) if place is None else place}]"
+    is_wrong = draft["tried"] and marks.show(inside(faults(with_rule(plan, place, rule)), part))
+    if pressed and not is_wrong:
         with explained():
-            save(rule_data(edited))
+            save(rule)
 
 
-def _link(plan: Plan, edited: Draft, key: str) -> None:
+def _link(plan: Plan, edited: Draft, key: str, marks: Marks) -> None:
     """The fields that speak for or against a pair."""
     names = [spec.name for spec in plan.fields]
     chosen = st.pills(
@@ -76,12 +88,14 @@ def _link(plan: Plan, edited: Draft, key: str) -> None:
         key=f"{key}-link-fields",
         help="Names, places, dates, amounts: what two records of the same thing would share, even with mistakes in it.",
     )
+    marks.below("link.fields")
     unticked = set(edited["link_fields"]) - set(chosen or [])
     edited["link_fields"] = in_order(chosen or [], edited["link_fields"], names)
     edited["compare_as"] = {field: how for field, how in edited["compare_as"].items() if field not in unticked}
     edited["probability"] = st.text_input(
         "Match when it is at least so probable, %", edited["probability"], key=f"{key}-probability", width=320
     )
+    marks.below("link.probability")
     if said := link_details(edited["compare_as"], edited["block_on"]):
         st.caption(f"Kept as the plan file says: {said}.")
 
@@ -124,7 +138,7 @@ def _field(cells: dict[str, Any], key: str, number: int) -> str:
     return str(st.session_state.get(f"{key}-{number}-field", cells["field"]))
 
 
-def _more(draft: Draft, edited: Draft, key: str) -> None:
+def _more(draft: Draft, edited: Draft, key: str, marks: Marks) -> None:
     """What is rarely changed."""
     usual = draft["when_ambiguous"] == "best" and not draft["gate"] and draft["members"] == Budget().members
     with st.expander("More choices", expanded=not usual):
@@ -153,3 +167,6 @@ def _more(draft: Draft, edited: Draft, key: str) -> None:
                 help="A record with more stays open and says so: a search is complete or it decides nothing.",
             )
         )
+        for column, place in ((left, "max_false_rate"), (right, "budget.members")):
+            with column:
+                marks.below(place)

@@ -13,7 +13,8 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from recon_engine.errors import PlanError
-from recon_engine.plan import CleanStep, Currency, FieldSpec, FieldType, Plan, ReaderOptions, mistakes, plan_data
+from recon_engine.faults import plan_error
+from recon_engine.plan import CleanStep, Currency, FieldSpec, FieldType, Plan, ReaderOptions, plan_data
 from recon_engine.rules import Model, Rule, short_form
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
@@ -214,7 +215,7 @@ class SidesPlan(Model):
         try:
             plan = cls.model_validate(data)
         except ValidationError as error:
-            raise PlanError(mistakes(error, where)) from error
+            raise plan_error(error, where) from error
         return plan.with_files(base=base) if base else plan
 
     def with_files(self, files: Mapping[str, Sequence[str]] | None = None, base: Path | None = None) -> SidesPlan:

@@ -13,7 +13,6 @@ from streamlit.testing.v1 import AppTest
 from pages._shared import draft, mapping, rule_draft
 from recon_engine.errors import PlanError
 from recon_engine.plan import CleanStep, Condition, Duplicates, Link, Plan, Rule
-from services.errors import Invalid
 
 NAMES = {
     "reference": "text", "narrative": "text", "amount": "decimal", "count": "integer",
@@ -171,10 +170,14 @@ def test_the_dialog_knows_all_that_a_rule_may_say() -> None:
 
 
 def test_numbers_that_cannot_be_read_are_named() -> None:
-    """A share that is no number is refused with what to write; a percent sign is taken."""
-    assert rule_draft.share("the gate", " 0.5 % ") == 0.005
-    with pytest.raises(Invalid, match="'half' is no number of percent"):
-        rule_draft.share("the gate", "half")
+    """A percent sign is taken; a share that is no number reaches the plan as written, which refuses it at its place."""
+    assert rule_draft.share(" 0.5 % ") == 0.005
+    for key, place in (("gate", "max_false_rate"), ("at_least", "on[0].at_least")):
+        opened = rule_draft.opened(Plan.build(WIDE).rules[2], Plan.build(WIDE))
+        opened["conditions"][0] |= {key: "half"}
+        saved = rule_draft.rule_data(opened | {key: "half"})
+        (fault,) = draft.faults(draft.with_rule(Plan.build(WIDE), 2, saved))
+        assert (fault.place, fault.says) == (f"rules[2].{place}", "'half' is no number")
 
 
 FORM = """
@@ -185,7 +188,7 @@ from recon_engine.plan import Plan
 plan = Plan.build(st.session_state["plan"])
 if "rule-draft" not in st.session_state:
     rule_form.open_draft(plan.rules[st.session_state["place"]], plan)
-rule_form.show(plan, lambda rule: st.session_state.__setitem__("saved", rule))
+rule_form.show(plan, st.session_state["place"], lambda rule: st.session_state.__setitem__("saved", rule))
 """
 WIDE: dict[str, Any] = {
     "name": "p",

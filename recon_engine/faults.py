@@ -1,0 +1,60 @@
+"""What is wrong with a plan: every fault at its place, in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from recon_engine.errors import Fault, PlanError
+
+Location = tuple[str | int, ...]
+Misplaced = tuple[Location, str]
+_WORDS = {
+    "extra_forbidden": "unknown key; remove it or check its spelling",
+    "decimal_parsing": "'{input}' is no number",
+    "float_parsing": "'{input}' is no number",
+    "int_parsing": "'{input}' is no whole number",
+    "int_from_float": "'{input}' is no whole number",
+    "string_too_short": "must not be empty",
+    "too_short": "must have at least {min_length}",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+}
+"""How the usual faults of a value are told, by what the validation calls them."""
+
+
+def misplaced(faults: Iterable[Misplaced]) -> ValidationError:
+    """Faults of a part of a plan, each with its location within that part, for a validator to raise."""
+    return ValidationError.from_exception_data(
+        "plan",
+        [
+            InitErrorDetails(type=PydanticCustomError("plan", "{says}", {"says": says}), loc=location, input=None)
+            for location, says in faults
+        ],
+    )
+
+
+def plan_error(error: ValidationError, where: str) -> PlanError:
+    """Every fault of a plan, in one line and one by one."""
+    faults = tuple(Fault(_place(e["loc"]), _says(e)) for e in error.errors())
+    told = "; ".join(f"{fault.place or 'plan'}: {fault.says}" for fault in faults)
+    return PlanError(f"{where}: {told}", faults)
+
+
+def _place(location: tuple[Any, ...]) -> str:
+    """('rules', 2, 'on', 0, 'within') as 'rules[2].on[0].within', without the names of the kinds that were tried."""
+    kinds = r"(tuple|function|literal|MapStep|TimesStep|SidedClean).*"
+    parts = [f"[{p}]" if isinstance(p, int) else f".{p}" for p in location if not re.fullmatch(kinds, str(p))]
+    return "".join(parts).removeprefix(".")
+
+
+def _says(error: Any) -> str:
+    given = {"input": error["input"], **error.get("ctx", {})}
+    told = _WORDS[error["type"]].format(**given) if error["type"] in _WORDS else str(error["msg"])
+    return " ".join(told.removeprefix("Value error, ").split())
