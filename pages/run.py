@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages._shared import layout, progress, wizard, wording
 from pages._shared.context import actor, fragment, may, services
-from pages._shared.messages import explained, notice
+from pages._shared.messages import explained
 from recon_engine.plan import SIDES, Plan
 from services.database.models import Job, Reconciliation
 from services.permissions import Action, Actor
@@ -116,7 +116,7 @@ def earlier(person: Actor, reconciliation: Reconciliation, job: Job) -> None:
 def main() -> None:
     """Draw the page."""
     person = actor()
-    reconciliation = wizard.opened(person, "run", "The run goes on when you close this page.")
+    reconciliation = wizard.opened(person, "run", "What will be run, and how it goes. A run goes on without this page.")
     if reconciliation.plan_json is None:
         wizard.go("map", reconciliation)
     plan = Plan.build(reconciliation.plan_json)
@@ -126,13 +126,13 @@ def main() -> None:
         watch(person, job.id, plan)
         return
     if job is not None and job.status == "succeeded" and st.session_state.pop("watched", None) == job.id:
-        notice("The run is finished.")
         st.switch_page("results.py", query_params={"job": job.id})
     if job is None:
         expected(person, reconciliation, plan)
         about_to_run(plan)
         if may(person, Action.JOB_LAUNCH):
-            launch(person, reconciliation, plan, "Run reconciliation")
+            with st.container(key="onwards"):
+                launch(person, reconciliation, plan, "Run reconciliation")
         return
     ended(person, reconciliation, job, plan)
     expected(person, reconciliation, plan)

@@ -125,11 +125,12 @@ def main() -> None:
         st.warning(f"{literal(name)} is on both sides: it would match itself.", icon=":material/content_copy:")
     st.space("xsmall")
     lacks = lacking(sides)
-    if st.button("Continue to mapping", type="primary", icon=":material/arrow_forward:", disabled=lacks is not None):
-        services().plans.set_step(person, reconciliation.id, "map")
-        wizard.go("map", reconciliation)
-    if lacks:
-        st.caption(lacks)
+    with st.container(horizontal=True, vertical_alignment="center", key="onwards"):
+        if st.button("Continue to mapping", type="primary", icon=":material/arrow_forward:", disabled=bool(lacks)):
+            services().plans.set_step(person, reconciliation.id, "map")
+            wizard.go("map", reconciliation)
+        if lacks:
+            st.caption(lacks)
 
 
 main()

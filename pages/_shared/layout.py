@@ -63,6 +63,11 @@ def _primary() -> str:
     return "#2f749f" if st.context.theme.type == "dark" else "#22577a"
 
 
+def _ground() -> str:
+    """The colour behind everything, for what stays in view while the page moves below it."""
+    return "#12171c" if st.context.theme.type == "dark" else "#ffffff"
+
+
 def brand() -> None:
     """The product's name above the navigation."""
     colour = _accent()
@@ -77,9 +82,12 @@ def brand() -> None:
 
 
 def style() -> None:
-    """The few rules that Streamlit's theme cannot say: the stepper's line, tabular figures, a calmer page width."""
+    """The few rules that Streamlit's theme cannot say: the stepper's line, tabular figures, a calmer page width, and
+    the wizard's next step, which stays in view at the foot of the window however long the page is.
+    """
     st.html(
-        f"<style>:root {{ --accent: {_accent()}; --quiet: {_quiet()}; --primary: {_primary()}; }}"
+        f"<style>:root {{ --accent: {_accent()}; --quiet: {_quiet()}; --primary: {_primary()};"
+        f" --ground: {_ground()}; }}"
         """
         [class*="st-key-step-on-"] { border-top: 3px solid var(--accent); padding-top: .25rem; }
         [class*="st-key-step-"] [data-testid="stMarkdown"] { padding: 0 .5rem; }
@@ -96,6 +104,9 @@ def style() -> None:
         [data-testid="stBaseButton-tertiary"] { min-width: 24px; min-height: 24px; }
         .stMainBlockContainer { max-width: 1400px; padding-left: 3rem; padding-right: 3rem; }
         [class*="st-key-step-off-"] { border-top: 3px solid rgba(128, 140, 150, .3); padding-top: .25rem; }
+        :has(> .st-key-onwards) { position: sticky; bottom: 0; z-index: 5; padding: .6rem 0; background: var(--ground);
+            border-top: 1px solid rgba(128, 140, 150, .25); }
+        .stMain:has(.st-key-onwards) { scroll-padding-bottom: 5rem; }
         a.download {
             display: inline-block; padding: .45rem .8rem; border-radius: .4rem; text-decoration: none; color: inherit;
             white-space: nowrap; border: 1px solid rgba(128, 140, 150, .45); font-size: .93rem;

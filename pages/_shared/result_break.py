@@ -71,20 +71,21 @@ def _filters(summary: Mapping[str, Any], plan: Plan, names: Mapping[str, str]) -
             args=("breaks",),
             format_func=lambda one: "Both sides" if one == ALL else names[one],
         )
-        category = st.segmented_control(
-            "Category",
-            [ALL, *breaks],
-            default=ALL,
-            required=True,
-            key="breaks-category",
-            bind="query-params",
-            on_change=first_page,
-            args=("breaks",),
-            format_func=lambda one: "All" if one == ALL else CATEGORY_NAMES.get(one, one),
-        )
-    with st.container(horizontal=True):
-        chosen = {"side": side, "category": category, "cause": _cause(summary)}
+        category = None
+        if len(breaks) > 1:
+            category = st.segmented_control(
+                "Category",
+                [ALL, *breaks],
+                default=ALL,
+                required=True,
+                key="breaks-category",
+                bind="query-params",
+                on_change=first_page,
+                args=("breaks",),
+                format_func=lambda one: "All" if one == ALL else CATEGORY_NAMES.get(one, one),
+            )
         sort = order("breaks", orders(plan))
+    chosen = {"side": side, "category": category, "cause": _cause(summary)}
     return {name: value for name, value in chosen.items() if value and value != ALL}, sort
 
 

@@ -85,7 +85,7 @@ def table(
     """
     shown = [{heading: _shown(row.get(name)) for name, heading in headings.items()} for row in rows]
     right = {headings[name]: st.column_config.TextColumn(alignment="right") for name in amounts if name in headings}
-    height = _height(len(shown))
+    height = _height(len(shown), selectable)
     if not selectable:
         st.dataframe(shown, hide_index=True, key=key, placeholder="", height=height, column_config=right)
         return None
@@ -108,9 +108,12 @@ def amount_fields(plan: Plan) -> list[str]:
     return [spec.name for spec in plan.fields if spec.type == "decimal"]
 
 
-def _height(rows: int) -> int | Literal["content"]:
-    """All rows when they are few; else a part of them, and the rest scrolls."""
-    return "content" if rows <= 15 else 560
+def _height(rows: int, selectable: bool) -> int | Literal["content"]:
+    """All rows when they are few; else a part of them, and the rest scrolls. What opens below a table that rows are
+    selected in begins in the same window, so that a selection is seen to do something.
+    """
+    most, height = (10, 380) if selectable else (15, 560)
+    return "content" if rows <= most else height
 
 
 def _shown(value: Any) -> Any:

@@ -24,11 +24,13 @@ def test_from_first_visit_to_evidence(page: Page, tmp_path: Path) -> None:
     steps.upload(page, 1, bank)
     steps.picture(page, "upload")
 
+    expect(steps.button(page, "Continue to mapping"), "the next step is in view").to_be_in_viewport(ratio=1)
     steps.button(page, "Continue to mapping").click()
     expect(page.get_by_role("heading", name="Rules")).to_be_visible()
     steps.picture(page, "map")
     steps.allow_small_difference(page)
 
+    expect(steps.button(page, "Continue to run"), "the next step is in view").to_be_in_viewport(ratio=1)
     steps.button(page, "Continue to run").click()
     steps.button(page, "Run reconciliation").click()
     expect(page.get_by_text("Every row is accounted for")).to_be_visible(timeout=60_000)
@@ -38,6 +40,9 @@ def test_from_first_visit_to_evidence(page: Page, tmp_path: Path) -> None:
     steps.select_row(page, "breaks-table", 0)
     expect(page.locator(".st-key-break-detail")).to_be_visible()
     steps.picture(page, "breaks")
+    steps.section(page, "Matches")
+    steps.select_row(page, "matches-table", 0)
+    expect(page.locator(".st-key-match-detail"), "a selection is seen to open something").to_be_in_viewport()
     steps.section(page, "Differences")
     steps.picture(page, "differences")
 
