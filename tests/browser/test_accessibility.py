@@ -53,6 +53,10 @@ def test_every_page_follows_the_rules(
         page.goto("/" + name.format(**known))
         expect(page.get_by_role("heading").first).to_be_visible()
         steps.quiet(page)
+        if not name:
+            page.get_by_text("By day, age, plan and person").click()
+            expect(page.get_by_text("Rows by day")).to_be_visible()
+            steps.quiet(page)
         if name.endswith("Breaks"):
             steps.select_row(page, "breaks-table", 0)
             expect(page.locator(".st-key-break-detail")).to_be_visible()
