@@ -141,20 +141,24 @@ MUTATIONS: tuple[Callable[[bytearray, random.Random], bytearray], ...] = (
 )  # fmt: skip
 
 
+def mutant(dice: random.Random) -> tuple[str, bytes]:
+    """A damaged copy of a good file, now and then under the name of another kind."""
+    name, data = dice.choice(sorted(ORIGINALS.items()))
+    changed = bytearray(data)
+    for _ in range(dice.choice((1, 1, 2))):
+        changed = dice.choice(MUTATIONS)(changed or bytearray(b" "), dice)
+    return (dice.choice(sorted(ORIGINALS)) if dice.random() < 0.15 else name), bytes(changed)
+
+
 @pytest.fixture
 def mutants(tmp_path: Path) -> list[str]:
-    """Damaged copies of good files, some under the name of another kind; the same on every run."""
+    """Damaged files; the same on every run."""
     dice = random.Random(SEED)
     made = []
     for number in range(MUTANTS):
-        name, data = dice.choice(sorted(ORIGINALS.items()))
-        changed = bytearray(data)
-        for _ in range(dice.choice((1, 1, 2))):
-            changed = dice.choice(MUTATIONS)(changed or bytearray(b" "), dice)
-        if dice.random() < 0.15:
-            name = dice.choice(sorted(ORIGINALS))
+        name, data = mutant(dice)
         path = tmp_path / f"{number:04d}-{name}"
-        path.write_bytes(changed)
+        path.write_bytes(data)
         made.append(str(path))
     return made
 
