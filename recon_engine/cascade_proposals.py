@@ -31,7 +31,7 @@ _NAMES_ONE = 0.9
 _AGREES = 0.98
 # Where so many have a counterpart of the same day, the day decides and records are not repeats of one.
 _SAME_DAY = 0.5
-_NO_KEY = "no column names single records in both files: check the rules, or add the key that people would use"
+_NO_KEY = "no column alone identifies a record in both files, as a number would: check the rules, or add such a column"
 
 
 @dataclass
@@ -124,13 +124,13 @@ def _linked(
         if told.coverage >= _WHOLE or not misspelt(told):
             return None
         why = (
-            f"{best.spec.name} joins {told.coverage:.0%} of the smaller side's records, and among these "
-            f"texts are often written in two ways: keys may be, too"
+            f"{best.spec.name} is equal for {told.coverage:.0%} of the smaller side's records, whose other texts "
+            f"are often written in two ways: {best.spec.name} may be, too"
         )
     elif keys or len(texts) < 2 or not any(f.pair.left.repeats < 0.5 and _wordy(f) for f in texts):
         return None
     else:
-        why = "no field names a record in both files"
+        why = "no field alone identifies a record in both files"
     seen = [repeats(tables, [f], None, None, part) for f in telling_fields(usable)[:_USED]]
     cardinality, repeated = repeated_side(seen)
     return linkage_rule(link_fields(usable), cardinality, f"{why}; {repeated}")

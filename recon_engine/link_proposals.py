@@ -53,7 +53,7 @@ def repeated_side(seen: Sequence[Repeats | None]) -> tuple[Cardinality, str]:
             continue
         if one.many >= _TIMES * (1 - one.single):
             return one.cardinality, f"{one.many:.0%} of shared values stand several times on the side across"
-    return "one_to_one", "values that name a record on one side rarely stand twice on the other"
+    return "one_to_one", "records rarely have more than one counterpart"
 
 
 def telling_fields(fields: Sequence[MappedField]) -> list[MappedField]:

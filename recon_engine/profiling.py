@@ -334,9 +334,12 @@ def _reasons(
         ]
         told.append(f"can be read with {' or '.join(ways)}; no value decides")
     elif proof:
-        order = "day" if (first.form or "").index("%d") < (first.form or "").index("%m") else "month"
+        form = first.form or ""
+        order = "day first" if form.index("%d") < form.index("%m") else "month first"
+        if form.lower().startswith("%y"):
+            order = "year, month, day" if order == "month first" else "year, day, month"
         have = "value has" if proofs == 1 else "values have"
-        told.append(f"{proofs:,} {have} a day above 12, the first in row {proof[0]}: dates are {order} first")
+        told.append(f"{proofs:,} {have} a day above 12, the first in row {proof[0]}: dates are {order}")
     elif first.mark == "," and (shown := values.filter(values.str.contains(",", literal=True)).head(1)).len():
         told.append(f"values such as {shown[0]!r} have a decimal comma")
     if unreadable:

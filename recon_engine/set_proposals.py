@@ -115,8 +115,8 @@ def repeated_rules(
     names = [f.spec.name for f in keys]
     names += [amount.spec.name] if amount is not None and amount not in keys else []
     reason = (
-        f"{', '.join(names)} name one record of the {seen.one} side in {seen.single:.0%} of {seen.keys:,} cases "
-        f"and several of the other side in {seen.many:.0%}"
+        f"of {seen.keys:,} values of {', '.join(names)} in both files, {seen.single:.0%} stand once on the {seen.one} "
+        f"side and {seen.many:.0%} several times on the other"
     )
     rules = []
     more = [f.spec.name for f in extras]

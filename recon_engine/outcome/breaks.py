@@ -182,7 +182,13 @@ def _tied(plan: Plan, ties: pl.DataFrame, own: int, other: pl.LazyFrame, other_l
         .otherwise(pl.lit(""))
     )
     label = pl.lit(other_label)
-    tie = pl.format("{} {} record(s) fit equally well under rule '{}': row {}{}", "count", label, rule, listed, more)
+    tie = (
+        pl.when(pl.col("count") == 1)
+        .then(pl.format("{} row {} has other records that fit equally well under rule '{}'", label, listed, rule))
+        .otherwise(
+            pl.format("{} {} records fit equally well under rule '{}': rows {}{}", "count", label, rule, listed, more)
+        )
+    )
     capped = pl.format("rule '{}' found too many candidates to search them all (search capped)", rule)
     led = pl.format("the {} records that fit equally well under rule '{}' lead matches of others", label, rule)
     reason = pl.when("capped").then(capped).when(pl.col("rivals").is_null()).then(led).otherwise(tie)

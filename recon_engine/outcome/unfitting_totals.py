@@ -57,11 +57,11 @@ def unfitting_totals(
     excess = np.maximum(np.maximum(pairs[right].to_numpy() - allowed[:, 1], allowed[:, 0] - pairs[right].to_numpy()), 0)
     agreed = ", ".join(keys)
     sums = pl.when(pl.col("m") == 1).then(pl.lit("come to")).otherwise(pl.lit("add up to"))
-    group = pl.format("{} {} record(s) of the same {} {} ", "m", pl.lit(other_label), pl.lit(agreed), sums)
+    group = pl.format("{} {} {} of the same {} {} ", "m", pl.lit(other_label), _records("m"), pl.lit(agreed), sums)
     own_total = (
         pl.lit("")
         if is_one
-        else pl.format("; {} record(s) here add up to {}", "n", units_text(pl.col("v"), spec.digits))
+        else pl.format("; {} {} here add up to {}", "n", _records("n"), units_text(pl.col("v"), spec.digits))
     )
     reason = (
         group
@@ -75,3 +75,7 @@ def unfitting_totals(
     natural = np.maximum(np.abs(pairs[left].to_numpy()) / 10, 1.0)
     judged = pairs.with_columns(over, excess=pl.Series(excess / natural)).filter(pl.col("excess") > 0)
     return judged.select(failing_once(number, pl.lit(TOTAL), pl.col("excess"), pl.col("over").abs() / scale, reason))
+
+
+def _records(number: str) -> pl.Expr:
+    return pl.when(pl.col(number) == 1).then(pl.lit("record")).otherwise(pl.lit("records"))

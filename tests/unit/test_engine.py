@@ -115,8 +115,9 @@ def test_what_is_tied_stays_open_and_names_its_rivals() -> None:
     result = run("A 10.00 2026-01-01", "A 10.00 2026-01-01 EUR x\nA 10.00 2026-01-01 EUR y")
     assert pairs(result) == []
     found = breaks(result)
-    assert found["left", 1] == ("ambiguous", "2 Bank record(s) fit equally well under rule 'exact': row 1, 2")
-    assert found["right", 2][0] == "ambiguous"
+    assert found["left", 1] == ("ambiguous", "2 Bank records fit equally well under rule 'exact': rows 1, 2")
+    told = "Ledger row 1 has other records that fit equally well under rule 'exact'"
+    assert found["right", 2] == ("ambiguous", told)
 
 
 def test_equal_records_pair_in_row_order_and_the_surplus_is_a_duplicate() -> None:

@@ -48,6 +48,15 @@ def test_an_ambiguous_date_is_undecided_until_one_value_proves_it(tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    ("value", "told"),
+    [("25/02/2024", "day first"), ("02/25/2024", "month first"), ("970825", "year, month, day")],
+)
+def test_the_proof_of_a_date_says_the_order_of_its_parts(tmp_path: Path, value: str, told: str) -> None:
+    """Six digits without marks begin with the year: they are told neither day first nor month first."""
+    assert profiled(tmp_path, [value] * 3, "date").reasons[0].endswith(f": dates are {told}")
+
+
+@pytest.mark.parametrize(
     ("values", "marks", "undecided"),
     [
         (["1,50", "2,5"], (",",), False),

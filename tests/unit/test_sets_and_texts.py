@@ -80,7 +80,7 @@ def test_one_record_is_matched_with_the_only_set_that_adds_up() -> None:
     assert told["left", 3][0] == "ambiguous"
     assert told["left", 4] == (
         "one_sided_total",
-        "2 Bank record(s) of the same account add up to 11.00: amount differs by 1.00, the rule allows none",
+        "2 Bank records of the same account add up to 11.00: amount differs by 1.00, the rule allows none",
     )
     certificates = pl.read_parquet(result.path / "certificates.parquet")
     assert certificates["search"].to_list() == ["exhaustive", "exhaustive"]
