@@ -138,6 +138,18 @@ def _filters(plan: Plan, name: str) -> tuple[dict[str, str], str | None]:
                 args=(name,),
             )
             chosen["rule"] = None if rule == every else rule
+        if name == "differences" and len(plan.compare) > 1:
+            every = "All fields"
+            field = st.selectbox(
+                "Field",
+                [every, *plan.compare],
+                key="differences-field",
+                bind="query-params",
+                on_change=first_page,
+                args=(name,),
+                width=260,
+            )
+            chosen["field"] = None if field == every else field
         if name in ("matches", "duplicates", "rejected"):
             names = labels(plan)
             side = st.segmented_control(

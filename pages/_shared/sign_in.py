@@ -60,7 +60,8 @@ def _first_administrator(return_to: str) -> None:
     with st.form("first-administrator"):
         name = st.text_input("Your name", autocomplete="name")
         email = st.text_input("Email", autocomplete="username")
-        password = st.text_input("Password", type="password", autocomplete="new-password", help=gate_forms.HINT)
+        password = st.text_input("Password", type="password", autocomplete="new-password")
+        st.caption(f"{gate_forms.HINT}.")
         again = st.text_input("Password again", type="password", autocomplete="new-password")
         submitted = st.form_submit_button("Create administrator", type="primary", width="stretch")
     if not submitted:
