@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,72 @@ def test_every_kind_of_rule_survives_its_dialog(opened: Opened, tmp_path: Path) 
 
 
 @pytest.mark.timeout(180)
+def test_mistakes_are_marked_below_their_widgets(opened: Opened, tmp_path: Path) -> None:
+    """What is wrong in a label or a rule is told where it stands, and nothing is saved until it is right."""
+    page = opened.page
+    page.goto(f"/map?r={opened.reconciliation_id}")
+    label = page.get_by_label("Right side")
+    label.fill("Ledger")
+    label.press("Tab")
+    said = page.get_by_text("Left and right need different labels")
+    expect(page.get_by_text("Not saved yet: 1 mistake, marked below")).to_be_visible()
+    _stands_below(said, label)
+    label.fill("The bank")
+    label.press("Tab")
+    expect(said).to_have_count(0)
+    steps.quiet(page)
+
+    page.locator("[class*=st-key-rule-card]").get_by_role("button", name="Edit").first.click()
+    dialog = page.get_by_role("dialog")
+    choices = dialog.get_by_role("combobox")
+    expect(choices).to_have_count(5)
+    steps.quiet(page)
+    choices.nth(3).click()
+    page.get_by_role("option", name="within an amount").click()
+    expect(dialog.get_by_label("To", exact=True)).to_be_visible()
+    for cell, text in (("To", "abc"), ("Name", "in one sum")):
+        dialog.get_by_label(cell, exact=True).fill(text)
+        dialog.get_by_label(cell, exact=True).press("Tab")
+        steps.quiet(page)
+    steps.button(page, "Save rule").click()
+    said = dialog.get_by_text("'abc' is no number")
+    _stands_below(said, dialog.get_by_label("To", exact=True))
+    expect(dialog.get_by_text("Not saved yet: 1 mistake, marked below")).to_be_visible()
+    steps.picture(page, "mistake-in-a-rule")
+    dialog.get_by_label("To", exact=True).fill("0.05")
+    dialog.get_by_label("To", exact=True).press("Tab")
+    expect(said).to_have_count(0)
+    said = dialog.get_by_text("Rule names must be unique; repeated: in one sum")
+    _stands_below(said, dialog.get_by_label("Name"))
+    dialog.get_by_label("Name").fill("exact")
+    dialog.get_by_label("Name").press("Tab")
+    expect(said).to_have_count(0)
+    _save(page)
+    assert opened.plan(tmp_path).right.label == "The bank"
+    assert str(opened.plan(tmp_path).rules[0].on[1].within[1]) == "0.05"  # type: ignore[index]
+
+
+@pytest.mark.timeout(180)
+def test_mistakes_of_a_plan_file_are_told_by_place(opened: Opened, tmp_path: Path) -> None:
+    """A file that is no plan is not taken; every mistake is named by its place in it."""
+    page = opened.page
+    page.goto(f"/map?r={opened.reconciliation_id}")
+    page.get_by_role("tab", name="Plan file").click()
+    text = page.locator(".st-key-plan-file textarea")
+    expect(text).to_be_visible()
+    steps.quiet(page)
+    text.fill(text.input_value().replace("compare:\n- amount", "compare:\n- due").replace("name: city", "name: who"))
+    text.press("Control+Enter")
+    apply = page.get_by_role("tabpanel").get_by_role("button", name="Apply")
+    expect(apply).to_be_enabled()
+    apply.click()
+    expect(page.get_by_text(re.compile(r"^Not saved yet: \d mistakes, each marked below"))).to_be_visible()
+    expect(page.get_by_text("compare[0]: There is no field 'due'")).to_be_visible()
+    expect(page.get_by_text("fields[3].name: Field names must be unique; repeated: who")).to_be_visible()
+    assert opened.plan(tmp_path).compare == ("amount",)
+
+
+@pytest.mark.timeout(180)
 def test_results_tell_sets_and_causes(opened: Opened, tmp_path: Path) -> None:
     """An address opens the matches of one rule; a set shows its sums; a cause goes into the plan with one click."""
     page = opened.page
@@ -157,3 +224,12 @@ def _save(page: Page) -> None:
 def _chosen(page: Page, name: str) -> Locator:
     """The choice of a segmented control, when it is the chosen one."""
     return page.get_by_role("radio", name=name, checked=True)
+
+
+def _stands_below(mark: Locator, widget: Locator) -> None:
+    """The mark is drawn right below the widget."""
+    expect(mark).to_be_visible()
+    above, here = widget.bounding_box(), mark.bounding_box()
+    assert above is not None
+    assert here is not None
+    assert 0 <= here["y"] - (above["y"] + above["height"]) < 120
