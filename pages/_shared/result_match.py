@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages._shared import charts, side_by_side, wording
 from pages._shared.context import services
-from pages._shared.tables import amount_fields, in_style, table
+from pages._shared.tables import amount_fields, apart, table
 from pages._shared.wizard import labels
 from recon_engine.plan import SIDES, Plan, Rule
 from services.database.models import Job
@@ -43,10 +43,8 @@ def _pair(plan: Plan, found: Mapping[str, Any], names: Mapping[str, str]) -> Non
     fields = [(spec.name, left[spec.name], right[spec.name]) for spec in plan.fields]
     headings = (f"{names['left']} row {left['row']}", f"{names['right']} row {right['row']}")
     amounts = amount_fields(plan)
-    notes = {
-        line["field"]: str(in_style(line["difference"], "decimal" if line["field"] in amounts else "") or "")
-        for line in found["differences"]
-    }
+    kinds = {spec.name: spec.type for spec in plan.fields}
+    notes = {line["field"]: apart(line["difference"], kinds[line["field"]]) or "" for line in found["differences"]}
     side_by_side.show(fields, headings, notes, amounts)
 
 

@@ -13,6 +13,7 @@ from pages._shared.messages import empty_state
 from pages._shared.tables import (
     PAGE_ROWS,
     amount_fields,
+    apart,
     first_page,
     in_style,
     order,
@@ -116,7 +117,7 @@ def _shown(row: Mapping[str, Any], names: Mapping[str, str], kinds: Mapping[str,
     if "difference" in row:
         kind = kinds[row["field"]]
         shown |= {part: in_style(row[part], kind) for part in ("left_value", "right_value")}
-        shown["difference"] = in_style(row["difference"], kind) if kind == "decimal" else row["difference"]
+        shown["difference"] = apart(row["difference"], kind)
     if "kept" in row:
         shown["kept"] = "yes" if row["kept"] else "no, left out"
     return shown

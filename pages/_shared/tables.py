@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from pages._shared.layout import download_link
-from pages._shared.wording import amount, count, day
+from pages._shared.wording import amount, count, day, share
 from recon_engine.plan import Plan
 from services.database.models import Job
 
@@ -126,6 +126,17 @@ def in_style(text: str | None, kind: str) -> str | None:
     if not text:
         return text
     return amount(text) if kind == "decimal" else day(date.fromisoformat(text)) if kind == "date" else text
+
+
+def apart(text: str | None, kind: str) -> str | None:
+    """How far two values of a field of this type are apart, from what a result holds of it: an amount, days, seconds,
+    or the words that two texts have in common. None where nothing can be said.
+    """
+    if not text or kind in ("integer", "boolean"):
+        return text
+    if kind == "text":
+        return f"{share(Decimal(text), 1)} of words in common"
+    return amount(text) if kind == "decimal" else count(int(text), "day" if kind == "date" else "second")
 
 
 def as_text(value: Any) -> str | None:

@@ -8,6 +8,7 @@ import pytest
 
 from pages._shared import wording
 from pages._shared.side_by_side import EMPTY, LONGEST, marked
+from pages._shared.tables import apart
 from recon_engine.plan import Condition, Duplicates, Rule
 
 
@@ -124,3 +125,20 @@ def test_characters_that_differ_are_marked_and_nothing_is_markup() -> None:
     assert marked("<i>x", "<i>y") == ("&lt;i&gt;<mark>x</mark>", "&lt;i&gt;<mark>y</mark>")
     assert marked(None, "x") == (EMPTY, "x")
     assert marked("x" * (LONGEST + 1), "y")[1] == "<mark>y</mark>"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "told"),
+    [
+        ("0.05", "decimal", "0.05"),
+        ("-1", "date", "-1 days"),
+        ("1", "date", "1 day"),
+        ("3600", "datetime", "3,600 seconds"),
+        ("0.5", "text", "50% of words in common"),
+        ("7", "integer", "7"),
+        (None, "text", None),
+    ],
+)
+def test_a_difference_has_its_unit(text: str | None, kind: str, told: str | None) -> None:
+    """A bare 2 could be days or money, a bare 0.5 anything: both are said."""
+    assert apart(text, kind) == told
