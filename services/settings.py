@@ -239,7 +239,7 @@ class Settings(BaseSettings):
     """Megabytes of uploads that one person may keep."""
 
     reader_memory_mb: Count = 2048
-    """Address space for reading and profiling one uploaded file."""
+    """Address space for reading and profiling one uploaded file, beside what the file itself fills."""
 
     reader_cpu_seconds: Count = 60
     """Processor time for reading and profiling one uploaded file."""
