@@ -7,12 +7,13 @@ from typing import NoReturn
 import streamlit as st
 
 from pages._shared import layout
-from pages._shared.context import address_parameter, services
-from pages._shared.messages import empty_state
+from pages._shared.context import address_parameter, dialog, may, services
+from pages._shared.messages import empty_state, explained, show_notice
+from pages._shared.wording import literal
 from recon_engine.plan import Plan
 from services.database.models import Job, Reconciliation
 from services.errors import NotFound
-from services.permissions import Actor
+from services.permissions import Action, Actor
 
 
 def opened(person: Actor, step: layout.Step, what: str) -> Reconciliation:
@@ -26,9 +27,24 @@ def opened(person: Actor, step: layout.Step, what: str) -> Reconciliation:
     except NotFound:
         layout.page_title(step.capitalize(), what)
         nothing_open()
-    layout.page_title(reconciliation.name, what)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title(literal(reconciliation.name), anchor=False, width="content")
+        if may(person, Action.PLAN_EDIT) and st.button("Rename", icon=":material/edit_note:", type="tertiary"):
+            _rename(person, reconciliation)
+    st.caption(what)
+    show_notice()
     layout.stepper(step, reachable(reconciliation, current_job(person, reconciliation)))
     return reconciliation
+
+
+@dialog("Rename")
+def _rename(person: Actor, reconciliation: Reconciliation) -> None:
+    with st.form("rename", border=False):
+        name = st.text_input("Name", reconciliation.name, max_chars=200)
+        if st.form_submit_button("Save name", type="primary"):
+            with explained():
+                services().plans.rename(person, reconciliation.id, name)
+                st.rerun()
 
 
 def nothing_open() -> NoReturn:

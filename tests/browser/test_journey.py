@@ -18,7 +18,11 @@ def test_from_first_visit_to_evidence(page: Page, tmp_path: Path) -> None:
     """Two files with planted breaks are reconciled with the suggested plan and one changed rule."""
     ledger, bank = steps.write_files(tmp_path)
     steps.create_administrator(page)
-    steps.start(page, "October")
+    steps.start(page, "Octobre")
+    steps.button(page, "Rename").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("October")
+    steps.button(page, "Save name").click()
+    expect(page.get_by_role("heading", name="October")).to_be_visible()
     steps.picture(page, "upload-empty")
     steps.upload(page, 0, ledger)
     steps.upload(page, 1, bank)
