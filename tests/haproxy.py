@@ -31,7 +31,7 @@ class RunningProxy:
 
 @contextmanager
 def haproxy(blue: int, green: int, certificate: Path | None = None) -> Iterator[RunningProxy]:
-    """HAProxy with two slots, at these ports of this machine; with HTTPS when there is a file of certificate and key."""
+    """HAProxy with two slots, at these ports of this machine; with HTTPS if there is a file of certificate and key."""
     program = shutil.which("haproxy") or "/usr/sbin/haproxy"
     folder = Path(tempfile.mkdtemp(prefix="recon-hap-"))
     (folder / "invitations.map").touch()
