@@ -34,7 +34,7 @@ GOAL_SECONDS, FIRST_SIGHT_SECONDS = 0.3, 1.5
 SECTIONS = ("Breaks", "Matches", "Differences", "Duplicates", "Rejected", "Overview")
 PAGES = ("", "plans", "upload?r", "map?r", "run?r", "results?job", "account", "health", "users", "backups", "rollout",
          "audit")  # fmt: skip
-ROWS_SHOWN = 12
+ROWS_SHOWN = 6
 
 
 class Person:
