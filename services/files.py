@@ -40,7 +40,6 @@ Source = Path | BinaryIO | Iterable[bytes]
 FileIds = str | Sequence[str]
 WALL_SECONDS = 60.0
 SLOWEST_BYTES_A_SECOND = 5_000_000  # a large file may take longer
-MAPPINGS = 2  # of a file into the addresses of its reader: these take no memory of the server
 
 
 class FileService:
@@ -223,13 +222,9 @@ class FileService:
 
 
 def patient(limits: child.Limits, files: Iterable[StoredFile]) -> child.Limits:
-    """The limits of a look into these files: a large one may take longer, and more addresses, for it is mapped."""
-    sizes = [file.size_bytes for file in files]
-    return replace(
-        limits,
-        memory_mb=limits.memory_mb + MAPPINGS * (sum(sizes) >> 20),
-        wall_seconds=round(WALL_SECONDS + max(sizes) / SLOWEST_BYTES_A_SECOND),
-    )
+    """The limits of a look into these files: a large one may take longer."""
+    size = max(file.size_bytes for file in files)
+    return replace(limits, wall_seconds=round(WALL_SECONDS + size / SLOWEST_BYTES_A_SECOND))
 
 
 def listed(file_ids: FileIds) -> Sequence[str]:

@@ -215,7 +215,7 @@ class Settings(BaseSettings):
     """Jobs that one worker runs at the same time."""
 
     job_memory_mb: Count = 4096
-    """Address space one job may take."""
+    """Memory one job may take; files that it only reads do not count."""
 
     job_cpu_seconds: Count = 3600
     """Processor time one job may take."""
@@ -239,7 +239,7 @@ class Settings(BaseSettings):
     """Megabytes of uploads that one person may keep."""
 
     reader_memory_mb: Count = 2048
-    """Address space for reading and profiling one uploaded file, beside what the file itself fills."""
+    """Memory for reading and profiling one uploaded file; the file itself does not count."""
 
     reader_cpu_seconds: Count = 60
     """Processor time for reading and profiling one uploaded file."""

@@ -29,7 +29,7 @@ for path in sys.argv[1:]:
 
 
 def _limits() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
 
 
 def profiled(paths: list[str]) -> dict[str, tuple[int | None, str]]:

@@ -71,8 +71,8 @@ def free_memory() -> int:
     if facts.exists():
         lines = dict(line.split(":", 1) for line in facts.read_text(encoding="ascii").splitlines() if ":" in line)
         free = int(lines["MemAvailable"].split()[0]) << 10
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return free if limit == resource.RLIM_INFINITY else min(free, limit)
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS)]
+    return min([free, *(limit for limit in limits if limit != resource.RLIM_INFINITY)])
 
 
 def _rows(table: TextTable) -> int:

@@ -196,5 +196,5 @@ def _environment(folder: Path) -> dict[str, str]:
         "POLARS_MAX_THREADS": threads,
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
-        "MALLOC_ARENA_MAX": "2",  # glibc reserves 64 MB of address space an arena
+        "MALLOC_ARENA_MAX": "2",  # what threads have let go is used again, by all
     }

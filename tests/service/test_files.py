@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 from services.container import Container, build_container
-from services.database.models import StoredFile
 from services.errors import Invalid, NotAllowed, NotFound, TooLarge
-from services.files import clean_name, patient
-from services.jobs.child import Limits
+from services.files import clean_name
 from services.permissions import Actor, Role
 from services.settings import Settings
 from tests.work import BANK, LEDGER, upload_pair
@@ -97,13 +95,6 @@ def test_a_reader_that_takes_too_much_memory_is_a_refusal(settings: Settings, ad
     assert refused.status == "refused"
     assert "ledger.csv" in str(refused.refusal)
     tight.close()
-
-
-def test_the_file_itself_does_not_count_as_memory() -> None:
-    """A large file is mapped: its reader may use so many addresses more, and take longer."""
-    small, large = (patient(Limits(100, 60), [StoredFile(size_bytes=size << 20)]) for size in (0, 1000))
-    assert (small.memory_mb, large.memory_mb) == (100, 2100)
-    assert (large.wall_seconds or 0) > (small.wall_seconds or 0) > 0
 
 
 def test_a_plan_is_suggested_for_two_files(container: Container, admin: Actor) -> None:

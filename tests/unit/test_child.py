@@ -41,6 +41,18 @@ def test_memory_beyond_the_limit_is_named(program: Path) -> None:
     assert "more memory than the 1024 MB" in str(end.exceeded(ROOMY))
 
 
+def test_a_file_that_is_mapped_is_no_memory(program: Path, tmp_path: Path) -> None:
+    """Files are larger than the limit: they are looked at through a map."""
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(3 << 30)
+    code = f"""
+        import mmap
+        with open({str(tmp_path / "large")!r}, "rb") as file:
+            print(len(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) >> 30)
+        """
+    assert ended(program, code).stdout.strip() == "3"
+
+
 def test_an_abort_is_told_as_memory(program: Path) -> None:
     """A native library that aborts, as readers do when an allocation fails, is told as memory."""
     assert ended(program, "import os; os.abort()").out_of_memory
