@@ -35,7 +35,7 @@ def _main(arguments: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 5))
     if sys.platform.startswith("linux"):  # elsewhere the limit does not count mapped memory, or is refused
-        # What it allocates. Files that are only read count for nothing: they are mapped, and take no memory of their own.
+        # What it allocates. Files that are only read do not count: they are mapped and take no memory of their own.
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     os.execvp(arguments[3], arguments[3:])  # noqa: S606 - a list of arguments, no shell
 
