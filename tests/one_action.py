@@ -34,8 +34,8 @@ from tests.work import BANK, LEDGER, PLAN
 PERSON = {
     "name": "Ada Admin",
     "email": "ada@example.org",
-    "password": "correct horse battery",
-}  # pragma: allowlist secret
+    "password": "correct horse battery",  # pragma: allowlist secret
+}
 
 
 def main(folder: Path) -> None:

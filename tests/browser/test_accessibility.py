@@ -15,6 +15,9 @@ from tests.browser.conftest import seen_installation
 from tests.browser.server import REPOSITORY, Server
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
+FADING = (
+    "document.getAnimations().some(one => one.playState == 'running' && isFinite(one.effect.getTiming().iterations))"
+)
 SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Duplicates", "Rejected"]
 PAGES = [
     "", "plans", "upload?r={empty}", "upload?r={r}", "map?r={r}", "run?r={r}",
@@ -79,7 +82,9 @@ def test_the_first_start_follows_the_rules(browser: Browser, server: Server, sch
 
 
 def violations(page: Page, name: str) -> list[str]:
-    """The serious and critical violations on the page as it is."""
+    """The serious and critical violations on the page as it is, once everything has faded in."""
+    while page.evaluate(FADING):
+        page.wait_for_timeout(50)
     told = Axe().run(page, options=RULES).response["violations"]
     return [
         f"{name}: {rule['id']} ({rule['impact']}) {node['target']} {node['html'][:200]}: {_why(node)}"
