@@ -21,7 +21,7 @@ from services.jobs.child import Child, Ended, Limits
 from services.jobs.leases import Leases, Outcome
 from services.jobs.progress import Progress
 from services.leases import Lease
-from services.result_shown import prepare
+from services.result_shown import OWN, prepare
 from services.storage.base import StorageAway
 
 if TYPE_CHECKING:
@@ -167,12 +167,23 @@ class Run:
             return
         summary = json.loads((result / "summary.json").read_text(encoding="utf-8"))
         self._remove_results(range(1, self.lease.attempt))
-        prepare(result, Plan.build(self._job.plan_json), summary["totals"])
+        self._show(result, summary)
         for path in sorted(p for p in result.iterdir() if p.is_file()):
             self._container.storage.put_file(f"{self._prefix}/{path.name}", path)
             reach("job half stored")
         reach("job stored")
         self._end(Outcome("succeeded", ended.code, None, summary, self._prefix))
+
+    def _show(self, result: Path, summary: dict[str, Any]) -> None:
+        """Prepare what the screens ask for over and over. Without it a result is whole, only slower to look at."""
+        try:
+            prepare(result, Plan.build(self._job.plan_json), summary["totals"])
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+                raise  # there is no room for the result either
+            _log.warning("nothing prepared for the screens", attempt=self.lease.attempt, why=type(error).__name__)
+            for path in result.glob(f"{OWN}*"):
+                path.unlink()
 
     def _end(self, outcome: Outcome) -> None:
         final = self._leases.finish(self.lease, outcome)
