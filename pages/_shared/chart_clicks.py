@@ -11,8 +11,9 @@ import streamlit as st
 from pages._shared.charts import CONFIG
 from pages._shared.tables import first_page
 
-Rows = tuple[str, Mapping[str, str]]
-"""A section of the results, and what is chosen there above the table."""
+Rows = tuple[str, Mapping[str, tuple[str, str]]]
+"""A section of the results, and what is chosen there above the table: the value, and the words that stand for it."""
+_CHOICES = ("side", "category", "cause", "rule", "field")
 
 
 def clickable(figure: go.Figure, key: str, bars: Sequence[Sequence[Rows]]) -> None:
@@ -26,6 +27,10 @@ def _open(key: str, bars: Sequence[Sequence[Rows]]) -> None:
         section, chosen = bars[point["curve_number"]][point["point_index"]]
         name = section.lower()
         st.session_state["section"] = section
-        for filtered, value in chosen.items():
-            st.session_state[f"{name}-{filtered}"] = value
+        for known in (f"{name}-{choice}" for choice in _CHOICES):  # what was chosen there before holds no more
+            st.session_state.pop(known, None)
+            st.query_params.pop(known, None)
+        for choice, (value, words) in chosen.items():  # a choice that is not drawn yet writes no address by itself
+            st.session_state[f"{name}-{choice}"] = value
+            st.query_params[f"{name}-{choice}"] = words
         first_page(name)

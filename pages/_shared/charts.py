@@ -49,20 +49,7 @@ def outcome_bars(rows: Mapping[str, Mapping[str, int]], labels: Mapping[str, str
 
 def categories(breaks: Mapping[str, int]) -> go.Figure:
     """Breaks by category, the last one on top."""
-    figure = go.Figure(
-        go.Bar(
-            y=[CATEGORY_NAMES.get(name, name) for name in breaks],
-            x=list(breaks.values()),
-            text=[number(rows) for rows in breaks.values()],
-            orientation="h",
-            marker_color=COLOURS["breaks"],
-            textposition="outside",
-            cliponaxis=False,
-            hovertemplate="%{y}: %{x:,}<extra></extra>",
-        )
-    )
-    figure.update_xaxes(visible=False)
-    return _calm(figure)
+    return _open_rows({CATEGORY_NAMES.get(name, name): rows for name, rows in breaks.items()})
 
 
 def rule_waterfall(rules: Sequence[Mapping[str, Any]]) -> go.Figure:
@@ -249,11 +236,16 @@ def volumes(days: Sequence[Mapping[str, Any]]) -> go.Figure:
 
 def ageing(ages: Sequence[Mapping[str, Any]]) -> go.Figure:
     """The open records by age, the youngest on top."""
+    return _open_rows({one["age"]: one["rows"] for one in ages}).update_yaxes(autorange="reversed")
+
+
+def _open_rows(counts: Mapping[str, int]) -> go.Figure:
+    """How many open rows are of each kind, the last kind on top."""
     figure = go.Figure(
         go.Bar(
-            y=[one["age"] for one in ages],
-            x=[one["rows"] for one in ages],
-            text=[number(one["rows"]) for one in ages],
+            y=list(counts),
+            x=list(counts.values()),
+            text=[number(rows) for rows in counts.values()],
             orientation="h",
             marker_color=COLOURS["breaks"],
             textposition="outside",
@@ -262,8 +254,7 @@ def ageing(ages: Sequence[Mapping[str, Any]]) -> go.Figure:
         )
     )
     figure.update_xaxes(visible=False)
-    figure.update_yaxes(autorange="reversed")
-    return _calm(figure, 4)
+    return _calm(figure)
 
 
 def _calm(figure: go.Figure, bars: float = 4, legend: bool = False) -> go.Figure:

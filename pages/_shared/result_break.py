@@ -19,6 +19,7 @@ from pages._shared.tables import (
     orders,
     page_number,
     pager,
+    part,
     table,
     whole_table,
 )
@@ -60,33 +61,12 @@ def _filters(summary: Mapping[str, Any], plan: Plan, names: Mapping[str, str]) -
     """What is chosen above the table, and the order."""
     breaks = [name for name, number in summary["breaks"].items() if number]
     with st.container(horizontal=True):
-        side = st.segmented_control(
-            "Side",
-            [ALL, *SIDES],
-            default=ALL,
-            required=True,
-            key="breaks-side",
-            bind="query-params",
-            on_change=first_page,
-            args=("breaks",),
-            format_func=lambda one: "Both sides" if one == ALL else names[one],
-        )
-        category = None
-        if len(breaks) > 1:
-            category = st.segmented_control(
-                "Category",
-                [ALL, *breaks],
-                default=ALL,
-                required=True,
-                key="breaks-category",
-                bind="query-params",
-                on_change=first_page,
-                args=("breaks",),
-                format_func=lambda one: "All" if one == ALL else CATEGORY_NAMES.get(one, one),
-            )
+        side = part("breaks", "side", "Both sides", {side: names[side] for side in SIDES})
+        kinds = {name: CATEGORY_NAMES.get(name, name) for name in breaks}
+        category = part("breaks", "category", "All", kinds) if len(kinds) > 1 else None
         sort = order("breaks", orders(plan))
     chosen = {"side": side, "category": category, "cause": _cause(summary)}
-    return {name: value for name, value in chosen.items() if value and value != ALL}, sort
+    return {name: value for name, value in chosen.items() if value}, sort
 
 
 def _cause(summary: Mapping[str, Any]) -> str | None:
@@ -103,7 +83,7 @@ def _cause(summary: Mapping[str, Any]) -> str | None:
         args=("breaks",),
         format_func=lambda one: "Any or none" if one == ALL else one,
     )
-    return chosen
+    return None if chosen == ALL else chosen
 
 
 def _detail(person: Actor, job: Job, plan: Plan, row: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ def show(person: Actor, job: Job) -> None:
         st.caption("Each change was tried on the whole file. Taking one changes the plan only; you decide when to run.")
         chart, rows = st.columns([1, 3.2], gap="medium") if len(found) > 1 else (None, st.container())
         if chart is not None:  # one bar alone compares nothing
-            bars = [("Breaks", {"cause": cause["cause"]}) for cause in found[:FIRST]]
+            bars = [("Breaks", {"cause": (cause["cause"], cause["cause"])}) for cause in found[:FIRST]]
             with chart:
                 chart_clicks.clickable(charts.causes(found[:FIRST]), "causes-chart", [bars])
         with rows:

@@ -50,11 +50,11 @@ def _rows_and_rules(summary: Mapping[str, Any], names: Mapping[str, str]) -> Non
     with left.container(border=True, height="stretch"):
         st.markdown("**What became of the rows**")
         parts = [SECTION_OF[part] for part in charts.parts_there(summary["rows"])]
-        bars = [[(section, {"side": side}) for side in charts.SIDES_UPWARDS] for section in parts]
+        bars = [[(section, {"side": (side, names[side])}) for side in charts.SIDES_UPWARDS] for section in parts]
         chart_clicks.clickable(charts.outcome_bars(summary["rows"], names), "outcome", bars)
     with right.container(border=True, height="stretch"):
         st.markdown("**Matches added by each rule**")
-        rules = [("Matches", {"rule": rule["name"]}) for rule in summary["rules"] if rule["matches"]]
+        rules = [("Matches", {"rule": (rule["name"], rule["name"])}) for rule in summary["rules"] if rule["matches"]]
         chart_clicks.clickable(charts.rule_waterfall(summary["rules"]), "rules", [[*rules, ("Matches", {})]])
 
 
@@ -81,7 +81,7 @@ def _open_items(summary: Mapping[str, Any], figures: Mapping[str, Any], names: M
     columns = st.columns(2 if figures["money"] else 1, gap="medium")
     with columns[0].container(border=True, height="stretch"):
         st.markdown("**Breaks by category**")
-        bars = [[("Breaks", {"category": name}) for name in found]]
+        bars = [[("Breaks", {"category": (name, wording.CATEGORY_NAMES[name])}) for name in found]]
         chart_clicks.clickable(charts.categories(found), "categories", bars)
     for right in columns[1:]:
         with right.container(border=True, height="stretch"):

@@ -19,6 +19,7 @@ from pages._shared.tables import (
     order,
     page_number,
     pager,
+    part,
     table,
     whole_table,
 )
@@ -153,18 +154,7 @@ def _filters(plan: Plan, name: str) -> tuple[dict[str, str], str | None]:
             chosen["field"] = None if field == every else field
         if name in ("matches", "duplicates", "rejected"):
             names = labels(plan)
-            side = st.segmented_control(
-                "Side",
-                ["all", *SIDES],
-                default="all",
-                required=True,
-                key=f"{name}-side",
-                bind="query-params",
-                on_change=first_page,
-                args=(name,),
-                format_func=lambda one: "Both sides" if one == "all" else names[one],
-            )
-            chosen["side"] = None if side == "all" else side
+            chosen["side"] = part(name, "side", "Both sides", {side: names[side] for side in SIDES})
         if name == "matches":
             sort = order(name, {"score": "least sure first"})
     return {column: value for column, value in chosen.items() if value}, sort

@@ -16,6 +16,7 @@ from recon_engine.plan import Plan
 from services.database.models import Job
 
 PAGE_ROWS = 50
+_ALL = "all"
 
 
 def page_number(key: str) -> int:
@@ -38,6 +39,24 @@ def pager(key: str, total: int, nouns: tuple[str, str], whole: str = "", size: i
 def first_page(key: str) -> None:
     """Begin again at the first page: what the table holds has changed."""
     st.session_state[f"{key}-page"] = 1
+
+
+def part(key: str, column: str, every: str, choices: Mapping[str, str]) -> str | None:
+    """Which rows of the table called `key` are shown: those with one of the `choices` (values of the column, and their
+    names); None for `every`. The address holds it, so that it can be passed on.
+    """
+    chosen: str = st.segmented_control(
+        column.capitalize(),
+        [_ALL, *choices],
+        default=_ALL,
+        required=True,
+        key=f"{key}-{column}",
+        bind="query-params",
+        on_change=first_page,
+        args=(key,),
+        format_func=lambda one: choices.get(one, every),
+    )
+    return None if chosen == _ALL else chosen
 
 
 def order(key: str, choices: Mapping[str, str]) -> str | None:

@@ -109,6 +109,8 @@ def allow_small_difference(page: Page) -> None:
     for end, value in (("From", "-0.05"), ("To", "0.05")):
         dialog.get_by_label(end, exact=True).fill(value)
         dialog.get_by_label(end, exact=True).press("Tab")
+        quiet(page)
+        expect(dialog.get_by_label(end, exact=True), "what was typed stays").to_have_value(value)
     button(page, "Save rule").click()
     expect(dialog).to_be_hidden()
     expect(page.get_by_text("within ±0.05")).to_be_visible()
@@ -125,6 +127,15 @@ def select_row(page: Page, table: str, row: int) -> None:
     place = {"x": 16, "y": 33 + 33 * row + 17}
     page.locator(f".st-key-{table} [data-testid=stDataFrame]").click(position=place)
     quiet(page)
+
+
+def press_bar(page: Page, chart: str, bar: int) -> None:
+    """Press a bar of a chart: what is above it takes the press for all bars."""
+    place = page.locator(f".st-key-{chart} .barlayer .point path").nth(bar)
+    place.scroll_into_view_if_needed()
+    box = place.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
 def picture(page: Page, name: str) -> None:

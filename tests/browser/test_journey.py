@@ -40,6 +40,15 @@ def test_from_first_visit_to_evidence(page: Page, tmp_path: Path) -> None:
     expect(page.get_by_text("Every row is accounted for")).to_be_visible(timeout=60_000)
     steps.picture(page, "results")
 
+    for bar, category in ((-1, "Value mismatch"), (0, "No counterpart")):
+        steps.press_bar(page, "categories", bar)
+        expect(page.get_by_text("2 breaks", exact=True), "a bar opens the rows that it stands for").to_be_visible()
+        page.reload()
+        expect(page.get_by_text("2 breaks", exact=True), "the address keeps them").to_be_visible()
+        expect(page.get_by_role("radio", name=category)).to_be_checked()
+        page.get_by_role("radio", name="Ledger").click()
+        expect(page.get_by_text("1 break", exact=True), "the next bar is of both sides again").to_be_visible()
+        steps.section(page, "Overview")
     steps.section(page, "Breaks")
     steps.select_row(page, "breaks-table", 0)
     expect(page.locator(".st-key-break-detail")).to_be_visible()
