@@ -16,7 +16,7 @@ from services.errors import NotFound
 from services.fit import misfits, shared_columns
 from services.permissions import Action, Actor
 
-TITLES = {"left": "First side", "right": "Second side"}
+TITLES = {"left": "Left side", "right": "Right side"}
 HINTS = {
     "left": "For example the ledger: one file, or several with the same columns.",
     "right": "For example the bank's statements of the same time.",
