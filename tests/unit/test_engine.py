@@ -197,6 +197,31 @@ def test_verify_finds_what_was_changed(tmp_path: Path) -> None:
     assert failed == {"output hashes", "rule 'exact'"}
 
 
+def test_inputs_are_looked_for_beside_a_result_that_was_sent(tmp_path: Path) -> None:
+    """Whoever gets a result puts the own copies into its directory: they are the files that were read, or are not."""
+    plan = {"name": "p", "left": {"label": "L"}, "right": {"label": "R"}}
+    plan |= {"fields": [{"name": "ref", "left": "ref", "right": "ref"}], "rules": [{"name": "exact", "on": ["ref"]}]}
+    for side in ("left", "right"):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "data.csv").write_text(f"ref,x\nA,{side}\n", encoding="utf-8")
+    files = {side: [str(tmp_path / side / "data.csv")] for side in ("left", "right")}
+    result = reconcile(Plan.build(plan).with_files(files["left"], files["right"]), out=tmp_path / "out")
+    assert result.summary["conserved"]
+
+    def held() -> list[bool | None]:
+        return [check.holds for check in verify(tmp_path / "out") if check.name == "input data.csv"]
+
+    assert held() == [True, True]
+    for side in ("left", "right"):
+        (tmp_path / side).rename(tmp_path / f"gone-{side}")
+    assert held() == [None, None]
+    for side in ("left", "right"):
+        (tmp_path / f"gone-{side}").rename(tmp_path / "out" / side)
+    assert held() == [True, True]
+    (tmp_path / "out" / "left" / "data.csv").write_text("ref,x\nA,other\n", encoding="utf-8")
+    assert held() == [False, True]
+
+
 def test_dates_that_can_be_read_two_ways_are_asked_for() -> None:
     """Day-first or month-first: the data does not decide, so the run stops with what to set."""
     with pytest.raises(UndecidedError, match=r"formats: \{left:"):
