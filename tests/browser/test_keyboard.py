@@ -57,7 +57,7 @@ def test_from_first_visit_to_a_break_by_keyboard(page: Page, tmp_path: Path) -> 
     expect(page.get_by_role("heading", name="By keyboard")).to_be_visible()
     steps.quiet(page)
     for number, path in enumerate(steps.write_files(tmp_path), start=1):
-        choose(page, f"Choose files: {('First', 'Second')[number - 1]} side$", path)
+        choose(page, f"Choose files: {('Left', 'Right')[number - 1]} side$", path)
         expect(page.get_by_text("Read it differently")).to_have_count(number)
         expect(page.locator("progress")).to_have_count(0)
         steps.quiet(page)
