@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from dataclasses import asdict
@@ -86,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--partitions", type=int, metavar="N", help="run out of core, in N partitions; default: as memory asks"
     )
+    run.add_argument(
+        "--portable", action="store_true", help="evidence names the files as the plan does, not where they are here"
+    )
     run.add_argument("--progress", choices=["text", "ndjson"], help="tell what is being done, on stdout")
     run.set_defaults(command=_run)
     suggest = commands.add_parser("suggest", help="profile two files and propose a plan")
@@ -132,14 +136,16 @@ def _run(options: argparse.Namespace) -> int:
             rule = f" ({progress.rule})" if progress.rule else ""
             _print(f"{progress.seconds:7.1f} s  {progress.stage} {progress.done}/{progress.total}{rule}")
 
-    plan = _placed(load_plan(options.plan), options)
+    plan, out = _placed(load_plan(options.plan, relative=options.portable), options), Path(options.out).absolute()
+    if options.portable:
+        os.chdir(Path(options.plan).resolve().parent)
     if isinstance(plan, SidesPlan):
         from recon_engine.nway.run import run_sides
 
-        summary = run_sides(plan, Path(options.out), options.partitions, tell)
+        summary = run_sides(plan, out, options.partitions, tell)
         labels = summary["sides"]
     else:
-        summary = run(plan, Path(options.out), options.partitions, tell)
+        summary = run(plan, out, options.partitions, tell)
         labels = {"left": plan.left.label, "right": plan.right.label}
     if options.progress != "ndjson":
         _print(_headline(labels, summary, options.out))

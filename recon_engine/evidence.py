@@ -112,7 +112,7 @@ def _hashes(folder: Path, manifest: dict[str, Any], sides: Sequence[str], tables
     ]
     for side in sides:
         for item in manifest["inputs"][side]:
-            path = Path(item["file"])
+            path = folder / item["file"]  # a portable result names it from its own directory
             name = f"input {path.name}"
             # Where it was at the run; when the result went to somebody else, in its directory, or a folder of the side.
             beside = [folder / side / path.name, *([] if path.name in manifest["outputs"] else [folder / path.name])]

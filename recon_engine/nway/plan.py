@@ -243,14 +243,17 @@ class SidesPlan(Model):
         return yaml.safe_dump(self.to_data(), sort_keys=False, allow_unicode=True, width=100)
 
 
-def load_plan(path: str | Path) -> Plan | SidesPlan:
-    """Read a plan file of two sides or of more. Raises PlanError."""
+def load_plan(path: str | Path, *, relative: bool = False) -> Plan | SidesPlan:
+    """Read a plan file of two sides or of more. Raises PlanError.
+
+    File names in it become absolute, unless they are to stay `relative` to the plan file.
+    """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"plan {path}: cannot be read ({error})") from error
-    return parse_plan(text, base=path.resolve().parent, where=str(path))
+    return parse_plan(text, base=None if relative else path.resolve().parent, where=str(path))
 
 
 def parse_plan(text: str, base: Path | None = None, where: str = "plan") -> Plan | SidesPlan:

@@ -115,7 +115,7 @@ class Run:
         """
         for left_over in self._folder.glob("result*"):  # by an engine that was ended before it could tidy up
             shutil.rmtree(left_over)
-        command = ["run", "plan.yaml", "--out", "result", "--progress", "ndjson"]
+        command = ["run", "plan.yaml", "--out", "result", "--portable", "--progress", "ndjson"]
         command += ["--partitions", str(partitions)] if partitions else []
         child = Child(command, self._folder, self._limits)
         reach("job started")

@@ -180,6 +180,7 @@ def test_the_zip_is_the_evidence(ran: Ran) -> None:
     assert not [name for name in archive.namelist() if name.startswith("shown-")]  # it can be worked out: no evidence
     assert {"plan.yaml", "manifest.json", "summary.json", "matches.parquet", "left.parquet"} <= set(archive.namelist())
     manifest = archive.read("manifest.json").decode()
+    assert [item["file"] for item in json.loads(manifest)["inputs"]["left"]] == ["left/ledger.csv"], "no place of ours"
     assert hashlib.sha256(archive.read("matches.parquet")).hexdigest() in manifest
 
 

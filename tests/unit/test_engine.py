@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from recon_engine import Plan, PlanError, Result, UndecidedError, reconcile, verify
+from recon_engine import __main__ as command_line
 
 FIELDS = [
     {"name": "ref", "left": "ref", "right": "ref", "clean": ["trim", "casefold"]},
@@ -220,6 +221,31 @@ def test_inputs_are_looked_for_beside_a_result_that_was_sent(tmp_path: Path) -> 
     assert held() == [True, True]
     (tmp_path / "out" / "left" / "data.csv").write_text("ref,x\nA,other\n", encoding="utf-8")
     assert held() == [False, True]
+
+
+def test_a_portable_result_is_checked_and_run_again_wherever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names its inputs as the plan does: beside them anybody's copy verifies and answers the same."""
+    made = tmp_path / "here"
+    for side in ("left", "right"):
+        (made / side).mkdir(parents=True)
+        (made / side / "data.csv").write_text("ref\nA\n", encoding="utf-8")
+    sides = {side: {"label": side, "files": [f"{side}/data.csv"]} for side in ("left", "right")}
+    plan = {"version": 1, "name": "p", **sides, "fields": [{"name": "ref", "left": "ref", "right": "ref"}]}
+    plan["rules"] = [{"name": "exact", "on": ["ref"]}]
+    (made / "plan.yaml").write_text(json.dumps(plan), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert command_line.main(["run", "here/plan.yaml", "--portable", "--out", "sent"]) == 0
+    sent = tmp_path / "sent"
+    assert str(tmp_path) not in (sent / "plan.yaml").read_text() + (sent / "manifest.json").read_text()
+    for side in ("left", "right"):
+        (made / side).rename(sent / side)
+    assert [check.holds for check in verify(sent) if check.name == "input data.csv"] == [True, True]
+    monkeypatch.chdir(sent)
+    rerun = json.loads((sent / "manifest.json").read_text())["rerun"].split()
+    assert command_line.main(rerun[3:]) == 0
+    assert (sent / "rerun" / "matches.parquet").read_bytes() == (sent / "matches.parquet").read_bytes()
 
 
 def test_dates_that_can_be_read_two_ways_are_asked_for() -> None:
