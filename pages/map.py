@@ -47,7 +47,10 @@ def fields(
 ) -> None:
     """The table of fields. A change is saved as soon as the whole plan is valid."""
     st.subheader("Fields", anchor=False)
-    st.caption("One line per column that takes part. Double-click a cell to change it; add a line at the bottom.")
+    st.caption(
+        "One line per column that takes part. Double-click a cell to change it; add a line at the bottom. "
+        "Of a field under Compare, the values that differ inside a match are listed."
+    )
     suggested = {field["name"]: field for field in (reconciliation.suggestion_json or {}).get("fields", [])}
     key, now = draft.fields_key(reconciliation), (plan.fields, plan.compare)
     if key in st.session_state and st.session_state[key]["seen"] != now:

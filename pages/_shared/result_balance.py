@@ -16,7 +16,7 @@ from services.result_headline import INSIDE_MATCHES, balanced
 PARTS = {
     "left": "",
     "right": "",
-    "apart": "Apart",
+    "apart": "Difference",
     "breaks": "Breaks",
     "suggested": "Suggested",
     "rejected": "Rejected",

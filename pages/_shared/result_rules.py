@@ -11,9 +11,9 @@ from pages._shared import charts, wording
 from pages._shared.tables import table
 
 METHODS = {
-    "decoys": "against decoys",
+    "decoys": "by running it on shuffled values",
     "probabilities": "from its probabilities",
-    "sums": "from sums that chance would give",
+    "sums": "from the sums that fit by chance",
 }
 HEADINGS = {
     "name": "Rule",
