@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages._shared.outage import waited_out
+from pages._shared.telemetry import counted_alone
 from services import formats
 from services.container import Container, get_container
 from services.errors import NotSignedIn, Unavailable
@@ -18,7 +20,7 @@ from services.permissions import Action, Actor, refusal
 
 P = ParamSpec("P")
 
-THEME = "_theme"
+THEME, _PAGE = "_theme", "_page"
 WATCH_SECONDS = 3
 _in_this_run: ContextVar[Actor | None] = ContextVar("in_this_run", default=None)
 ENDED = "Your session has ended. Sign in again to go on; nothing is lost."
@@ -75,11 +77,33 @@ def note_theme() -> None:
     st.session_state[THEME] = st.context.theme.type
 
 
+def note_page(path: str) -> None:
+    """Remember which page is drawn, and for what address."""
+    st.session_state[_PAGE] = (_asked_page(), path, st.query_params.to_dict())
+
+
+def _asked_page() -> str | None:
+    context = get_script_run_ctx()
+    return context.page_script_hash if context else None
+
+
+def _keep_to_the_page() -> None:
+    """Show the present page again when the browser asked for a part of the one before.
+
+    A clock may ask for a part in the moment in which the server changes the page. Streamlit then takes it for a change
+    back, and empties the page.
+    """
+    drawn, path, parameters = st.session_state.get(_PAGE, (None, "", {}))
+    if _in_this_run.get() is None and drawn is not None and drawn != _asked_page():
+        st.switch_page(f"{path}.py", query_params=parameters)
+
+
 @st.fragment(run_every=WATCH_SECONDS)
 def watch_session() -> None:
     """On every page, without a click: when the session has ended, put the sign-in form in the page's place; when the
     browser went from light to dark, draw the page in its colours.
     """
+    _keep_to_the_page()
     try:
         ended = (_in_this_run.get() or signed_in(poll=True)) is None
     except Unavailable:
@@ -94,15 +118,16 @@ def dialog(title: str, **options: Any) -> Callable[[Callable[Concatenate[Actor, 
 
 
 def fragment(
-    run_every: float, *, through_outages: bool = False
+    run_every: float | None = None, *, through_outages: bool = False
 ) -> Callable[[Callable[Concatenate[Actor, P], None]], Any]:
-    """A part of a page that is drawn anew by the clock, for the signed-in person, given first and asked for again.
+    """A part of a page that is drawn anew alone, by the clock or when something in it is pressed, for the signed-in
+    person, given first and asked for again.
 
     One that goes `through_outages` is drawn also while the database is away, when no session can be asked for, and
     none can be ended: for the person who was there before. It must not need the database.
     """
     return lambda function: st.fragment(run_every=run_every)(
-        _asked_again(function, poll=True, through_outages=through_outages)
+        _asked_again(function, poll=run_every is not None, through_outages=through_outages)
     )
 
 
@@ -111,7 +136,10 @@ def _asked_again(
 ) -> Callable[Concatenate[Actor, P], None]:
     @wraps(function)
     def asked(then: Actor, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        with waited_out("fragment"):
+        if poll:
+            _keep_to_the_page()
+        pressed = not poll and _in_this_run.get() is None
+        with counted_alone() if pressed else nullcontext(), waited_out("fragment"):
             function(_there(then) if through_outages else actor(poll=poll), *args, **kwargs)
 
     return asked

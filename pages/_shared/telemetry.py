@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from services import metrics
+from services import logs, metrics
 
-_OPENED, _CRASHED = "_session_counted", "_crash_counted"
+_OPENED, _CRASHED, _PAGE = "_session_counted", "_crash_counted", "_page_counted"
 
 
 @dataclass
@@ -31,7 +31,16 @@ def timed() -> Iterator[Run]:
     try:
         yield run
     finally:
+        st.session_state[_PAGE] = run.page
         metrics.ui_rerun_seconds.labels(run.page).observe(time.perf_counter() - started)
+
+
+@contextmanager
+def counted_alone() -> Iterator[None]:
+    """Time a part of a page that a person's press draws alone, as a run of its page with an id of its own."""
+    with logs.request(), timed() as run:
+        run.page = st.session_state.get(_PAGE, run.page)
+        yield
 
 
 def crashed(_error: Exception) -> None:
