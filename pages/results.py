@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._shared import layout, result_break, result_overview, result_rows, wizard
+from pages._shared import layout, result_balance, result_break, result_overview, result_rows, result_rules, wizard
 from pages._shared.context import actor, address_parameter, may, services
 from pages._shared.messages import explained
 from recon_engine.plan import Plan
@@ -12,7 +12,8 @@ from services.database.models import Job
 from services.errors import NotFound
 from services.permissions import Action, Actor
 
-SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Duplicates", "Rejected"]
+SHOWN = "_results_shown"
+SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Duplicates", "Rejected", "Balance", "Rules"]
 
 
 def opened(person: Actor) -> Job:
@@ -39,6 +40,17 @@ def opened(person: Actor) -> Job:
     return job
 
 
+def begin_anew(job: Job) -> None:
+    """What was chosen in the tables of another run holds no more: this one is shown from its overview on, or as the
+    address says.
+    """
+    if st.session_state.get(SHOWN) != job.id:
+        st.session_state[SHOWN] = job.id
+        names = {section.lower() for section in SECTIONS}
+        for key in [k for k in st.session_state if k == "section" or str(k).split("-")[0] in names]:
+            del st.session_state[key]
+
+
 def downloads(person: Actor, job: Job) -> None:
     """The summary to attach, and the evidence as one archive; the API streams it: however large, no screen holds it."""
     if may(person, Action.RESULT_DOWNLOAD):
@@ -51,6 +63,7 @@ def main() -> None:
     """Draw the page."""
     person = actor()
     job = opened(person)
+    begin_anew(job)
     plan = Plan.build(job.plan_json)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         section = st.segmented_control(
@@ -68,6 +81,10 @@ def main() -> None:
             result_overview.show(person, job, plan)
         elif section == "Breaks":
             result_break.show(person, job, plan)
+        elif section == "Balance":
+            result_balance.show(person, job, plan)
+        elif section == "Rules":
+            result_rules.show(job)
         else:
             result_rows.show(person, job, plan, str(section).lower())
 

@@ -20,6 +20,8 @@ from recon_engine.plan import SIDES, Plan, SideName
 Scan = Callable[[str], AbstractContextManager[pl.LazyFrame]]
 AGES = ((7, "0 to 7 days"), (30, "8 to 30 days"), (60, "31 to 60 days"), (90, "61 to 90 days"))
 OLDER, UNDATED = "over 90 days", "no date"
+SIZES = tuple(Decimal(10) ** power for power in range(10))
+"""What the size of an amount is at most, in steps of ten; the last step has no end."""
 AGE_LABELS = (*(label for _, label in AGES), OLDER, UNDATED)
 
 
@@ -49,7 +51,8 @@ def figures(plan: Plan, totals: dict[str, Any], scan: Scan) -> dict[str, Any]:
     `volume`: per side and currency the sums without signs of the records `read`, `matched`, `suggested` and in
     `breaks`. `balance`: per currency how far the sides are apart, what the open items explain of it, and what is left.
     `categories` and `ages`: per category (or age) and currency the rows and the sum of the open records of each side.
-    `as_of`: the latest date.
+    `as_of`: the latest date. `sizes`: the open records of each side by the size of their amount, in steps of ten:
+    `most` is None in the last; steps that nothing falls into are left out at both ends.
     """
     money, date = money_of(plan), date_of(plan)
     digits = plan.field(money).digits if money else 0
@@ -68,6 +71,7 @@ def figures(plan: Plan, totals: dict[str, Any], scan: Scan) -> dict[str, Any]:
         "balance": _balance(totals, money) if money else {},
         "categories": _lines(open_rows, "category", digits),
         "ages": _lines(open_rows, "age", digits) if date else [],
+        "sizes": _sizes(open_rows) if money else [],
     }
 
 
@@ -103,9 +107,15 @@ def _counted(frame: pl.LazyFrame, as_of: Any) -> pl.DataFrame:
     age: Any = pl.when(days.is_null()).then(pl.lit(UNDATED))
     for most, label in AGES:
         age = age.when(days <= most).then(pl.lit(label))
+    steps = [pl.col("__amount").abs() > pl.lit(most) for most in SIZES]
+    size = pl.when(pl.col("__amount").is_not_null()).then(pl.sum_horizontal(steps))
     return (
         frame.group_by(
-            "currency", "category", pl.col("suggested").fill_null(False), age.otherwise(pl.lit(OLDER)).alias("age")
+            "currency",
+            "category",
+            pl.col("suggested").fill_null(False),
+            age.otherwise(pl.lit(OLDER)).alias("age"),
+            size.alias("size"),
         )
         .agg(rows=pl.len(), total=pl.col("__amount").sum(), volume=pl.col("__amount").abs().sum())
         .collect(engine="streaming")
@@ -149,6 +159,20 @@ def _balance(totals: dict[str, Any], money: str) -> dict[str, dict[str, str]]:
         }
         found[currency] = {name: str(value) for name, value in told.items()}
     return found
+
+
+def _sizes(open_rows: dict[SideName, pl.DataFrame]) -> list[dict[str, Any]]:
+    rows = {
+        side: dict(frame.group_by("size").agg(pl.col("rows").sum()).iter_rows()) for side, frame in open_rows.items()
+    }
+    there = sorted({size for counts in rows.values() for size in counts if size is not None})
+    return [
+        {
+            "most": str(SIZES[size]) if size < len(SIZES) else None,
+            **{side: int(counts.get(size, 0)) for side, counts in rows.items()},
+        }
+        for size in (range(there[0], there[-1] + 1) if there else ())
+    ]
 
 
 def _lines(open_rows: dict[SideName, pl.DataFrame], by: str, digits: int) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from pages._shared.tables import first_page
 
 Rows = tuple[str, Mapping[str, tuple[str, str]]]
 """A section of the results, and what is chosen there above the table: the value, and the words that stand for it."""
-_CHOICES = ("side", "category", "cause", "rule", "field")
+_CHOICES = ("side", "outcome", "category", "cause", "rule", "field")
 
 
 def clickable(figure: go.Figure, key: str, bars: Sequence[Sequence[Rows]]) -> None:

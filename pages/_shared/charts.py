@@ -18,6 +18,7 @@ CONFIG = {"displayModeBar": False}
 COLOURS = {"matched": "#2f8f7b", "suggested": "#d9a13b", "breaks": "#c8574a", "rejected": "#8b95a1"}
 CATEGORY_COLOURS = ["#c8574a", "#d98a4b", "#d9a13b", "#8a6fb0", "#8b95a1"]
 PARTS = {"matched": "Matched", "suggested": "Suggested", "breaks": "Breaks", "rejected": "Rejected"}
+SIDE_COLOURS = ("#4a7fb5", "#8a6fb0")
 SIDES_UPWARDS = ("right", "left")  # plotly draws the first bar at the bottom
 _ROW_PIXELS = 42
 
@@ -86,7 +87,7 @@ def money_in_breaks(totals: Mapping[str, Any], labels: Mapping[str, str]) -> go.
     if not any(Decimal(total) for _, _, total in bars):
         return None
     figure = go.Figure()
-    for label, colour in zip(labels.values(), ("#4a7fb5", "#8a6fb0"), strict=True):
+    for label, colour in zip(labels.values(), SIDE_COLOURS, strict=True):
         own = [bar for bar in bars if bar[0] == label]
         figure.add_bar(
             y=[what for _, what, _ in own],
@@ -232,6 +233,39 @@ def volumes(days: Sequence[Mapping[str, Any]]) -> go.Figure:
     figure.update_layout(barmode="stack")
     _calm(figure, 4, legend=True)
     return figure.update_xaxes(type="category", nticks=8)
+
+
+def sizes(steps: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> go.Figure:
+    """How many open records of each side have amounts so large, in steps of ten."""
+    names = [f"to {amount(step['most'])}" if step["most"] else "more" for step in steps]
+    return _by_side(names, {side: [step[side] for step in steps] for side in labels}, labels)
+
+
+def ages(lines: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> go.Figure:
+    """How many open records of each side are so old; all currencies together."""
+    names = list(dict.fromkeys(line["age"] for line in lines))
+    counts = {
+        side: [sum(one[side]["rows"] for one in lines if one["age"] == name) for name in names] for side in labels
+    }
+    return _by_side(names, counts, labels)
+
+
+def _by_side(names: Sequence[str], counts: Mapping[str, Sequence[int]], labels: Mapping[str, str]) -> go.Figure:
+    figure = go.Figure()
+    for side, colour in zip(labels, SIDE_COLOURS, strict=True):
+        figure.add_bar(
+            x=names,
+            y=counts[side],
+            name=labels[side],
+            marker_color=colour,
+            text=[number(rows) if rows else "" for rows in counts[side]],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate=labels[side] + ", %{x}: %{y:,}<extra></extra>",
+        )
+    figure.update_yaxes(visible=False)
+    _calm(figure, 4.5, legend=True)
+    return figure.update_layout(margin={"t": 24}).update_xaxes(type="category")
 
 
 def ageing(ages: Sequence[Mapping[str, Any]]) -> go.Figure:

@@ -8,8 +8,8 @@ from typing import Any
 import streamlit as st
 
 from pages._shared import side_by_side
-from pages._shared.context import may, services
-from pages._shared.messages import empty_state
+from pages._shared.context import fragment, may, services
+from pages._shared.messages import empty_state, explained
 from pages._shared.tables import (
     PAGE_ROWS,
     amount_fields,
@@ -32,8 +32,14 @@ from services.permissions import Action, Actor
 ALL = "all"
 
 
+@fragment()
 def show(person: Actor, job: Job, plan: Plan) -> None:
-    """Draw the section."""
+    """Draw the section. What is pressed in it draws it alone."""
+    with explained():
+        _show(person, job, plan)
+
+
+def _show(person: Actor, job: Job, plan: Plan) -> None:
     names = labels(plan)
     filters, sort = _filters(job.summary_json or {}, plan, names)
     found = services().results.page(

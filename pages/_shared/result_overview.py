@@ -1,4 +1,4 @@
-"""The overview of a result: the conservation statement, the main figures, the charts."""
+"""The overview of a result: the main figures, the conservation statement, what became of the rows, and why not all."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared import chart_clicks, charts, result_balance, result_causes, result_rules, wording
+from pages._shared import chart_clicks, charts, result_causes, wording
 from pages._shared.context import services
+from pages._shared.result_rows import OUTCOMES
 from pages._shared.tables import table
 from pages._shared.wizard import labels
 from recon_engine.plan import SIDES, Plan
@@ -17,6 +18,10 @@ from services.permissions import Actor
 from services.result_headline import UNEXPLAINED, UNEXPLAINED_HELP, headline
 
 SECTION_OF = {"matched": "Matches", "suggested": "Matches", "breaks": "Breaks", "rejected": "Rejected"}
+OUTCOME_OF = {
+    part: {"outcome": (outcome, OUTCOMES[outcome])}
+    for part, outcome in (("matched", "confirmed"), ("suggested", "suggested"))
+}
 PARTS = ("read", "matched", "suggested", "breaks", "rejected")
 HEADINGS = {
     "side": "Side",
@@ -30,32 +35,39 @@ HEADINGS = {
 
 
 def show(person: Actor, job: Job, plan: Plan) -> None:
-    """Draw the section: the answer, the proof, what to do next, and then what explains it."""
+    """Draw the section: the answer, the proof, what to do next, and what would make breaks match."""
     summary = job.summary_json or {}
     figures = services().results.figures(person, job.id)
     names = labels(plan)
     _headline(summary, figures, names)
     _conservation(summary, names)
+    _rows_and_breaks(summary, names)
     result_causes.show(person, job)
-    _rows_and_rules(summary, names)
-    if figures["categories"]:
-        _open_items(summary, figures, names)
-    result_rules.show(summary)
     for warning in summary.get("warnings", []):
         st.warning(_text(warning), icon=":material/warning:")
 
 
-def _rows_and_rules(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
-    left, right = st.columns(2, gap="medium")
-    with left.container(border=True, height="stretch"):
+def _rows_and_breaks(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    open_rows = {name: rows for name, rows in summary["breaks"].items() if rows}
+    columns = st.columns(2 if open_rows else 1, gap="medium")
+    with columns[0].container(border=True, height="stretch"):
         st.markdown("**What became of the rows**")
-        parts = [SECTION_OF[part] for part in charts.parts_there(summary["rows"])]
-        bars = [[(section, {"side": (side, names[side])}) for side in charts.SIDES_UPWARDS] for section in parts]
+        parts = charts.parts_there(summary["rows"])
+        outcomes = OUTCOME_OF if "suggested" in parts else {}
+        bars = [
+            [
+                (SECTION_OF[part], {"side": (side, names[side]), **outcomes.get(part, {})})
+                for side in charts.SIDES_UPWARDS
+            ]
+            for part in parts
+        ]
         chart_clicks.clickable(charts.outcome_bars(summary["rows"], names), "outcome", bars)
-    with right.container(border=True, height="stretch"):
-        st.markdown("**Matches added by each rule**")
-        rules = [("Matches", {"rule": (rule["name"], rule["name"])}) for rule in summary["rules"] if rule["matches"]]
-        chart_clicks.clickable(charts.rule_waterfall(summary["rules"]), "rules", [[*rules, ("Matches", {})]])
+    for right in columns[1:]:
+        with right.container(border=True, height="stretch"):
+            st.markdown("**Breaks by category**")
+            found = dict(sorted(open_rows.items(), key=lambda one: one[1]))
+            kinds = [[("Breaks", {"category": (name, wording.CATEGORY_NAMES[name])}) for name in found]]
+            chart_clicks.clickable(charts.categories(found), "categories", kinds)
 
 
 def _headline(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mapping[str, str]) -> None:
@@ -73,25 +85,6 @@ def _headline(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Map
                 delta_arrow="off",
                 help=UNEXPLAINED_HELP if label == UNEXPLAINED else None,
             )
-
-
-def _open_items(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mapping[str, str]) -> None:
-    """What is open: by category and by money as charts, by age and what it explains as tables."""
-    found = dict(sorted(((name, rows) for name, rows in summary["breaks"].items() if rows), key=lambda one: one[1]))
-    columns = st.columns(2 if figures["money"] else 1, gap="medium")
-    with columns[0].container(border=True, height="stretch"):
-        st.markdown("**Breaks by category**")
-        bars = [[("Breaks", {"category": (name, wording.CATEGORY_NAMES[name])}) for name in found]]
-        chart_clicks.clickable(charts.categories(found), "categories", bars)
-    for right in columns[1:]:
-        with right.container(border=True, height="stretch"):
-            st.markdown("**Money in breaks**")
-            figure = charts.money_in_breaks(summary["totals"], names)
-            if figure is None:
-                st.markdown(":green[:material/check_circle:] No amount is open.")
-            else:
-                st.plotly_chart(figure, config=charts.CONFIG, key="money")
-    result_balance.show(figures, names)
 
 
 def _conservation(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import streamlit as st
 
 from pages._shared import result_match
-from pages._shared.context import may, services
-from pages._shared.messages import empty_state
+from pages._shared.context import fragment, may, services
+from pages._shared.messages import empty_state, explained
 from pages._shared.tables import (
     PAGE_ROWS,
     amount_fields,
@@ -70,6 +70,7 @@ EMPTY = {
     "duplicates": ("No duplicates", "No side was searched, or no record is there twice. The Map step says how."),
     "rejected": ("No rejected rows", "Every row could be read as the plan says."),
 }
+OUTCOMES = {"confirmed": "Confirmed", "suggested": "Suggested"}
 NOUNS = {
     "matches": ("record in a match", "records in matches"),
     "differences": ("difference", "differences"),
@@ -78,12 +79,18 @@ NOUNS = {
 }
 
 
+@fragment()
 def show(person: Actor, job: Job, plan: Plan, name: str) -> None:
-    """Draw one of the tables."""
+    """Draw one of the tables. What is pressed in it draws it alone."""
+    with explained():
+        _show(person, job, plan, name)
+
+
+def _show(person: Actor, job: Job, plan: Plan, name: str) -> None:
     if not services().results.page(person, job.id, name, size=1).total:
         empty_state(*EMPTY[name], icon=":material/task_alt:")  # nothing to choose from, so no choices
         return
-    filters, sort = _filters(plan, name)
+    filters, sort = _filters(job, plan, name)
     found = services().results.page(
         person, job.id, name, page=page_number(name), size=PAGE_ROWS, filters=filters, sort=sort
     )
@@ -108,6 +115,12 @@ def show(person: Actor, job: Job, plan: Plan, name: str) -> None:
         result_match.show(person, job, plan, int(found.rows[chosen]["match_id"]))
 
 
+def has_suggested(job: Job) -> bool:
+    """Whether some matches wait for a person to decide."""
+    rows = (job.summary_json or {})["rows"]
+    return any(rows[side]["suggested"] for side in SIDES)
+
+
 def _shown(row: Mapping[str, Any], names: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Any]:
     """The row in the words of the screen."""
     shown = dict(row)
@@ -124,7 +137,7 @@ def _shown(row: Mapping[str, Any], names: Mapping[str, str], kinds: Mapping[str,
     return shown
 
 
-def _filters(plan: Plan, name: str) -> tuple[dict[str, str], str | None]:
+def _filters(job: Job, plan: Plan, name: str) -> tuple[dict[str, str], str | None]:
     """What is chosen above the table, and its order; the address holds it, so that it can be passed on."""
     chosen: dict[str, str | None] = {}
     sort = None
@@ -155,6 +168,8 @@ def _filters(plan: Plan, name: str) -> tuple[dict[str, str], str | None]:
         if name in ("matches", "duplicates", "rejected"):
             names = labels(plan)
             chosen["side"] = part(name, "side", "Both sides", {side: names[side] for side in SIDES})
+        if name == "matches" and has_suggested(job):
+            chosen["outcome"] = part(name, "outcome", "All", OUTCOMES)
         if name == "matches":
             sort = order(name, {"score": "least sure first"})
     return {column: value for column, value in chosen.items() if value}, sort

@@ -1,17 +1,18 @@
-"""The rules of a run: what each yielded, and how many of its matches are estimated to be accidents."""
+"""The rules of a run: what each added, and how many of its matches are estimated to be accidents."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
-from pages._shared import charts, wording
+from pages._shared import chart_clicks, charts, wording
 from pages._shared.tables import table
+from services.database.models import Job
 
 METHODS = {
-    "decoys": "by running it on shuffled values",
+    "decoys": "on shuffled values",
     "probabilities": "from its probabilities",
     "sums": "from the sums that fit by chance",
 }
@@ -27,25 +28,36 @@ HEADINGS = {
 }
 
 
-def show(summary: Mapping[str, Any]) -> None:
-    """The chart of false rates with their intervals, and all figures as a table."""
-    rules = summary["rules"]
-    with st.container(border=True, key="rules-detail"):
+def show(job: Job) -> None:
+    """The charts of what the rules added and of their false rates with the intervals; all figures as a table."""
+    rules = (job.summary_json or {})["rules"]
+    added, sure = st.columns(2, gap="medium")
+    with added.container(border=True, height="stretch"):
+        st.markdown("**Matches added by each rule**")
+        bars = [("Matches", {"rule": (rule["name"], rule["name"])}) for rule in rules if rule["matches"]]
+        chart_clicks.clickable(charts.rule_waterfall(rules), "rules", [[*bars, ("Matches", {})]])
+    with sure.container(border=True, height="stretch"):
         st.markdown("**How sure each rule is**")
         figure = charts.false_rates(rules)
-        if figure is not None:
+        if figure is None:
+            st.caption("Nothing can be said of rules that matched nothing.")
+        else:
             st.caption("Estimated share of accidental matches, with the interval in which it lies.")
             st.plotly_chart(figure, config=charts.CONFIG, key="false-rates")
-        lines = [
-            {
-                **rule,
-                "matches": wording.number(rule["matches"]),
-                "candidates": wording.number(rule["candidates"]),
-                "accidental": wording.chance_sentence(chance),
-                "how": METHODS.get((chance or {}).get("method", ""), ""),
-                "outcome": rule.get("outcome", ""),
-                "seconds": wording.lasted(float(rule["seconds"])),
-            }
-            for rule, chance in ((rule, rule.get("chance") if rule["matches"] else None) for rule in rules)
-        ]
-        table(lines, HEADINGS, "rules-table", amounts=("matches", "candidates", "accidental", "seconds"))
+    _all_figures(rules)
+
+
+def _all_figures(rules: Sequence[Mapping[str, Any]]) -> None:
+    lines = [
+        {
+            **rule,
+            "matches": wording.number(rule["matches"]),
+            "candidates": wording.number(rule["candidates"]),
+            "accidental": wording.chance_sentence(chance),
+            "how": METHODS.get((chance or {}).get("method", ""), ""),
+            "outcome": rule.get("outcome", ""),
+            "seconds": wording.lasted(float(rule["seconds"])),
+        }
+        for rule, chance in ((rule, rule.get("chance") if rule["matches"] else None) for rule in rules)
+    ]
+    table(lines, HEADINGS, "rules-table", amounts=("matches", "candidates", "accidental", "seconds"))

@@ -18,7 +18,7 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "r
 FADING = (
     "document.getAnimations().some(one => one.playState == 'running' && isFinite(one.effect.getTiming().iterations))"
 )
-SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Duplicates", "Rejected"]
+SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Duplicates", "Rejected", "Balance", "Rules"]
 PAGES = [
     "", "plans", "upload?r={empty}", "upload?r={r}", "map?r={r}", "run?r={r}",
     *(f"results?job={{job}}&section={section}" for section in SECTIONS),

@@ -178,8 +178,16 @@ def test_results_tell_sets_and_causes(opened: Opened, tmp_path: Path) -> None:
     expect(detail).to_contain_text("Difference of the sums")
     steps.picture(page, "match-set")
 
-    steps.section(page, "Overview")
+    steps.section(page, "Rules")
     expect(page.get_by_text("How sure each rule is")).to_be_visible()
+    expect(page.get_by_text("Matches added by each rule")).to_be_visible()
+    steps.picture(page, "rules")
+    steps.section(page, "Balance")
+    for told in ("What the open items explain", "How large the open amounts are", "How old the open items are"):
+        expect(page.get_by_text(told)).to_be_visible()
+    steps.picture(page, "balance")
+
+    steps.section(page, "Overview")
     causes = page.locator(".st-key-causes")
     expect(causes).to_contain_text("fee of 0.30")
     steps.picture(page, "causes")

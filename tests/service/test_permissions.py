@@ -140,6 +140,7 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "files.profile": (Action.FILE_UPLOAD, (FILE,)),
     "files.set_options": (Action.FILE_UPLOAD, (FILE, {})),
     "files.suggest": (Action.PLAN_EDIT, (FILE, FILE)),
+    "files.suggest_ahead": (Action.PLAN_EDIT, (FILE, FILE)),
     "health.overview": (Action.HEALTH_READ, ()),
     "operations.activity": (Action.BACKUP_READ, ()),
     "operations.backups": (Action.BACKUP_READ, ()),

@@ -115,6 +115,15 @@ def test_ages_count_from_the_latest_date_in_the_files(ran: Ran) -> None:
     assert sum(one["left"]["rows"] for one in figures["categories"]) == 2
 
 
+def test_sizes_count_open_amounts_in_steps_of_ten(ran: Ran) -> None:
+    """-30.00 and 7.50 on the left, -1.00 on the right: by their size without sign, the last of a step inclusive."""
+    assert ran.container.results.figures(ran.actor, ran.job_id)["sizes"] == [
+        {"most": "1", "left": 0, "right": 1},
+        {"most": "10", "left": 1, "right": 0},
+        {"most": "100", "left": 1, "right": 0},
+    ]
+
+
 def test_the_pdf_says_what_a_close_needs(ran: Ran) -> None:
     """Names of every script, hashes, who, when, shares, what is unexplained, rules, ages and how to check again."""
     reader = PdfReader(io.BytesIO(ran.pdf()))
