@@ -125,6 +125,8 @@ def main() -> None:
         st.warning(f"{literal(name)} is on both sides: it would match itself.", icon=":material/content_copy:")
     st.space("xsmall")
     lacks = lacking(sides)
+    if not lacks and reconciliation.plan_json is None and may(person, Action.PLAN_EDIT):
+        services().files.suggest_ahead(person, *(reconciliation.file_ids(side) for side in SIDES))
     with st.container(horizontal=True, vertical_alignment="center", key="onwards"):
         if st.button("Continue to mapping", type="primary", icon=":material/arrow_forward:", disabled=bool(lacks)):
             services().plans.set_step(person, reconciliation.id, "map")

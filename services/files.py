@@ -8,6 +8,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from recon_engine.plan import ReaderOptions
+from recon_engine.plan import SIDES, ReaderOptions
 from services import metrics
 from services.crash_points import reach
 from services.database.models import StoredFile, new_id
@@ -40,6 +41,8 @@ Source = Path | BinaryIO | Iterable[bytes]
 FileIds = str | Sequence[str]
 WALL_SECONDS = 60.0
 SLOWEST_BYTES_A_SECOND = 5_000_000  # a large file may take longer
+MOST_AHEAD = 50
+Sides = Mapping[str, Sequence[StoredFile]]
 
 
 class FileService:
@@ -51,6 +54,9 @@ class FileService:
         self._limit_bytes = settings.upload_max_mb * 1024 * 1024
         self._limits = child.Limits(settings.reader_memory_mb, settings.reader_cpu_seconds, WALL_SECONDS)
         self._readers = threading.BoundedSemaphore(settings.job_slots)  # each may take reader_memory_mb
+        self._ahead: dict[str, Future[dict[str, Any]]] = {}
+        self._ahead_lock = threading.Lock()
+        self._ahead_pool = ThreadPoolExecutor(1, thread_name_prefix="suggest")
 
     def upload(self, actor: Actor, name: str, source: Source, file_id: str | None = None) -> StoredFile:
         """Store the content (a path, an open file, or chunks of bytes) under `name`. Raises TooLarge, UploadFailed.
@@ -185,12 +191,33 @@ class FileService:
 
     def suggest(self, actor: Actor, left_file_id: FileIds, right_file_id: FileIds) -> dict[str, Any]:
         """Propose a plan for the files of two sides: `plan`, `fields`, `rules` and `questions`. Raises Invalid."""
+        sides = self._sides(actor, left_file_id, right_file_id)
+        with self._ahead_lock:
+            begun = self._ahead.pop(_key(sides), None)
+        if begun is None or begun.cancel():  # one that has not begun would have to wait for others
+            return self._suggested(sides)
+        return begun.result()
+
+    def suggest_ahead(self, actor: Actor, left_file_id: FileIds, right_file_id: FileIds) -> None:
+        """Begin in the background what `suggest` will be asked for; that then takes no longer than is left of it."""
+        sides = self._sides(actor, left_file_id, right_file_id)
+        key = _key(sides)
+        with self._ahead_lock:
+            if key not in self._ahead:
+                for old in list(self._ahead)[: len(self._ahead) + 1 - MOST_AHEAD]:
+                    self._ahead.pop(old).cancel()
+                self._ahead[key] = self._ahead_pool.submit(self._suggested, sides)
+
+    def _sides(self, actor: Actor, left_file_id: FileIds, right_file_id: FileIds) -> Sides:
         check(actor, Action.PLAN_EDIT)
         with self._container.session() as session:
-            left, right = (
-                [find_file(session, actor.workspace_id, one) for one in listed(given)]
-                for given in (left_file_id, right_file_id)
-            )
+            return {
+                side: [find_file(session, actor.workspace_id, one) for one in listed(given)]
+                for side, given in zip(SIDES, (left_file_id, right_file_id), strict=True)
+            }
+
+    def _suggested(self, sides: Sides) -> dict[str, Any]:
+        left, right = sides["left"], sides["right"]
         given = [*_options(left[0], "--left-options"), *_options(right[0], "--right-options")]
 
         def command(names: Sequence[str]) -> Sequence[str]:
@@ -198,7 +225,7 @@ class FileService:
             more = [["--more-left", *ours[1:]] if ours[1:] else [], ["--more-right", *theirs[1:]] if theirs[1:] else []]
             return ["suggest", ours[0], theirs[0], "--json", *given, *more[0], *more[1]]
 
-        ended = self._read(command, {"left": left, "right": right})
+        ended = self._read(command, sides)
         names = " and ".join(", ".join(f.name for f in files) for files in (left, right))
         by_hand = f"No plan could be proposed for {names}; map their columns by hand."
         refusal = _refusal(ended, patient(self._limits, [*left, *right]), names, by_hand)
@@ -207,9 +234,7 @@ class FileService:
         suggestion: dict[str, Any] = json.loads(ended.stdout)
         return suggestion
 
-    def _read(
-        self, command: Callable[[Sequence[str]], Sequence[str]], sides: Mapping[str, Sequence[StoredFile]]
-    ) -> child.Ended:
+    def _read(self, command: Callable[[Sequence[str]], Sequence[str]], sides: Sides) -> child.Ended:
         """Run the engine on the files, each linked under its own name into the child's folder."""
         placed = {name: file for side, files in sides.items() for name, file in places(side, files).items()}
 
@@ -219,6 +244,11 @@ class FileService:
 
         with self._readers:
             return child.run(command(list(placed)), patient(self._limits, placed.values()), prepare)
+
+
+def _key(sides: Sides) -> str:
+    """What a proposal depends on: the files, and how they are read."""
+    return json.dumps([[[f.id, f.options_json] for f in files] for files in sides.values()], sort_keys=True)
 
 
 def patient(limits: child.Limits, files: Iterable[StoredFile]) -> child.Limits:
