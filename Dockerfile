@@ -30,6 +30,7 @@ COPY --from=build /app /app
 ARG VERSION=development
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/data \
+    MALLOC_ARENA_MAX=2 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     RECON_DATA_DIR=/data \

@@ -19,8 +19,9 @@ TYPED := recon_engine services ops pages app.py
 .DEFAULT_GOAL := run
 .PHONY: run setup setup-dev test fault soak load system-packages check lint types arrows quick scan audit sbom image-steps lock settings-reference bench clean
 
+# Each of the many threads of a server would keep freed memory in an arena of its own.
 run: setup
-	@exec $(BIN)/streamlit run app.py --server.port $(PORT) --server.headless true
+	@MALLOC_ARENA_MAX=2 exec $(BIN)/streamlit run app.py --server.port $(PORT) --server.headless true
 
 setup: .venv/installed
 setup-dev: .venv/installed-dev

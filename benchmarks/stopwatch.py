@@ -11,7 +11,7 @@ QUIET_MS, LONGEST_MS = 400, 30_000
 
 # Tables are drawn on a canvas: a text that was not drawn before is new content. What browsers read aloud of a canvas
 # follows after a pause of its own and says nothing of what is seen, so changes inside of it are left out.
-_PROBE = """
+PROBE = """
 (() => {
   const watch = {began: 0, drawn: 0, armed: false, moved: 0, texts: new Set()};
   window.stopwatch = watch;
@@ -26,13 +26,13 @@ _PROBE = """
   new MutationObserver(changes => {
     const seen = changes.filter(({target}) => {
       const element = target.nodeType === Node.ELEMENT_NODE ? target : target.parentElement;
-      return element?.closest("[data-testid=stMain]") && !element.closest("canvas");
+      return element?.closest("[data-testid=stMain], [data-testid=stDialog]") && !element.closest("canvas");
     });
     if (seen.length) { watch.moved += seen.length; shown(); }
   }).observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
 })();
 """
-_SETTLED = """
+SETTLED = """
 ([quiet, longest]) => new Promise((told, failed) => {
   const until = performance.now() + longest;
   const look = () => {
@@ -53,7 +53,7 @@ _SETTLED = """
 
 def install(page: Page) -> None:
     """Watch the page from its first script on."""
-    page.add_init_script(_PROBE)
+    page.add_init_script(PROBE)
 
 
 def arm(page: Page) -> None:
@@ -63,6 +63,6 @@ def arm(page: Page) -> None:
 
 def settled(page: Page) -> dict[str, Any]:
     """Wait until the page stands still. `seconds` since what began it, the address or the press; `paint`: the first."""
-    told: dict[str, Any] = page.evaluate(_SETTLED, [QUIET_MS, LONGEST_MS])
+    told: dict[str, Any] = page.evaluate(SETTLED, [QUIET_MS, LONGEST_MS])
     assert page.get_by_test_id("stException").count() == 0, "the page shows an exception"
     return told

@@ -60,7 +60,8 @@ def launch(
     left, right = reconciliation.left_file_ids, reconciliation.right_file_ids
     if left and right and st.button(label, type=kind, icon=":material/play_arrow:"):
         with explained():
-            services().jobs.launch(person, reconciliation.id, plan, left, right)
+            job = services().jobs.launch(person, reconciliation.id, plan, left, right)
+            st.session_state["watched"] = job.id  # it may end before it is seen to run
             st.rerun()
 
 
