@@ -183,7 +183,7 @@ def test_results_tell_sets_and_causes(opened: Opened, tmp_path: Path) -> None:
     expect(page.get_by_text("Matches added by each rule")).to_be_visible()
     steps.picture(page, "rules")
     steps.section(page, "Balance")
-    for told in ("What the open items explain", "How large the open amounts are", "How old the open items are"):
+    for told in ("What the open items explain", "Money in breaks", "How large the open amounts are"):
         expect(page.get_by_text(told)).to_be_visible()
     steps.picture(page, "balance")
 
