@@ -31,7 +31,7 @@ OURS, FLOOR = "ours", "bare_join"
 
 @dataclass(frozen=True)
 class Contestant:
-    """A program to run: `package` names the environment of its own that it needs (None: ours)."""
+    """A program to run: `package` names what its own environment needs, the first its name (None: ours)."""
 
     name: str
     what: str
@@ -59,7 +59,7 @@ def interpreter(package: str | None) -> str:
     python = home / "bin" / "python"
     if not (home / "installed").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", package], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *package.split()], check=True)
         (home / "installed").touch()
     return str(python)
 

@@ -38,7 +38,11 @@ ui_sessions_crashed = Counter(
     "ui_sessions_crashed_total", "Browser sessions that met an uncaught error.", registry=REGISTRY
 )
 ui_rerun_seconds = Histogram(
-    "ui_rerun_seconds", "Time of one run of a page.", ("page",), buckets=LATENCY_SECONDS, registry=REGISTRY
+    "ui_rerun_seconds",
+    "Time of one run of a page, or of a part of it that a press draws alone.",
+    ("page",),
+    buckets=LATENCY_SECONDS,
+    registry=REGISTRY,
 )
 
 database_connections_active = Gauge(

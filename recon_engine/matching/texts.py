@@ -2,11 +2,14 @@
 
 A text is seen as the set of its parts: words for `token_set`, trigrams of characters for the others. Candidates come
 from an exact argument where there is one (prefix filtering, after Chaudhuri, Ganti and Kaushik, ICDE 2006): order all
-parts by rarity; two texts alike enough share one of the first few parts of each. Nothing compares all with all.
+parts by rarity; two texts alike enough share one of the first few parts of each. For a cosine the first parts must
+bring so much of it that the others can make up for the rest (after Bayardo, Ma and Srikant, WWW 2007). Nothing compares
+all with all.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +30,9 @@ _WORD = r"[\p{L}\p{N}]+"
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _TRIED = 8  # rarest trigrams of a text by which a Jaro-Winkler counterpart is looked for
 _CHUNK = 500_000  # pairs whose trigram vectors are multiplied at once
+_BEHIND = 0.6  # of the likeness that is asked: so much at most may come from the parts that a search leaves out
+_PRODUCTS = 100  # products of two weights that take as long as one comparison
+_BLOCK = 10_000_000  # products at once: what they give is held in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +177,6 @@ def prefix_of(texts: pl.Series, method: Similarity, at_least: float, known: Rari
         {"t": parts.text, "p": parts.part, "c": known.of(parts.part), "v": parts.times * known.weight(parts.part)}
     ).sort("t", "c", "p")
     rank = pl.int_range(pl.len()).over("t")
-    if method == "tfidf":
-        squares = pl.col("v") ** 2
-        # What lies behind the prefix is too short a vector to reach `at_least` alone.
-        rest = squares.sum().over("t") - squares.cum_sum().over("t") + squares
-        return frame.filter(rest >= (at_least * at_least - 1e-12) * squares.sum().over("t")).select("t", "p")
     if method == "token_set":
         size = pl.len().over("t")
         # Dice d of sets of sizes n and m means an overlap of at least n * d / (2 - d).
@@ -196,6 +197,8 @@ def candidate_texts(
 
     The number is known before anything is joined; beyond `most` no pairs are made.
     """
+    if method == "tfidf":
+        return _near_vectors(left, right, at_least, known, most)
     sides = [prefix_of(texts, method, at_least, known) for texts in (left, right)]
     counts = [side.group_by("p").agg(pl.len().cast(pl.Int64).alias(n)) for side, n in zip(sides, "lr", strict=True)]
     expected = int(counts[0].join(counts[1], on="p").select((pl.col("l") * pl.col("r")).sum()).item())
@@ -203,3 +206,55 @@ def candidate_texts(
         return pl.DataFrame(schema={"a": pl.Int64, "b": pl.Int64}), expected
     pairs = sides[0].rename({"t": "a"}).join(sides[1].rename({"t": "b"}), on="p").select("a", "b").unique()
     return pairs, expected
+
+
+def _near_vectors(
+    left: pl.Series, right: pl.Series, at_least: float, known: Rarity, most: int
+) -> tuple[pl.DataFrame, int]:
+    """Pairs of texts whose cosine can reach `at_least`, by the rare parts of the left one.
+
+    What the parts left out can add is at most the length of their vector (Cauchy and Schwarz).
+    """
+    from scipy.sparse import csr_array
+
+    every = parts_of(pl.concat([left, right]), "tfidf")
+    vectors = _vectors(every, known)
+    ours, theirs = vectors[: len(left)], vectors[len(left) :]
+    row = np.repeat(np.arange(len(left)), np.diff(ours.indptr))
+    rare = (
+        pl.DataFrame({"t": row, "p": ours.indices, "v": ours.data, "c": theirs.count_nonzero(axis=0)[ours.indices]})
+        .sort("t", "c", "p")
+        .with_columns(behind=(pl.col("v") ** 2).cum_sum(reverse=True).over("t"))
+        .filter(pl.col("behind") > (_BEHIND * at_least) ** 2)
+    )
+    price = int(rare["c"].sum()) // _PRODUCTS
+    nothing = pl.DataFrame(schema={"a": pl.Int64, "b": pl.Int64})
+    if price > most or rare.is_empty():
+        return nothing, price
+    own = rare.group_by("t").agg(pl.col("v").pow(2).sum(), pl.col("c").sum()).sort("t")
+    left_out = np.sqrt(np.maximum(0, 1 - own["v"].to_numpy()))
+    enough = np.zeros(len(left))
+    enough[own["t"].to_numpy()] = at_least - left_out - 1e-9
+    shape = (len(left), vectors.shape[1])
+    rows = csr_array((rare["v"].to_numpy(), (rare["t"].to_numpy(), rare["p"].to_numpy())), shape=shape)
+    turned = theirs.T.tocsr()
+    work = np.zeros(len(left), dtype=np.int64)
+    work[own["t"].to_numpy()] = own["c"].to_numpy()
+    block = np.cumsum(work) // _BLOCK
+    begins = np.concatenate([[0], np.flatnonzero(np.diff(block)) + 1, [len(left)]])
+
+    def near(begin: int, end: int) -> pl.DataFrame:
+        product = rows[begin:end] @ turned
+        place = np.repeat(np.arange(begin, end), np.diff(product.indptr))
+        kept = product.data >= enough[place]
+        return pl.DataFrame({"a": place[kept], "b": product.indices[kept]}, schema=nothing.schema)
+
+    found, total = [nothing], 0
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        for pairs in pool.map(near, begins[:-1], begins[1:]):
+            found.append(pairs)
+            total += pairs.height
+            if total > most:
+                pool.shutdown(wait=False, cancel_futures=True)
+                return nothing, total
+    return pl.concat(found), price
