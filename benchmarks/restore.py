@@ -38,13 +38,10 @@ BATCH = 2000
 @contextmanager
 def database(engine: str) -> Iterator[str]:
     """The address of a new database; empty: the one in the data folder."""
-    programs = postgresql_programs()
     if engine == "sqlite":
         yield ""
-    elif programs is None:
-        sys.exit("no PostgreSQL server found: install Debian's postgresql")
     else:
-        with running(programs, options=()) as server:
+        with running(postgresql_programs(), options=()) as server:
             yield f"{server.address}/postgres"
 
 

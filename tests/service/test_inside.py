@@ -89,9 +89,7 @@ def cache(secrets: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def database(secrets: Path) -> Iterator[str]:
     """PostgreSQL with the TLS of compose.yaml, after its script of the first start; gives the app's address."""
-    programs = postgresql_programs()
-    assert programs is not None
-    server = Server(programs)
+    server = Server(postgresql_programs())
     key = server._folder / "tls.pem"
     shutil.copy(secrets / "postgres_tls", key)
     key.chmod(0o600)

@@ -71,9 +71,7 @@ def test_the_servers_own_vacuum_holds_up_no_restore(site: Site) -> None:
 
 def test_the_servers_first_database_is_replaced(tmp_path: Path) -> None:
     """Managed servers come with a database `postgres`, and people use it: it is restored from another one."""
-    programs = postgresql_programs()
-    assert programs is not None
-    with running(programs) as server:
+    with running(postgresql_programs()) as server:
         container = build_container(make_settings(tmp_path, database_url=f"{server.address}/postgres"))
         migrate(container.engine)
         site = site_of(container)
