@@ -29,18 +29,18 @@ _TRIED, _USED = 4, 2
 _WHOLE = 0.98
 _NAMES_ONE = 0.9
 _AGREES = 0.98
-# Where so many have a counterpart of the same day, the day decides and records are not repeats of one.
+# Where so many have a counterpart of the same day, the day decides: records are not repeats, and another day tells.
 _SAME_DAY = 0.5
 _NO_KEY = "no column alone identifies a record in both files, as a number would: check the rules, or add such a column"
 
 
 @dataclass
 class Cascade:
-    """The rules; the fields, some with a lookup; those that mean nothing across; what a person should know."""
+    """The rules; the fields, some with a lookup; those whose differences tell nothing; what a person should know."""
 
     rules: list[ProposedRule]
     fields: list[MappedField]
-    meaningless: list[MappedField]
+    untold: list[MappedField]
     questions: list[str]
 
 
@@ -77,12 +77,15 @@ def proposed_cascade(tables: Tables, fields: list[MappedField], rows: tuple[int,
             names = linked.rule.fields
             return Cascade([linked], [readable(f) if f.spec.name in names else f for f in fields], mistaken, questions)
     rules: list[ProposedRule] = []
+    untold = list(mistaken)
     coded = {f.spec.name: f for f in with_codes(tables, usable, [keys[0][0]], part)} if keys else {}
     for number, (key, _) in enumerate(keys[:_USED]):
         seen = observed(*tables, [key], roles.amount, roles.date, part)
         groups = repeats(tables, [key], roles.amount, roles.date, part)
         sums = sum_rule([key], roles.amount, roles.currency, groups) if groups and roles.amount else None
         again = repeated_rules([key], [*coded.values()], roles.amount, groups) if groups and not sums else []
+        if roles.date and roles.date not in untold and seen.lag and seen.same_day < _SAME_DAY:
+            untold.append(roles.date)  # nearly every match would have a difference, and the rules allow it
         if seen.joined and not again:
             found = keyed_rules(key, roles.amount, roles.date, roles.currency, seen, first=number == 0)
             # One of several that add up must not be taken for the whole.
@@ -91,7 +94,7 @@ def proposed_cascade(tables: Tables, fields: list[MappedField], rows: tuple[int,
     # Strict rules of every key come before the lenient ones of any.
     rules.sort(key=lambda r: r.stage)
     if rules:
-        return Cascade(_named(rules), [coded.get(f.spec.name, f) for f in fields], mistaken, questions)
+        return Cascade(_named(rules), [coded.get(f.spec.name, f) for f in fields], untold, questions)
     return _keyless(tables, fields, usable, roles, rows, part, Cascade([], fields, mistaken, [*questions, _NO_KEY]))
 
 

@@ -106,7 +106,7 @@ def suggest(
     questions += cascade.questions
     # What every rule demands to be equal cannot differ.
     settled = [{c.field for c in r.rule.on if c.is_equality} for r in rules]
-    compared = [f for f in fields if f not in cascade.meaningless and _worth_comparing(f)]
+    compared = [f for f in fields if f not in cascade.untold and _worth_comparing(f)]
     compare = [f.spec.name for f in compared if not all(f.spec.name in s for s in settled)]
     currency = next((f for f in fields if is_currency(f)), None)
     labels = _labels(tables)

@@ -9,6 +9,7 @@ all with all.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ _CHUNK = 500_000  # pairs whose trigram vectors are multiplied at once
 _BEHIND = 0.6  # of the likeness that is asked: so much at most may come from the parts that a search leaves out
 _PRODUCTS = 100  # products of two weights that take as long as one comparison
 _BLOCK = 10_000_000  # products at once: what they give is held in memory
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,8 @@ def candidate_texts(
 ) -> tuple[pl.DataFrame, int]:
     """Pairs of positions (a, b) of distinct texts that may be alike enough, and how many comparisons that means.
 
-    The number is known before anything is joined; beyond `most` no pairs are made.
+    The number is known before anything is joined; beyond `most` no pairs are made. Where more pairs than that are found
+    nevertheless, it is theirs.
     """
     if method == "tfidf":
         return _near_vectors(left, right, at_least, known, most)
@@ -211,50 +214,62 @@ def candidate_texts(
 def _near_vectors(
     left: pl.Series, right: pl.Series, at_least: float, known: Rarity, most: int
 ) -> tuple[pl.DataFrame, int]:
-    """Pairs of texts whose cosine can reach `at_least`, by the rare parts of the left one.
+    """The same for a cosine. Searched from the side that needs fewer products, so that sides may be swapped."""
+    vectors = _vectors(parts_of(pl.concat([left, right]), "tfidf"), known)
+    sides = vectors[: len(left)], vectors[len(left) :]
+    rare = [_rare(own, other, at_least) for own, other in (sides, sides[::-1])]
+    products = [int(one["c"].sum()) for one in rare]
+    price, nothing = min(products) // _PRODUCTS, pl.DataFrame(schema={"a": pl.Int64, "b": pl.Int64})
+    if price > most:
+        return nothing, price
+    swapped = products[1] < products[0]
+    found, total = [nothing], 0
+    for pairs in _products(rare[swapped], *(sides[::-1] if swapped else sides), at_least):
+        found.append(pairs.select(a="b", b="a") if swapped else pairs)
+        total += pairs.height
+        if total > most:
+            return nothing, total
+    return pl.concat(found), price
+
+
+def _rare(own: csr_array, other: csr_array, at_least: float) -> pl.DataFrame:
+    """The parts (t: row, p: column, v: value, c: in how many rows of `other`) by which the rows of `own` are searched:
+    the rarest, until those left out are too short a vector to bring more than `_BEHIND` of what is asked.
+    """
+    row = np.repeat(np.arange(own.shape[0]), np.diff(own.indptr))
+    held = other.count_nonzero(axis=0)[own.indices]
+    behind = (pl.col("v") ** 2).cum_sum(reverse=True).over("t")
+    return (
+        pl.DataFrame({"t": row, "p": own.indices, "v": own.data, "c": held})
+        .sort("t", "c", "p")
+        .filter(behind > (_BEHIND * at_least) ** 2)
+    )
+
+
+def _products(rare: pl.DataFrame, own: csr_array, other: csr_array, at_least: float) -> Iterator[pl.DataFrame]:
+    """Pairs (a: row of `own`, b: row of `other`) whose rare parts bring enough, block by block, in order.
 
     What the parts left out can add is at most the length of their vector (Cauchy and Schwarz).
     """
     from scipy.sparse import csr_array
 
-    every = parts_of(pl.concat([left, right]), "tfidf")
-    vectors = _vectors(every, known)
-    ours, theirs = vectors[: len(left)], vectors[len(left) :]
-    row = np.repeat(np.arange(len(left)), np.diff(ours.indptr))
-    rare = (
-        pl.DataFrame({"t": row, "p": ours.indices, "v": ours.data, "c": theirs.count_nonzero(axis=0)[ours.indices]})
-        .sort("t", "c", "p")
-        .with_columns(behind=(pl.col("v") ** 2).cum_sum(reverse=True).over("t"))
-        .filter(pl.col("behind") > (_BEHIND * at_least) ** 2)
-    )
-    price = int(rare["c"].sum()) // _PRODUCTS
-    nothing = pl.DataFrame(schema={"a": pl.Int64, "b": pl.Int64})
-    if price > most or rare.is_empty():
-        return nothing, price
-    own = rare.group_by("t").agg(pl.col("v").pow(2).sum(), pl.col("c").sum()).sort("t")
-    left_out = np.sqrt(np.maximum(0, 1 - own["v"].to_numpy()))
-    enough = np.zeros(len(left))
-    enough[own["t"].to_numpy()] = at_least - left_out - 1e-9
-    shape = (len(left), vectors.shape[1])
-    rows = csr_array((rare["v"].to_numpy(), (rare["t"].to_numpy(), rare["p"].to_numpy())), shape=shape)
-    turned = theirs.T.tocsr()
-    work = np.zeros(len(left), dtype=np.int64)
-    work[own["t"].to_numpy()] = own["c"].to_numpy()
-    block = np.cumsum(work) // _BLOCK
-    begins = np.concatenate([[0], np.flatnonzero(np.diff(block)) + 1, [len(left)]])
+    texts = own.shape[0]
+    row = rare["t"].to_numpy()
+    searched = np.bincount(row, weights=rare["v"].to_numpy() ** 2, minlength=texts)
+    enough = at_least - np.sqrt(np.maximum(0, 1 - searched)) - _ROUNDING
+    rows = csr_array((rare["v"].to_numpy(), (row, rare["p"].to_numpy())), shape=own.shape)
+    columns = other.T.tocsr()
+    block = np.cumsum(np.bincount(row, weights=rare["c"].to_numpy(), minlength=texts)) // _BLOCK
+    begins = np.concatenate([[0], np.flatnonzero(np.diff(block)) + 1, [texts]])
 
     def near(begin: int, end: int) -> pl.DataFrame:
-        product = rows[begin:end] @ turned
+        product = rows[begin:end] @ columns
         place = np.repeat(np.arange(begin, end), np.diff(product.indptr))
         kept = product.data >= enough[place]
-        return pl.DataFrame({"a": place[kept], "b": product.indices[kept]}, schema=nothing.schema)
+        return pl.DataFrame({"a": place[kept], "b": product.indices[kept]}, schema={"a": pl.Int64, "b": pl.Int64})
 
-    found, total = [nothing], 0
-    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        for pairs in pool.map(near, begins[:-1], begins[1:]):
-            found.append(pairs)
-            total += pairs.height
-            if total > most:
-                pool.shutdown(wait=False, cancel_futures=True)
-                return nothing, total
-    return pl.concat(found), price
+    pool = ThreadPoolExecutor(pl.thread_pool_size())
+    try:
+        yield from pool.map(near, begins[:-1], begins[1:])
+    finally:  # who asks may have enough
+        pool.shutdown(cancel_futures=True)

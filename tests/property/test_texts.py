@@ -19,9 +19,11 @@ def test_no_pair_that_is_alike_enough_is_left_out(
     """Every pair of all with all that reaches the likeness is among the candidates, once."""
     left, right = pl.Series(ours, dtype=pl.String), pl.Series(theirs, dtype=pl.String)
     known = rarity([left, right], method)
-    found, _ = candidate_texts(left, right, method, at_least, known, 1_000_000)
+    found, asked = candidate_texts(left, right, method, at_least, known, 1_000_000)
     every = pl.DataFrame({"a": range(len(left))}).join(pl.DataFrame({"b": range(len(right))}), how="cross")
     texts = every.select(l=pl.lit(left).gather("a"), r=pl.lit(right).gather("b"))
     alike = every.filter(similarity(texts, "l", "r", method, known) >= at_least)
     assert found.height == found.unique().height
-    assert set(alike.rows()) <= set(found.select("a", "b").rows())
+    turned, price = candidate_texts(right, left, method, at_least, known, 1_000_000)
+    assert price == asked, "which side is which changes nothing"
+    assert set(alike.rows()) <= set(found.select("a", "b").rows()) & set(turned.select("b", "a").rows())

@@ -49,7 +49,16 @@ def test_rules_follow_what_joined_records_show(tmp_path: Path) -> None:
     rules = {r.rule.name: r.rule for r in found.rules}
     assert list(rules) == ["exact", "other day", "small difference", "same ref"]
     assert rules["other day"].on[-1].days == (0, 2)
+    assert "posted_on" in found.plan.compare
     assert str(rules["small difference"].on[1].within) == "(Decimal('-0.02'), Decimal('0.02'))"
+    assert "amount" in found.plan.compare
+
+
+def test_a_day_that_nearly_always_differs_is_not_compared(tmp_path: Path) -> None:
+    """Where settling takes days, every match would list a difference that its rule allows."""
+    found = suggested(tmp_path, *ledger_and_bank(lag_from=5))
+    assert "other day" in {r.rule.name for r in found.rules}
+    assert "posted_on" not in found.plan.compare
     assert "amount" in found.plan.compare
 
 
