@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.container import Container, build_container
 from services.errors import Invalid, NotAllowed, NotFound, TooLarge
 from services.files import clean_name
+from services.jobs import child
 from services.permissions import Actor, Role
 from services.settings import Settings
 from tests.work import BANK, LEDGER, upload_pair
@@ -103,6 +106,35 @@ def test_a_plan_is_suggested_for_two_files(container: Container, admin: Actor) -
     suggestion = container.files.suggest(admin, left, right)
     assert {"plan", "fields", "rules", "questions"} <= set(suggestion)
     assert container.jobs.launch(admin, None, suggestion["plan"], left, right).status == "queued"
+
+
+def test_a_plan_begun_ahead_is_made_once_and_for_these_files(
+    container: Container, admin: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for however often, it is worked out once; for files that are read in another way it is worked out anew."""
+    left, right = upload_pair(container, admin)
+    asked: list[str] = []
+    run = child.run
+
+    def counted(arguments: Sequence[str], *rest: Any) -> child.Ended:
+        asked.append(arguments[0])
+        return run(arguments, *rest)
+
+    monkeypatch.setattr(child, "run", counted)
+    for _ in range(3):
+        container.files.suggest_ahead(admin, left, right)
+    until = time.monotonic() + 30
+    while not asked and time.monotonic() < until:  # it has begun: asked for now, it is waited for
+        time.sleep(0.01)
+    ahead = container.files.suggest(admin, left, right)
+    assert asked == ["suggest"]
+    assert ahead["fields"] == container.files.suggest(admin, left, right)["fields"], "not kept for ever"
+    assert asked == ["suggest", "suggest"]
+    container.files.suggest_ahead(admin, left, right)
+    container.files.set_options(admin, left, {"nulls": ["x"]})
+    asked.clear()
+    container.files.suggest(admin, left, right)
+    assert "suggest" in asked
 
 
 def test_the_file_s_options_reach_the_plan(container: Container, admin: Actor) -> None:

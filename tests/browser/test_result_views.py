@@ -1,0 +1,101 @@
+"""What a person looks at in one run's results is not carried into another's, and a bar opens just its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from services.container import build_container
+from services.settings import load_settings
+from tests.browser import steps
+from tests.browser.server import Server
+from tests.work import wait_for
+
+PLAN = {
+    "name": "views",
+    "left": {"label": "Ledger"},
+    "right": {"label": "Bank"},
+    "fields": [
+        {"name": "reference", "left": "ref", "right": "bank_reference"},
+        {"name": "amount", "left": "amount", "right": "value", "type": "decimal", "scale": 2},
+    ],
+    "rules": [
+        {"name": "exact", "on": ["reference", "amount"]},
+        {"name": "same reference", "on": ["reference"], "outcome": "suggested"},
+    ],
+}
+NAMES = ("August", "September")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A signed-in window, and the runs that it may look at."""
+
+    page: Page
+    jobs: list[str]
+
+
+@pytest.fixture
+def seen(browser: Browser, server: Server, tmp_path: Path) -> Iterator[Seen]:
+    """Two finished runs, each of 37 exact and 2 suggested matches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECON_DATA_DIR", str(tmp_path))
+        container = build_container(load_settings(embedded_worker=False))
+    account = container.accounts.create_first_admin("Ada", steps.EMAIL, steps.PASSWORD)
+    token = container.sessions.start(account, "127.0.0.1", "test")
+    actor = container.sessions.resolve(token)
+    (folder := tmp_path / "given").mkdir()
+    files = [container.files.upload(actor, path.name, path).id for path in steps.write_files(folder)]
+    for one in files:
+        container.files.profile(actor, one)
+    jobs = []
+    for name in NAMES:
+        started = container.plans.start(actor, name)
+        container.plans.set_files(actor, started.id, *files)
+        container.plans.set_plan(actor, started.id, PLAN)
+        jobs.append(wait_for(container, container.jobs.launch(actor, started.id, PLAN, *files).id, "succeeded").id)
+    context = browser.new_context(base_url=server.address, viewport={"width": 1440, "height": 900})
+    context.add_cookies([{"name": "recon_session", "value": token, "url": server.address}])
+    page = context.new_page()
+    yield Seen(page, jobs)
+    context.close()
+    container.close()
+
+
+@pytest.mark.timeout(180)
+def test_results_of_another_run_begin_at_their_overview(seen: Seen) -> None:
+    """Section and filters of one run hold for it alone; its address keeps them."""
+    page = seen.page
+    page.goto(f"/results?job={seen.jobs[0]}")
+    steps.section(page, "Breaks")
+    page.get_by_role("radio", name="Bank", exact=True).click()
+    steps.quiet(page)
+    kept = page.url
+    page.get_by_role("link", name="Home").last.click()
+    page.get_by_role("link", name=NAMES[1]).first.click()
+    expect(page.get_by_role("heading", name=NAMES[1])).to_be_visible()
+    expect(page.get_by_role("radio", name="Overview")).to_be_checked()
+    steps.section(page, "Breaks")
+    expect(page.get_by_role("radio", name="Both sides")).to_be_checked()
+    page.goto(kept)
+    expect(page.get_by_role("radio", name="Breaks")).to_be_checked()
+    expect(page.get_by_role("radio", name="Bank", exact=True)).to_be_checked()
+
+
+@pytest.mark.timeout(180)
+def test_the_bar_of_what_is_suggested_opens_just_that(seen: Seen) -> None:
+    """The suggested matches of one side, and no confirmed one among them."""
+    page = seen.page
+    page.goto(f"/results?job={seen.jobs[0]}")
+    expect(page.get_by_text("Every row is accounted for")).to_be_visible()
+    steps.quiet(page)
+    steps.press_bar(page, "outcome", 3)  # two bars a part, the left side's second; suggested is the second part
+    expect(page.get_by_role("radio", name="Suggested")).to_be_checked()
+    expect(page.get_by_role("radio", name="Ledger")).to_be_checked()
+    expect(page.get_by_text("2 records in matches")).to_be_visible()
+    page.get_by_role("radio", name="Confirmed").click()
+    expect(page.get_by_text("37 records in matches")).to_be_visible()
