@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-SHARED = 0.8
+from benchmarks.people import two_tables
+
 _KINDS = ("trading", "foods", "steel", "logistics", "partners", "energy", "textiles", "foundry", "shipping", "software")
 _BEGINS = ("b", "br", "c", "ch", "d", "f", "fl", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "pr", "r", "s", "sh",
            "st", "t", "th", "tr", "v", "w", "z")  # fmt: skip
@@ -17,25 +18,13 @@ _FORMS = (("limited", "ltd"), ("incorporated", "inc"), ("company", "co"), ("corp
 
 def generate(folder: Path, rows: int) -> None:
     """Write left.parquet and right.parquet with `rows` names each; `firm` tells which is which."""
-    if (folder / "right.parquet").exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng(20_261_128)
-    shared = int(rows * SHARED)
-    firms = _firms(random, 2 * rows - shared)
-    firms.head(rows).select("firm", name=pl.concat_str("first", "second", "kind", "long", separator=" ")).write_parquet(
-        folder / "left.parquet"
-    )
-    right = pl.concat([firms.head(shared), firms.slice(rows)])
-    _otherwise(random, right).select(pl.all().gather(pl.lit(random.permutation(rows)))).write_parquet(
-        folder / "right.parquet"
-    )
+    two_tables(folder, rows, _firms, _otherwise)
 
 
 def _firms(random: np.random.Generator, count: int) -> pl.DataFrame:
     words = max(2_000, count // 4)
     form = random.integers(0, len(_FORMS), count)
-    return pl.DataFrame(
+    firms = pl.DataFrame(
         {
             "firm": np.arange(count),
             "first": _words(random, count, words),
@@ -45,6 +34,7 @@ def _firms(random: np.random.Generator, count: int) -> pl.DataFrame:
             "short": np.array([short for _, short in _FORMS])[form],
         }
     )
+    return firms.with_columns(name=pl.concat_str("first", "second", "kind", "long", separator=" "))
 
 
 def _words(random: np.random.Generator, count: int, kinds: int) -> np.typing.NDArray[np.str_]:

@@ -6,6 +6,7 @@ to four spoilt values. Names follow a steep curve of popularity, as real ones do
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +22,26 @@ _SYLLABLES = ("ba", "con", "der", "el", "fi", "gar", "ha", "is", "jo", "kel", "l
 _STREETS = ("street", "road", "place", "crescent", "avenue", "close")
 _STATES = ("nsw", "vic", "qld", "wa", "sa", "tas", "act", "nt")
 Words = NDArray[np.str_]
+Made = Callable[[np.random.Generator, int], pl.DataFrame]
+Otherwise = Callable[[np.random.Generator, pl.DataFrame], pl.DataFrame]
 
 
 def generate(folder: Path, rows: int) -> None:
     """Write left.parquet and right.parquet with `rows` people each; `person` tells who is who."""
+    two_tables(folder, rows, _people, _spoilt)
+
+
+def two_tables(folder: Path, rows: int, made: Made, otherwise: Otherwise) -> None:
+    """Write left.parquet as `made`, and right.parquet with the shared ones written `otherwise`; once."""
     if (folder / "right.parquet").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(20_261_124)
     shared = int(rows * SHARED)
-    people = _people(random, 2 * rows - shared)
-    people.head(rows).write_parquet(folder / "left.parquet")
-    right = pl.concat([people.head(shared), people.slice(rows)])
-    right = _spoilt(random, right).select(pl.all().gather(pl.lit(random.permutation(rows))))
-    right.write_parquet(folder / "right.parquet")
+    every = made(random, 2 * rows - shared)
+    every.head(rows).write_parquet(folder / "left.parquet")
+    right = otherwise(random, pl.concat([every.head(shared), every.slice(rows)]))
+    right.select(pl.all().gather(pl.lit(random.permutation(rows)))).write_parquet(folder / "right.parquet")
 
 
 def _names(random: np.random.Generator, count: int, kinds: int, syllables: int) -> Words:
