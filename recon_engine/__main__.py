@@ -45,7 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
         if type(error).__name__ == "ComputeError" and str(error).startswith("parquet:"):
             # Its columns are read when they are needed: damage inside shows only then.
             files = ", ".join(
-                str(getattr(options, name)) for name in ("file", "left", "right") if getattr(options, name, None)
+                str(getattr(options, name))
+                for name in ("file", "files", "left", "right")
+                if getattr(options, name, None)
             )
             _say_error(f"{files}: a Parquet file is damaged inside ({str(error).splitlines()[0]}); write it again")
             return WRONG_INPUT
@@ -92,9 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--progress", choices=["text", "ndjson"], help="tell what is being done, on stdout")
     run.set_defaults(command=_run)
-    suggest = commands.add_parser("suggest", help="profile two files and propose a plan")
-    suggest.add_argument("left", metavar="LEFT", nargs="?")
-    suggest.add_argument("right", metavar="RIGHT", nargs="?")
+    suggest = commands.add_parser("suggest", help="profile the files of two or more sides and propose a plan")
+    suggest.add_argument("files", metavar="FILE", nargs="*", help="left and right, or one file for each of more sides")
+    suggest.add_argument("--sides", metavar="PLAN", help="a file with the sides of a plan: propose the rest of it")
     suggest.add_argument("--from", dest="result", metavar="RESULT", help="a result: its plan, with a cause applied")
     suggest.add_argument("--cause", type=int, metavar="N", help="with --from: which cause, from 1; default the first")
     suggest.add_argument("-o", dest="plan", metavar="PLAN", help="write the plan here instead of stdout")
@@ -224,18 +226,11 @@ def _options(text: str) -> Any:
 
 
 def _suggest(options: argparse.Namespace) -> int:
-    from recon_engine.reading import open_table
-    from recon_engine.reading.joined import joined
-    from recon_engine.suggest import suggest
-
     if options.result:
         return _suggest_from(options)
-    if options.cause is not None or options.right is None:
-        raise PlanError("suggest needs LEFT and RIGHT, or --from RESULT; --cause goes with --from only")
-    left_options, right_options = _options(options.left_options), _options(options.right_options)
-    left = joined([open_table(f, left_options) for f in (options.left, *options.more_left)])
-    right = joined([open_table(f, right_options) for f in (options.right, *options.more_right)])
-    suggestion = suggest(left, right, left_options, right_options)
+    if options.cause is not None:
+        raise PlanError("--cause goes with --from only")
+    suggestion = _suggested_sides(options) if options.sides or len(options.files) > 2 else _suggested_two(options)
     text = json.dumps(suggestion.as_dict(), ensure_ascii=False) if options.json else suggestion.to_yaml()
     if options.plan:
         Path(options.plan).write_text(text, encoding="utf-8")
@@ -244,11 +239,35 @@ def _suggest(options: argparse.Namespace) -> int:
     return ALL_MATCHED
 
 
+def _suggested_two(options: argparse.Namespace) -> Any:
+    from recon_engine.reading import open_table
+    from recon_engine.reading.joined import joined
+    from recon_engine.suggest import suggest
+
+    if len(options.files) != 2:
+        raise PlanError("suggest needs the files of two sides or more, or --sides PLAN, or --from RESULT")
+    left_options, right_options = _options(options.left_options), _options(options.right_options)
+    left = joined([open_table(f, left_options) for f in (options.files[0], *options.more_left)])
+    right = joined([open_table(f, right_options) for f in (options.files[1], *options.more_right)])
+    return suggest(left, right, left_options, right_options)
+
+
+def _suggested_sides(options: argparse.Namespace) -> Any:
+    from recon_engine.nway.plan import load_sides
+    from recon_engine.nway.suggest import sides_of, suggest_sides
+
+    if options.more_left or options.more_right or options.left_options != "{}" or options.right_options != "{}":
+        raise PlanError("--left-options, --more-left and the like are for two sides; say it in --sides PLAN")
+    if options.sides and options.files:
+        raise PlanError("suggest takes either the files of the sides, or --sides PLAN which names them")
+    return suggest_sides(load_sides(Path(options.sides)) if options.sides else sides_of(options.files))
+
+
 def _suggest_from(options: argparse.Namespace) -> int:
     from recon_engine.plan_changes import mended
 
-    if options.left is not None:
-        raise PlanError("suggest takes either LEFT and RIGHT or --from RESULT")
+    if options.files or options.sides:
+        raise PlanError("suggest takes either the files of the sides or --from RESULT")
     plan, expected = mended(Path(options.result), 1 if options.cause is None else options.cause)
     text = json.dumps({"plan": plan.to_data()}, ensure_ascii=False) if options.json else plan.to_yaml()
     if options.plan:

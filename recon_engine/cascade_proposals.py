@@ -36,12 +36,16 @@ _NO_KEY = "no column alone identifies a record in both files, as a number would:
 
 @dataclass
 class Cascade:
-    """The rules; the fields, some with a lookup; those whose differences tell nothing; what a person should know."""
+    """The rules; the fields, some with a lookup; those whose differences tell nothing; what a person should know.
+
+    `keyless`: nothing names a record in both files, and the rules are what is left to try.
+    """
 
     rules: list[ProposedRule]
     fields: list[MappedField]
     untold: list[MappedField]
     questions: list[str]
+    keyless: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,8 @@ def proposed_cascade(tables: Tables, fields: list[MappedField], rows: tuple[int,
     rules.sort(key=lambda r: r.stage)
     if rules:
         return Cascade(_named(rules), [coded.get(f.spec.name, f) for f in fields], untold, questions)
-    return _keyless(tables, fields, usable, roles, rows, part, Cascade([], fields, mistaken, [*questions, _NO_KEY]))
+    nothing = Cascade([], fields, mistaken, [*questions, _NO_KEY], keyless=True)
+    return _keyless(tables, fields, usable, roles, rows, part, nothing)
 
 
 def _roles(decided: list[MappedField]) -> _Roles:

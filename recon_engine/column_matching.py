@@ -117,7 +117,7 @@ def _picked(column: pl.Expr, key: pl.Expr, part: int) -> pl.Expr:
 
 def matched_columns(left: list[Column], right: list[Column]) -> list[Pair]:
     """One-to-one pairs with the best total score, in the order of the left file; doubtful ones are left out."""
-    pairs = [[_pair(a, b) for b in right] for a in left]
+    pairs = [[pair_of(a, b) for b in right] for a in left]
     scores = np.array([[p.score for p in row] for row in pairs], dtype=float)
     if not scores.size:
         return []
@@ -126,7 +126,8 @@ def matched_columns(left: list[Column], right: list[Column]) -> list[Pair]:
     return [pairs[i][j] for i, j in zip(*chosen, strict=True) if scores[i, j] >= _LEAST_SCORE]
 
 
-def _pair(a: Column, b: Column) -> Pair:
+def pair_of(a: Column, b: Column) -> Pair:
+    """Two columns, how sure it is that they mean the same (0 when their types differ), and why."""
     named = name_likeness(a.name, b.name)
     fitting = _fitting(a, b)
     if fitting == 0 and named >= _SAME_NAME:

@@ -21,6 +21,7 @@ _WORDS = {
     "int_from_float": "'{input}' is no whole number",
     "string_too_short": "must not be empty",
     "too_short": "must have at least {min_length}",
+    "too_long": "must have at most {max_length}",
     "greater_than": "must be more than {gt}",
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be less than {lt}",

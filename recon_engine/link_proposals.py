@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from recon_engine.column_names import is_identifier
 from recon_engine.plan import FieldSpec
 from recon_engine.rule_proposals import MappedField, ProposedRule, link_rule
-from recon_engine.rules import Cardinality
+from recon_engine.rules import MOST_LINKED, Cardinality
 from recon_engine.set_proposals import Repeats
 
 # With every record's best partner chosen, a pair that is more likely the same than not is worth matching.
@@ -21,8 +21,12 @@ _FEWEST_KEYS = 20
 
 
 def link_fields(fields: Sequence[MappedField]) -> list[MappedField]:
-    """The fields that speak for or against two records being the same: all but each side's own numbering."""
-    return [f for f in fields if not _own_numbers(f) and min(f.pair.left.filled, f.pair.right.filled) > 0]
+    """The fields that speak for or against two records being the same: all but each side's own numbering; of very many,
+    those with the most values.
+    """
+    found = [f for f in fields if not _own_numbers(f) and min(f.pair.left.filled, f.pair.right.filled) > 0]
+    most = sorted(found, key=lambda f: -min(f.pair.left.distinct, f.pair.right.distinct))[:MOST_LINKED]
+    return [f for f in found if f in most] if len(found) > MOST_LINKED else found
 
 
 def readable(mapped: MappedField) -> MappedField:

@@ -155,10 +155,14 @@ class Budget(Model):
     members: Annotated[int, Field(ge=2, le=40)] = 24
 
 
+MOST_LINKED = 31
+"""A linkage tells what the fields of a pair say together by a number of 64 bits: so many fields fit."""
+
+
 class Link(Model):
     """Probabilistic linkage: which fields speak for a pair being the same, learnt from the files without labels."""
 
-    fields: Annotated[tuple[str, ...], Field(min_length=1)]
+    fields: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_LINKED)]
     probability: Annotated[float, Field(gt=0, lt=1)] = 0.95
     compare_as: dict[str, LinkMethod] = {}
     block_on: tuple[tuple[str, ...], ...] = ()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from recon_engine.errors import PlanError
 from recon_engine.faults import plan_error
@@ -19,7 +19,8 @@ from recon_engine.rules import Model, Rule, short_form
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 Pair = tuple[str, str]
-_TABLES = {"matches", "links", "differences", "breaks", "rejected", "certificates", "weights"}
+# Results have tables of these names, and sides must not.
+TABLES = {"matches", "links", "differences", "breaks", "rejected", "certificates", "weights"}
 
 
 class NamedSide(ReaderOptions):
@@ -31,7 +32,7 @@ class NamedSide(ReaderOptions):
 
     @model_validator(mode="after")
     def _free(self) -> Self:
-        if self.name in _TABLES:
+        if self.name in TABLES:
             raise ValueError(f"'{self.name}' is the name of a table of the result; call the side something else")
         return self
 
@@ -74,6 +75,13 @@ class SidesField(Model):
         return FieldSpec.model_validate({**data, "left": self.columns[left], "right": self.columns[right]})
 
 
+def lopsided(rule: Rule) -> bool:
+    """Whether a rule asks something else of its left side than of its right one."""
+    return rule.cardinality in ("one_to_many", "many_to_one") or any(
+        c.percent or c.net_of or any(w and w[0] != -w[1] for w in (c.within, c.days)) for c in rule.on
+    )
+
+
 class SidesRule(Rule):
     """A rule and the two sides it looks at, left and right; without them, every two sides that have its fields."""
 
@@ -83,14 +91,21 @@ class SidesRule(Rule):
     def _two_ways(self) -> Self:
         if self.net is not None:
             raise ValueError("net is for plans with left and right")
-        lopsided = self.cardinality in ("one_to_many", "many_to_one") or any(
-            c.percent or c.net_of or any(w and w[0] != -w[1] for w in (c.within, c.days)) for c in self.on
-        )
-        if self.between is None and lopsided:
+        if self.between is None and lopsided(self):
             raise ValueError(f"rule '{self.name}' looks from a left side to a right one; say between: [left, right]")
         if self.between is not None and self.between[0] == self.between[1]:
             raise ValueError(f"rule '{self.name}': between needs two different sides")
         return self
+
+
+def _different(sides: tuple[NamedSide, ...]) -> tuple[NamedSide, ...]:
+    for what, names in (("names", [s.name for s in sides]), ("labels", [s.title for s in sides])):
+        if len({n.casefold() for n in names}) < len(names):
+            raise ValueError(f"the {what} of the sides must differ, also in more than upper and lower case")
+    return sides
+
+
+_Sides = Annotated[tuple[NamedSide, ...], Field(min_length=2, max_length=20), AfterValidator(_different)]
 
 
 class SidesPlan(Model):
@@ -98,20 +113,12 @@ class SidesPlan(Model):
 
     version: Literal[1] = 1
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    sides: Annotated[tuple[NamedSide, ...], Field(min_length=2, max_length=20)]
+    sides: _Sides
     fields: Annotated[tuple[SidesField, ...], Field(min_length=1, max_length=500)]
     rules: Annotated[tuple[SidesRule, ...], Field(min_length=1, max_length=500)]
     compare: tuple[str, ...] = ()
     currency: Currency | None = None
     incomplete: Literal["break", "suggest", "match"] = "break"
-
-    @field_validator("sides")
-    @classmethod
-    def _different(cls, sides: tuple[NamedSide, ...]) -> tuple[NamedSide, ...]:
-        for what, names in (("names", [s.name for s in sides]), ("labels", [s.title for s in sides])):
-            if len({n.casefold() for n in names}) < len(names):
-                raise ValueError(f"the {what} of the sides must differ, also in more than upper and lower case")
-        return sides
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -254,6 +261,19 @@ def load_plan(path: str | Path, *, relative: bool = False) -> Plan | SidesPlan:
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"plan {path}: cannot be read ({error})") from error
     return parse_plan(text, base=None if relative else path.resolve().parent, where=str(path))
+
+
+def load_sides(path: Path) -> tuple[NamedSide, ...]:
+    """The `sides` of a plan file that may say no more than these. Raises PlanError. File names become absolute."""
+    try:
+        data = plan_data(path.read_text(encoding="utf-8"), str(path))
+        sides = TypeAdapter(_Sides).validate_python(data.get("sides"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path}: cannot be read ({error})") from error
+    except ValidationError as error:
+        raise plan_error(error, f"{path}: sides") from error
+    base = path.resolve().parent
+    return tuple(side.model_copy(update={"files": tuple(str(base / f) for f in side.files)}) for side in sides)
 
 
 def parse_plan(text: str, base: Path | None = None, where: str = "plan") -> Plan | SidesPlan:

@@ -1,0 +1,257 @@
+"""A proposed plan for the files of several sides: columns that mean the same on any of them, and rules by pair."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import polars as pl
+
+from recon_engine.cascade_proposals import Cascade, is_currency, proposed_cascade
+from recon_engine.column_matching import VALUES_COMPARED, columns_of
+from recon_engine.errors import InputError
+from recon_engine.field_proposals import described, field_name, question, read_as, title_of, unreadable, worth_comparing
+from recon_engine.nway.plan import TABLES, NamedSide, Pair, SidesField, SidesPlan
+from recon_engine.nway.same_columns import same_columns
+from recon_engine.nway.suggest_rules import joined_rules
+from recon_engine.reading import open_table
+from recon_engine.reading.joined import joined
+from recon_engine.reading.table import TextTable, staged
+from recon_engine.rule_proposals import MappedField, ProposedRule, key_fields, rule
+from recon_engine.suggest import commented
+
+
+@dataclass(frozen=True)
+class SuggestedSidesField:
+    """A field of the proposed plan, how sure its weakest mapping is (0 to 1), and why."""
+
+    name: str
+    columns: dict[str, str]
+    type: str
+    confidence: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class SidesSuggestion:
+    """A plan that can be run, the confidence behind each part, and what the data cannot decide."""
+
+    plan: SidesPlan
+    fields: tuple[SuggestedSidesField, ...]
+    rules: tuple[ProposedRule, ...]
+    questions: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "plan": self.plan.to_data(),
+            "fields": [vars(f) for f in self.fields],
+            "rules": [{"name": r.rule.name, "confidence": r.confidence, "reason": r.reason} for r in self.rules],
+            "questions": list(self.questions),
+        }
+
+    def to_yaml(self) -> str:
+        """The plan file, with each field's and rule's confidence and reason as a comment above it."""
+        return commented(self.plan.to_data(), self.fields, self.rules, self.questions)
+
+
+def sides_of(files: Sequence[str]) -> list[NamedSide]:
+    """A side for each file, named and labelled after it."""
+    sides: list[NamedSide] = []
+    for file in files:
+        label, number, base = title_of(file), 1, title_of(file)
+        while label.casefold() in {side.label.casefold() for side in sides}:
+            label, number = f"{base} {number + 1}", number + 1
+        plain = re.sub(r"[^\x00-\x7f]+", "", label) or "side"
+        name = field_name(plain, [*TABLES, *(side.name for side in sides)])
+        sides.append(NamedSide(name=name, label=label, files=(file,)))
+    return sides
+
+
+def suggest_sides(sides: Sequence[NamedSide]) -> SidesSuggestion:
+    """Propose a plan for these sides and their files. Large files are judged on the same picked values of all sides.
+
+    Raises InputError where a side has no files, or no column like those of the other sides.
+    """
+    if alone := [side.title for side in sides if not side.files]:
+        raise InputError(f"{', '.join(alone)}: without a file there is nothing to propose from")
+    tables = {side.name: staged(joined([open_table(file, side) for file in side.files])) for side in sides}
+    return _Proposal(sides, tables).suggestion()
+
+
+class _Proposal:
+    """What the files show: which columns mean the same, and the rules of each pair of sides."""
+
+    def __init__(self, sides: Sequence[NamedSide], tables: Mapping[str, TextTable]) -> None:
+        self.sides = {side.name: side for side in sides}
+        self.tables = tables
+        self.rows = {n: int(t.frame.select(pl.len()).collect(engine="streaming").item()) for n, t in tables.items()}
+        part = max(1, max(self.rows.values()) // VALUES_COMPARED)
+        self.same = same_columns({n: columns_of(t, self.sides[n], self.rows[n], part) for n, t in tables.items()})
+        self.fields = self._fields()
+        self.mapped = {pair: self._mapped(pair) for pair in combinations(self.sides, 2)}
+        found = {
+            pair: proposed_cascade(
+                (tables[pair[0]], tables[pair[1]]), fields, (self.rows[pair[0]], self.rows[pair[1]]), part
+            )
+            for pair, fields in self.mapped.items()
+            if fields
+        }
+        self.cascades = self._leading(found)
+
+    def suggestion(self) -> SidesSuggestion:
+        """All of it as a plan."""
+        titles = {name: side.title for name, side in self.sides.items()}
+        fields = [self._as_needed(spec) for spec in self.fields]
+        rules = joined_rules(
+            {p: c.rules for p, c in self.cascades.items()}, {f.name: f.columns for f in fields}, titles
+        )
+        mapped = [m for pair in self.cascades for m in self.mapped[pair]]
+        currency = next((m.spec.name for m in mapped if is_currency(m)), None)
+        plan = SidesPlan.model_validate(
+            {
+                "name": " against ".join(titles.values())[:200],
+                "sides": [self._side(name) for name in self.sides],
+                "fields": fields,
+                "rules": [proposed.rule for proposed in rules],
+                "compare": [f.name for f in fields if self._worth_comparing(f.name)],
+                "currency": {"field": currency} if currency else None,
+            }
+        )
+        return SidesSuggestion(plan, tuple(map(self._told, fields)), tuple(rules), tuple(self._questions()))
+
+    def _fields(self) -> list[SidesField]:
+        names: list[str] = []
+        fields = []
+        for same in self.same:
+            names.append(field_name(next(iter(same.columns.values())).name, names))
+            told = described(same.columns, same.negated)
+            if "formats" in told:
+                told["formats"] = {side: form for side, form in told["formats"].items() if form}
+            columns = {side: column.name for side, column in same.columns.items()}
+            fields.append(SidesField.model_validate({"name": names[-1], "columns": columns, **told}))
+        return fields
+
+    def _mapped(self, pair: Pair) -> list[MappedField]:
+        """The fields that both sides have."""
+        pairs = [(spec, same.pair(*pair)) for spec, same in zip(self.fields, self.same, strict=True)]
+        return [MappedField(spec.between(*pair), found) for spec, found in pairs if found]
+
+    def _leading(self, found: dict[Pair, Cascade]) -> dict[Pair, Cascade]:
+        """The pairs that get rules: all that share a key; others, the surest first, where nothing else leads to a side.
+
+        Raises InputError where some side stays alone.
+        """
+        found = {pair: self._by_mistaken_key(pair, cascade) for pair, cascade in found.items()}
+        reached = {name: {name} for name in self.sides}
+        chosen = []
+        for pair in sorted(found, key=lambda p: (found[p].keyless, -max(r.confidence for r in found[p].rules))):
+            one, two = (reached[name] for name in pair)
+            if one is two and found[pair].keyless:
+                continue
+            chosen.append(pair)
+            joint = one | two
+            reached |= dict.fromkeys(joint, joint)
+        first = next(iter(self.sides))
+        if alone := [self.tables[name].name for name in self.sides if name not in reached[first]]:
+            raise InputError(
+                f"{', '.join(alone)}: no column is like one of {self.tables[first].name} in name or values, nor of a "
+                "file that has such a column; map the fields yourself"
+            )
+        return {pair: cascade for pair, cascade in found.items() if pair in chosen}
+
+    def _by_mistaken_key(self, pair: Pair, cascade: Cascade) -> Cascade:
+        """Without a better rule, a key that the other fields do not confirm, for a person to judge: an adjustment has
+        the reference of what it adjusts, and else nothing of it.
+        """
+        # Whole numbers may be each file's own numbering of its rows; codes are not.
+        keys = [f for f in key_fields(self.mapped[pair]) if f in cascade.untold and f.pair.left.kind == "text"]
+        overlap = {m.spec.name: m.pair.overlap for m in self.mapped[pair]}
+        instead = max((r.confidence * min(overlap[name] for name in r.rule.fields) for r in cascade.rules), default=0.0)
+        if not cascade.keyless or not keys or keys[0].pair.overlap <= instead:
+            return cascade
+        name = keys[0].spec.name
+        reason = f"{keys[0].pair.overlap:.0%} of {name} occur on both sides, but the other fields do not agree"
+        rules = [rule(f"same {name}", [name], 0.5 * keys[0].pair.overlap, reason, stage=3, outcome="suggested")]
+        asked = (
+            f"{name}: both files have the same values, but the other fields of records that share one do not agree; "
+        )
+        asked += "does it name the same thing in both? Its matches are suggested"
+        return replace(cascade, rules=rules, untold=[], questions=[asked])
+
+    def _as_needed(self, spec: SidesField) -> SidesField:
+        """The field as the rules of the pairs want it: as text for a linkage, with a lookup of codes."""
+        data: dict[str, Any] = spec.model_dump(mode="json")
+        for pair, cascade in self.cascades.items():
+            before = next((m for m in self.mapped[pair] if m.spec.name == spec.name), None)
+            after = next((m for m in cascade.fields if m.spec.name == spec.name), None)
+            if before is None or after is None or after is before:
+                continue
+            clean = after.spec.clean.model_dump(mode="json")
+            if clean["left"] == clean["right"]:
+                data |= {"type": after.spec.type, "scale": None, "clean": clean["left"]}
+            elif not self._agrees_elsewhere(spec.name, pair[0], pair):
+                every = data["clean"] if isinstance(data["clean"], dict) else dict.fromkeys(spec.columns, data["clean"])
+                data["clean"] = every | dict(zip(pair, (clean["left"], clean["right"]), strict=True))
+        return SidesField.model_validate(data)
+
+    def _agrees_elsewhere(self, field: str, side: str, pair: Pair) -> bool:
+        """Whether the side writes the field as another side than that of `pair` does: then its codes must stay."""
+        return any(
+            m.pair.overlap >= 0.2
+            for other, mapped in self.mapped.items()
+            if side in other and other != pair
+            for m in mapped
+            if m.spec.name == field
+        )
+
+    def _worth_comparing(self, field: str) -> bool:
+        """Whether differences of the field tell something: for every pair, and not where each rule demands equality."""
+        has = {
+            pair: next(m for m in self.mapped[pair] if m.spec.name == field)
+            for pair in self.cascades
+            if any(m.spec.name == field for m in self.mapped[pair])
+        }
+        untold = any(field == m.spec.name for pair in has for m in self.cascades[pair].untold)
+        settled = all(
+            any(c.field == field and c.is_equality for c in r.rule.on)
+            for pair in has
+            for r in self.cascades[pair].rules
+        )
+        return bool(has) and not untold and not settled and all(map(worth_comparing, has.values()))
+
+    def _told(self, spec: SidesField) -> SuggestedSidesField:
+        titles = {name: side.title for name, side in self.sides.items()}
+        found = [
+            (pair, m.pair)
+            for pair in self.mapped
+            for m in (self.cascades[pair].fields if pair in self.cascades else self.mapped[pair])
+            if m.spec.name == spec.name
+        ]
+        reason = "; ".join(f"{titles[a]} and {titles[b]}: {pair.reason}" for (a, b), pair in found)
+        least = min((pair.score for _, pair in found), default=0.0)
+        return SuggestedSidesField(spec.name, dict(spec.columns), spec.type, round(least, 2), reason)
+
+    def _side(self, name: str) -> dict[str, Any]:
+        side = self.sides[name]
+        columns = [same.columns[name] for same in self.same if name in same.columns]
+        files = [str(self.tables[name].path.resolve())] if len(side.files) == 1 else list(side.files)
+        data = {"name": name, "label": side.label, "files": files}
+        return data | read_as(side, columns) | data
+
+    def _questions(self) -> list[str]:
+        told = []
+        for number, (name, table) in enumerate(self.tables.items()):
+            for same in self.same:
+                column = same.columns.get(name)
+                if column is not None and column.undecided:
+                    others = [c for side, c in same.columns.items() if side != name]
+                    other = max(others, key=lambda c: (not c.undecided, len(c.keys)))
+                    told.append(question(name, f"sides.{number}", table.name, column, other))
+            told += unreadable(table, self.rows[name])
+        for (a, b), cascade in self.cascades.items():
+            told += [f"{self.sides[a].title} and {self.sides[b].title}: {asked}" for asked in cascade.questions]
+        return told
