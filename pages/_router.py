@@ -8,8 +8,9 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from pages._shared import feedback, gate_forms, layout, outage, sign_in, telemetry
-from pages._shared.context import known, may, note_page, note_theme, signed_in, watch_session
+from pages._shared.context import known, may, note_page, signed_in
 from pages._shared.messages import explained
+from pages._shared.watcher import watch
 from pages._shared.wording import literal
 from services import logs
 from services.permissions import Action, Actor
@@ -45,7 +46,6 @@ def main() -> None:
 
 
 def _show(run: telemetry.Run) -> None:
-    note_theme()
     layout.style()
     layout.brand()
     person = signed_in()
@@ -57,7 +57,7 @@ def _show(run: telemetry.Run) -> None:
         return
     st.session_state[_SIGNED_IN] = True
     with known(person):
-        watch_session()
+        watch()
         page = _only_account() if person.must_enrol else _navigation(person)
         run.page = page.url_path or "home"
         note_page(run.page)

@@ -16,8 +16,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, 
 REGISTRY = CollectorRegistry()
 """The one registry, served at /api/metrics."""
 
-PROBES = frozenset({"/api/health", "/api/health/live", "/api/metrics", "/_stcore/health"})
-"""What monitors ask: they are no users, and a health check that answers 503 does its duty."""
+PROBES = frozenset({"/api/health", "/api/health/live", "/api/health/session", "/api/metrics", "/_stcore/health"})
+"""What monitors and open pages ask by the clock: that is no use, and a health check that answers 503 does its duty."""
 TRANSFERS = ("/api/files/upload", "/_stcore/upload_file", "/download")
 """Ends of routes that take as long as the file is: their time says nothing about how fast we answer."""
 

@@ -9,7 +9,9 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
 import streamlit as st
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_run_context import ThreadState
 
 from pages._shared.outage import waited_out
 from pages._shared.telemetry import counted_alone
@@ -20,8 +22,7 @@ from services.permissions import Action, Actor, refusal
 
 P = ParamSpec("P")
 
-THEME, _PAGE = "_theme", "_page"
-WATCH_SECONDS = 3
+_PAGE = "_page"
 _in_this_run: ContextVar[Actor | None] = ContextVar("in_this_run", default=None)
 ENDED = "Your session has ended. Sign in again to go on; nothing is lost."
 
@@ -72,11 +73,6 @@ def actor(*, poll: bool = False) -> Actor:
     return person
 
 
-def note_theme() -> None:
-    """Remember in which theme the page was drawn: its own colours are those of that one."""
-    st.session_state[THEME] = st.context.theme.type
-
-
 def note_page(path: str) -> None:
     """Remember which page is drawn, and for what address."""
     st.session_state[_PAGE] = (_asked_page(), path, st.query_params.to_dict())
@@ -98,23 +94,17 @@ def _keep_to_the_page() -> None:
         st.switch_page(f"{path}.py", query_params=parameters)
 
 
-@st.fragment(run_every=WATCH_SECONDS)
-def watch_session() -> None:
-    """On every page, without a click: when the session has ended, put the sign-in form in the page's place; when the
-    browser went from light to dark, draw the page in its colours.
-    """
-    _keep_to_the_page()
-    try:
-        ended = (_in_this_run.get() or signed_in(poll=True)) is None
-    except Unavailable:
-        return  # nobody knows; every action asks again
-    if ended or st.session_state.get(THEME, st.context.theme.type) != st.context.theme.type:
-        st.rerun()
-
-
 def dialog(title: str, **options: Any) -> Callable[[Callable[Concatenate[Actor, P], None]], Any]:
     """A dialog for the signed-in person, given first. A click runs the dialog alone: it asks again who that is."""
     return lambda function: st.dialog(title, **options)(_asked_again(function, poll=False))
+
+
+def stop_the_clock() -> None:
+    """The part of a page that is being drawn is not drawn by the clock any more."""
+    context, message = get_script_run_ctx(), ForwardMsg()
+    if context is not None and (part := ThreadState.get().fragment_id):
+        message.stop_auto_rerun.fragment_ids.append(part)
+        context.enqueue(message)
 
 
 def fragment(

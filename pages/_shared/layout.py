@@ -101,6 +101,7 @@ def style() -> None:
             outline: 2px solid var(--accent) !important; outline-offset: 2px; }
         .stMain:focus-visible { outline: 2px solid var(--accent); outline-offset: -2px; }
         :is([role="radio"], [role="tab"])[data-selected="true"] p { color: var(--accent); }
+        .st-key-watcher { display: none; }
         [data-testid="stBaseButton-tertiary"] { min-width: 24px; min-height: 24px; }
         .stMainBlockContainer { max-width: 1400px; padding-left: 3rem; padding-right: 3rem; }
         [class*="st-key-step-off-"] { border-top: 3px solid rgba(128, 140, 150, .3); padding-top: .25rem; }

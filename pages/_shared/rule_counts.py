@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from pages._shared.context import fragment, services
+from pages._shared.context import fragment, services, stop_the_clock
 from pages._shared.wording import literal, number
 from recon_engine.plan import Plan
 from services.database.models import Reconciliation
@@ -45,6 +45,8 @@ def _wait(
     if found is None:
         found = st.session_state[_SHOWN] = _look(person, reconciliation, plan)
     _draw(plan, found, places)
+    if found is not None:
+        stop_the_clock()
 
 
 def _look(person: Actor, reconciliation: Reconciliation, plan: Plan) -> dict[str, Any] | None:

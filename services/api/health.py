@@ -8,10 +8,17 @@ import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from services.api.identity import Services
+from services.api.identity import Services, token_of
+from services.errors import NotSignedIn
 from services.health import Health
 
 router = APIRouter(prefix="/health", tags=["health"])
+
+
+class Running(BaseModel):
+    """Whether the session runs."""
+
+    running: bool
 
 
 class Live(BaseModel):
@@ -35,3 +42,14 @@ async def health(request: Request, response: Response, services: Services) -> He
 async def live() -> Live:
     """The process answers."""
     return Live()
+
+
+@router.get("/session")
+def session(request: Request, response: Response, services: Services) -> Running:
+    """Whether the caller's session still runs. Open pages ask; asking does not keep an idle session alive."""
+    response.headers["Cache-Control"] = "no-store"
+    try:
+        services.sessions.resolve(token_of(request), poll=True)
+    except NotSignedIn:
+        return Running(running=False)
+    return Running(running=True)

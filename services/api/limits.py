@@ -24,7 +24,7 @@ COUNTED_BY_USE_CASE: dict[tuple[str, str], Limited] = {
 }
 """Calls that have a limit of their own, which also counts what the screens do. Everything else is `other`."""
 
-FREE = frozenset({"/health", "/health/live", "/metrics"})
+FREE = frozenset({"/health", "/health/live", "/health/session", "/metrics"})
 """Never refused: a load balancer or a monitor that is refused takes the product for dead."""
 
 

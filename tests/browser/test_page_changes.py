@@ -13,13 +13,13 @@ from tests.browser import steps
 
 
 class Ticks:
-    """Lets all messages through; after the press of a button, once its part or the next page has begun to be drawn,
-    the last tick of the old page once more.
+    """Lets all messages through; once armed, after the next press of a button, when its part or the next page has begun
+    to be drawn, the last tick of the old page once more.
     """
 
-    def __init__(self, page: Page, label: str, begun: int) -> None:
-        self._label, self._begun, self._tick = label, begun, b""
-        self._pressed, self.late = False, 0
+    def __init__(self, page: Page, begun: int) -> None:
+        self._begun, self._tick = begun, b""
+        self.armed, self._pressed, self.late = False, False, 0
         page.route_web_socket(re.compile("/_stcore/stream"), self._connect)
 
     @property
@@ -35,7 +35,7 @@ class Ticks:
             asked = BackMsg.FromString(bytes(data)).rerun_script  # type: ignore[arg-type]
             if asked.is_auto_rerun:
                 self._tick = self._tick or bytes(data)  # type: ignore[arg-type]
-            self._pressed |= any(w.trigger_value and w.id.endswith(self._label) for w in asked.widget_states.widgets)
+            self._pressed |= self.armed and any(widget.trigger_value for widget in asked.widget_states.widgets)
 
         def to_page(data: str | bytes) -> None:
             socket.send(data)
@@ -51,20 +51,41 @@ class Ticks:
 
 @pytest.mark.parametrize("begun", [1, 2])
 def test_a_late_tick_of_the_page_before_leaves_no_empty_page(page: Page, begun: int) -> None:
-    """The session is watched every three seconds; the server has changed the page when such a question arrives."""
+    """What the rules match is asked for until it is known; the server has changed the page when a question arrives."""
     steps.create_administrator(page)
-    ticks = Ticks(page, "Start", begun)
+    ticks = Ticks(page, begun)
     page.reload()
-    for _ in range(80):
-        if ticks.heard:
-            break
-        page.wait_for_timeout(100)
-    steps.button(page, "New reconciliation").click()
-    page.get_by_label("Name").fill("Late")
-    steps.button(page, "Start").click()
-    expect(page).to_have_url(re.compile(r"/upload\?r="))
+    steps.button(page, "Try the demo").click()
+    expect(page.get_by_text("would stay open")).to_be_visible()
+    assert ticks.heard
+    ticks.armed = True
+    steps.button(page, "Continue to run").click()
+    expect(page).to_have_url(re.compile(r"/run\?r="))
     page.wait_for_timeout(1500)  # for the late answer
     assert ticks.late == 1
-    expect(page.get_by_role("heading", name="Late")).to_be_visible(timeout=2000)
-    expect(page.get_by_text("Left side").first).to_be_visible(timeout=2000)
-    expect(page).to_have_url(re.compile(r"/upload\?r="))
+    expect(steps.button(page, "Run reconciliation")).to_be_visible(timeout=2000)
+    expect(page).to_have_url(re.compile(r"/run\?r="))
+
+
+def test_a_page_at_rest_is_not_drawn(page: Page) -> None:
+    """On a page on which nothing goes on, the browser has nothing to do; it follows from light to dark at once."""
+    messages: list[bytes | str] = []
+
+    def note(message: bytes | str) -> None:
+        messages.append(message)
+
+    page.on("websocket", lambda socket: socket.on("framereceived", note))
+    steps.create_administrator(page)
+    steps.button(page, "Try the demo").click()
+    expect(page.get_by_text("would stay open")).to_be_visible()
+    steps.quiet(page)
+    page.wait_for_timeout(1000)
+    messages.clear()
+    page.wait_for_timeout(7000)
+    assert not messages
+    assert page.evaluate("document.hidden") is False, "a page that is seen: its session is watched"
+    accent = "getComputedStyle(document.documentElement).getPropertyValue('--accent').trim()"
+    assert page.evaluate(accent) == "#22577a"
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(2000)
+    assert page.evaluate(accent) == "#8cc4e4"

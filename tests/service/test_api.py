@@ -10,6 +10,7 @@ import pytest
 
 from services.api.auth import local_path
 from services.api.limits import FREE
+from services.clock import FakeClock
 from services.container import Container
 from services.permissions import Actor
 from services.sessions import COOKIE
@@ -45,6 +46,17 @@ def test_cookie_is_for_the_server_only(api: httpx.Client, admin: Actor) -> None:
     api.cookies.clear()
     assert api.get("/api/users").status_code == 401
     assert api.get("/api/users", headers={"Authorization": f"Bearer {answer.json()['token']}"}).status_code == 200
+
+
+def test_an_open_page_asks_whether_its_session_runs(api: httpx.Client, admin: Actor, clock: FakeClock) -> None:
+    """The answer is 200 either way, and asking does not keep an idle session alive."""
+    assert api.get("/api/health/session").json() == {"running": False}
+    api.post("/api/auth/login", json=LOGIN)
+    for _ in range(29):
+        clock.advance(minutes=1)
+        assert api.get("/api/health/session").json() == {"running": True}
+    clock.advance(minutes=1)
+    assert api.get("/api/health/session").json() == {"running": False}
 
 
 def test_wrong_password_is_a_problem_document(api: httpx.Client, admin: Actor) -> None:

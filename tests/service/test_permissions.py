@@ -212,6 +212,7 @@ ROUTES: dict[str, tuple[Action | None, dict[str, Any]]] = {
     "GET /metrics": (None, {}),  # by network or token: tests/service/test_metrics.py
     "GET /health": (None, {}),
     "GET /health/live": (None, {}),
+    "GET /health/session": (None, {}),
     "GET /users": (Action.ACCOUNT_READ, {}),
     "GET /tokens": (Action.TOKEN_MANAGE, {}),
     "POST /tokens": (

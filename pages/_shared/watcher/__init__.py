@@ -1,0 +1,21 @@
+"""Looks after every open page: once its session has ended the sign-in form comes in its place, and a browser that goes
+from light to dark is given a page in its colours. A script in the browser asks, because a part of a page that the clock
+draws makes the browser go through the whole page each time.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages._shared.own_component import own_component
+
+KEY = "watcher"
+
+
+def watch() -> None:
+    """Begin to watch; what is found runs the page anew."""
+    mount = own_component(KEY, Path(__file__).parent, html="<span hidden></span>", js="watcher.js")
+    with st.container(key=KEY):  # takes no room: layout.style
+        mount(key="watching", on_over_change=lambda: None, on_recoloured_change=lambda: None)
