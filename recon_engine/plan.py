@@ -225,6 +225,11 @@ class Plan(Model):
         return self.duplicates.left if name == "left" else self.duplicates.right
 
     @property
+    def labels(self) -> dict[str, str]:
+        """What people call the sides."""
+        return {"left": self.left.label, "right": self.right.label}
+
+    @property
     def all_rules(self) -> tuple[Rule, ...]:
         """The rules, and the searches for duplicates as rules: everything that looks at fields."""
         searches = [self.duplicates_of(side) for side in SIDES]
@@ -253,7 +258,7 @@ class Plan(Model):
     def build(cls, data: dict[str, Any], base: Path | None = None, where: str = "plan") -> Plan:
         """Validate a plan given as plain data. Raises PlanError with every mistake in one line."""
         if "sides" in data:
-            raise PlanError(f"{where}: plans with sides: run from the command line; here a plan has left and right")
+            raise PlanError(f"{where}: a plan with sides; here a plan has left and right")
         try:
             plan = cls.model_validate(data)
         except ValidationError as error:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import structlog
+import yaml
 from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from recon_engine.nway.suggest import sides_of
 from recon_engine.plan import SIDES, ReaderOptions
 from services import metrics
 from services.crash_points import reach
@@ -27,6 +29,7 @@ from services.jobs import child
 from services.limits import Limited
 from services.paging import Part, part_of
 from services.permissions import Action, Actor, check
+from services.sides import EVERY
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -43,6 +46,8 @@ WALL_SECONDS = 60.0
 SLOWEST_BYTES_A_SECOND = 5_000_000  # a large file may take longer
 MOST_AHEAD = 50
 Sides = Mapping[str, Sequence[StoredFile]]
+Command = Callable[[Sequence[str]], Sequence[str]]
+NOTHING: Mapping[str, str] = {}
 
 
 class FileService:
@@ -189,18 +194,18 @@ class FileService:
             self._container.audit.record(session, actor, "file.options", "file", file_id, options=given)
         return self.profile(actor, file_id)
 
-    def suggest(self, actor: Actor, left_file_id: FileIds, right_file_id: FileIds) -> dict[str, Any]:
-        """Propose a plan for the files of two sides: `plan`, `fields`, `rules` and `questions`. Raises Invalid."""
-        sides = self._sides(actor, left_file_id, right_file_id)
+    def suggest(self, actor: Actor, left_file_id: FileIds, right_file_id: FileIds, *further: FileIds) -> dict[str, Any]:
+        """Propose a plan for the files of two sides or more: `plan`, `fields`, `rules`, `questions`. Raises Invalid."""
+        sides = self._sides(actor, left_file_id, right_file_id, *further)
         with self._ahead_lock:
             begun = self._ahead.pop(_key(sides), None)
         if begun is None or begun.cancel():  # one that has not begun would have to wait for others
             return self._suggested(sides)
         return begun.result()
 
-    def suggest_ahead(self, actor: Actor, left_file_id: FileIds, right_file_id: FileIds) -> None:
+    def suggest_ahead(self, actor: Actor, left_file_id: FileIds, right_file_id: FileIds, *further: FileIds) -> None:
         """Begin in the background what `suggest` will be asked for; that then takes no longer than is left of it."""
-        sides = self._sides(actor, left_file_id, right_file_id)
+        sides = self._sides(actor, left_file_id, right_file_id, *further)
         key = _key(sides)
         with self._ahead_lock:
             if key not in self._ahead:
@@ -208,42 +213,66 @@ class FileService:
                     self._ahead.pop(old).cancel()
                 self._ahead[key] = self._ahead_pool.submit(self._suggested, sides)
 
-    def _sides(self, actor: Actor, left_file_id: FileIds, right_file_id: FileIds) -> Sides:
+    def _sides(self, actor: Actor, *file_ids: FileIds) -> Sides:
         check(actor, Action.PLAN_EDIT)
         with self._container.session() as session:
             return {
                 side: [find_file(session, actor.workspace_id, one) for one in listed(given)]
-                for side, given in zip(SIDES, (left_file_id, right_file_id), strict=True)
+                for side, given in zip(EVERY, file_ids, strict=False)
             }
 
     def _suggested(self, sides: Sides) -> dict[str, Any]:
-        left, right = sides["left"], sides["right"]
-        given = [*_options(left[0], "--left-options"), *_options(right[0], "--right-options")]
+        return self._proposed(sides, *(_two_sided(sides) if len(sides) == len(SIDES) else _named(sides)))
 
-        def command(names: Sequence[str]) -> Sequence[str]:
-            ours, theirs = names[: len(left)], names[len(left) :]
-            more = [["--more-left", *ours[1:]] if ours[1:] else [], ["--more-right", *theirs[1:]] if theirs[1:] else []]
-            return ["suggest", ours[0], theirs[0], "--json", *given, *more[0], *more[1]]
-
-        ended = self._read(command, sides)
-        names = " and ".join(", ".join(f.name for f in files) for files in (left, right))
+    def _proposed(self, sides: Sides, command: Command, written: Mapping[str, str]) -> dict[str, Any]:
+        ended = self._read(command, sides, written)
+        every = [file for files in sides.values() for file in files]
+        names = " and ".join(", ".join(f.name for f in files) for files in sides.values())
         by_hand = f"No plan could be proposed for {names}; map their columns by hand."
-        refusal = _refusal(ended, patient(self._limits, [*left, *right]), names, by_hand)
+        refusal = _refusal(ended, patient(self._limits, every), names, by_hand)
         if refusal:
             raise Invalid(refusal)
         suggestion: dict[str, Any] = json.loads(ended.stdout)
         return suggestion
 
-    def _read(self, command: Callable[[Sequence[str]], Sequence[str]], sides: Sides) -> child.Ended:
-        """Run the engine on the files, each linked under its own name into the child's folder."""
+    def _read(self, command: Command, sides: Sides, written: Mapping[str, str] = NOTHING) -> child.Ended:
+        """Run the engine on the files, each linked under its own name into the child's folder, beside what is
+        `written` there.
+        """
         placed = {name: file for side, files in sides.items() for name, file in places(side, files).items()}
 
         def prepare(folder: Path) -> None:
             for name, file in placed.items():
                 link_object(self._container, file.storage_key, folder / name)
+            for name, text in written.items():
+                (folder / name).write_text(text, encoding="utf-8")
 
         with self._readers:
             return child.run(command(list(placed)), patient(self._limits, placed.values()), prepare)
+
+
+def _two_sided(sides: Sides) -> tuple[Command, Mapping[str, str]]:
+    """How a plan for two sides is asked for."""
+    left, right = sides.values()
+    given = [*_options(left[0], "--left-options"), *_options(right[0], "--right-options")]
+
+    def command(names: Sequence[str]) -> Sequence[str]:
+        ours, theirs = names[: len(left)], names[len(left) :]
+        more = [["--more-left", *ours[1:]] if ours[1:] else [], ["--more-right", *theirs[1:]] if theirs[1:] else []]
+        return ["suggest", ours[0], theirs[0], "--json", *given, *more[0], *more[1]]
+
+    return command, NOTHING
+
+
+def _named(sides: Sides) -> tuple[Command, Mapping[str, str]]:
+    """How a plan for more sides is asked for: each is named after its first file, and read as that is."""
+    named = sides_of([files[0].name for files in sides.values()])
+    told = [
+        {"name": side.name, "label": side.label, "files": list(places(key, files)), **files[0].options_json}
+        for side, (key, files) in zip(named, sides.items(), strict=True)
+    ]
+    text = yaml.safe_dump({"sides": told}, sort_keys=False, allow_unicode=True)
+    return lambda _names: ["suggest", "--sides", "sides.yaml", "--json"], {"sides.yaml": text}
 
 
 def _key(sides: Sides) -> str:

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from recon_engine.errors import PlanError
+from recon_engine.nway.plan import SidesPlan, build_plan, parse_plan
 from recon_engine.plan import SIDES, Plan, SideName
 from recon_engine.plan_changes import changed
 from services.database.models import Job, PlanTemplate, Reconciliation, StoredFile, new_id
@@ -17,12 +18,13 @@ from services.files import FileIds, find_file, listed
 from services.fit import Drift, drift, seen_in
 from services.paging import Part, part_of
 from services.permissions import Action, Actor, check
+from services.sides import EVERY, MOST_SIDES, AnyPlan, with_files
 
 if TYPE_CHECKING:
     from services.container import Container
 
 Step = Literal["upload", "map", "run", "results"]
-PlanLike = Plan | dict[str, Any]
+PlanLike = AnyPlan | dict[str, Any]
 MOST_FILES = 200
 MOST_VERSIONS = 50
 
@@ -75,30 +77,56 @@ class PlanService:
         reconciliation_id: str,
         left_file_id: FileIds | None = None,
         right_file_id: FileIds | None = None,
+        **further: FileIds,
     ) -> Reconciliation:
-        """Choose each side's file or files (None keeps the present ones, an empty list takes them away).
+        """Choose each side's file or files (None keeps the present ones, an empty list takes them away). Sides after
+        the right one are `further` ones by their key, such as side_3.
 
         What was suggested for other files is forgotten.
         """
-        given = {"left": left_file_id, "right": right_file_id}
+        given = {"left": left_file_id, "right": right_file_id, **further}
         chosen = {side: list(dict.fromkeys(listed(ids))) for side, ids in given.items() if ids is not None}
         with self._container.session() as session:
             for file_id in (one for ids in chosen.values() for one in ids):
                 find_file(session, actor.workspace_id, file_id)
 
         def values(_session: Session, now: Reconciliation) -> dict[str, Any]:
-            return _files_values({side: chosen.get(side, now.file_ids(side)) for side in SIDES})
+            for side in chosen:
+                _files_of(now, side)
+            return _files_values(_files(now) | chosen)
 
         return self._change(actor, reconciliation_id, "reconciliation.files", values)
 
-    def expect_file(self, actor: Actor, reconciliation_id: str, side: SideName) -> None:
+    def add_side(self, actor: Actor, reconciliation_id: str) -> Reconciliation:
+        """Make room for the files of another side. Raises Invalid when there are as many as there can be."""
+
+        def values(_session: Session, now: Reconciliation) -> dict[str, Any]:
+            if len(now.sides) == MOST_SIDES:
+                raise Invalid(f"A reconciliation has at most {MOST_SIDES} sides.")
+            return _files_values({**_files(now), EVERY[len(now.sides)]: []})
+
+        return self._change(actor, reconciliation_id, "reconciliation.side", values)
+
+    def remove_side(self, actor: Actor, reconciliation_id: str, side: str) -> Reconciliation:
+        """Take a further side off, with its files; those after it move up. Raises Invalid for the first two."""
+
+        def values(_session: Session, now: Reconciliation) -> dict[str, Any]:
+            if side in SIDES or side not in now.sides:
+                raise Invalid("Only a side that was added can be taken off.")
+            files = _files(now)
+            del files[side]
+            return _files_values(dict(zip(EVERY, files.values(), strict=False)))
+
+        return self._change(actor, reconciliation_id, "reconciliation.side", values)
+
+    def expect_file(self, actor: Actor, reconciliation_id: str, side: str) -> None:
         """Refuse before a file is taken in what `add_file` would refuse of any: raises NotFound, Invalid."""
         check(actor, Action.PLAN_EDIT)
         with self._container.session() as session:
             kept = find_reconciliation(session, actor.workspace_id, reconciliation_id)
-        _files_values({side: [*kept.file_ids(side), "one more"]})
+        _files_values({side: [*_files_of(kept, side), "one more"]})
 
-    def add_file(self, actor: Actor, reconciliation_id: str, side: SideName, file_id: str) -> Reconciliation:
+    def add_file(self, actor: Actor, reconciliation_id: str, side: str, file_id: str) -> Reconciliation:
         """Add a file to those of one side. One with the same content as one of them is left out: its rows would count
         twice.
         """
@@ -107,10 +135,10 @@ class PlanService:
             file = find_file(session, actor.workspace_id, file_id)
 
         def values(session: Session, now: Reconciliation) -> dict[str, Any] | None:
-            files = {one: now.file_ids(one) for one in SIDES}
-            same = select(StoredFile.id).where(StoredFile.id.in_(files[side]), StoredFile.sha256 == file.sha256)
+            files, own = _files(now), _files_of(now, side)
+            same = select(StoredFile.id).where(StoredFile.id.in_(own), StoredFile.sha256 == file.sha256)
             there = session.scalars(same).first()
-            return None if there else _files_values(files | {side: [*files[side], file_id]})
+            return None if there else _files_values(files | {side: [*own, file_id]})
 
         return self._change(actor, reconciliation_id, "reconciliation.files", values)
 
@@ -138,7 +166,9 @@ class PlanService:
             if not 1 <= number <= len(causes):
                 raise NotFound(f"This run has no cause {number}; it has {len(causes)}.")
             kept = None if job.reconciliation_id is None else session.get(Reconciliation, job.reconciliation_id)
-        plan = Plan.build((kept.plan_json if kept else None) or job.plan_json)
+        plan = build_plan((kept.plan_json if kept else None) or job.plan_json)
+        if isinstance(plan, SidesPlan):
+            raise Conflict("Changes are proposed for plans of two sides only.")
         try:
             mended = changed(plan, causes[number - 1]["change"])
         except PlanError as error:
@@ -163,7 +193,8 @@ class PlanService:
         """
         check(actor, Action.PLAN_EDIT)
         now, name = self._container.clock.now(), _named(name)
-        text = valid_plan(plan).with_files(left=[], right=[]).to_yaml()
+        model = valid_plan(plan)
+        text = with_files(model, {side: [] for side in model.labels}).to_yaml()
         seen = seen_in(self._files(actor, reconciliation_id)) if reconciliation_id else None
         same = select(PlanTemplate).where(
             PlanTemplate.workspace_id == actor.workspace_id, PlanTemplate.name == name, ~PlanTemplate.archived
@@ -199,9 +230,9 @@ class PlanService:
             template = self._template(session, actor, template_id)
         if any(other.name == _named(name) for other in self.templates(actor)):
             raise Conflict(f"A plan called '{_named(name)}' exists already; choose another name.")
-        return self.save_template(actor, name, Plan.parse(template.yaml))
+        return self.save_template(actor, name, parse_plan(template.yaml))
 
-    def template_version(self, actor: Actor, template_id: str, version: int) -> Plan:
+    def template_version(self, actor: Actor, template_id: str, version: int) -> AnyPlan:
         """A saved plan as it was in one of its versions. Raises NotFound."""
         check(actor, Action.PLAN_READ)
         with self._container.session() as session:
@@ -209,17 +240,18 @@ class PlanService:
         texts = {one["version"]: one["yaml"] for one in versions(template)}
         if version not in texts:
             raise NotFound(f"'{template.name}' has no version {version}; it has {', '.join(map(str, texts))}.")
-        return Plan.parse(texts[version])
+        return parse_plan(texts[version])
 
     def drift(self, actor: Actor, reconciliation_id: str) -> Sequence[Drift]:
         """How this reconciliation's files differ from those that its saved plan was made for."""
         kept = self.get(actor, reconciliation_id)
-        if kept.template_id is None or not kept.plan_json:
+        plan = build_plan(kept.plan_json) if kept.template_id and kept.plan_json else None
+        if not isinstance(plan, Plan):  # of more than two sides nothing is remembered
             return []
         with self._container.session() as session:
             template = session.get(PlanTemplate, kept.template_id)
         seen = (template.seen_json if template and template.workspace_id == actor.workspace_id else None) or {}
-        return drift(Plan.build(kept.plan_json), seen, self._files(actor, reconciliation_id))
+        return drift(plan, seen, self._files(actor, reconciliation_id))
 
     def _files(self, actor: Actor, reconciliation_id: str) -> dict[SideName, Sequence[StoredFile]]:
         kept = self.get(actor, reconciliation_id)
@@ -240,7 +272,15 @@ class PlanService:
         check(actor, Action.PLAN_EDIT)
         with self._container.session() as session:
             text = self._template(session, actor, template_id).yaml
-        values = {"plan_json": Plan.parse(text).to_data(), "template_id": template_id}
+        plan = parse_plan(text)
+
+        def values(_session: Session, now: Reconciliation) -> dict[str, Any]:
+            taken = {"plan_json": plan.to_data(), "template_id": template_id}
+            if len(now.sides) == len(plan.labels):
+                return taken
+            # As many sides as the plan has, for files to come.
+            return {**_files_values({side: now.file_ids(side) for side in EVERY[: len(plan.labels)]}), **taken}
+
         return self._change(actor, reconciliation_id, "reconciliation.plan", values)
 
     def archive_template(self, actor: Actor, template_id: str) -> None:
@@ -303,20 +343,31 @@ def _with_version(template: PlanTemplate) -> list[dict[str, Any]]:
     return versions(template)[MOST_VERSIONS - 1 :: -1]
 
 
-def _files_values(files: dict[SideName, list[str]]) -> dict[str, Any]:
+def _files(kept: Reconciliation) -> dict[str, list[str]]:
+    return {side: kept.file_ids(side) for side in kept.sides}
+
+
+def _files_of(kept: Reconciliation, side: str) -> list[str]:
+    """The files of one side. Raises NotFound."""
+    if side not in kept.sides:
+        raise NotFound(f"This reconciliation has no such side; it has {', '.join(kept.sides)}.")
+    return kept.file_ids(side)
+
+
+def _files_values(files: dict[str, list[str]]) -> dict[str, Any]:
     if any(len(ids) > MOST_FILES for ids in files.values()):
         raise Invalid(f"A side may have {MOST_FILES} files; join some of them before uploading.")
-    first = {f"{side}_file_id": ids[0] if ids else None for side, ids in files.items()}
-    more = {side: ids[1:] for side, ids in files.items() if ids[1:]}
+    first = {f"{side}_file_id": ids[0] if ids else None for side, ids in files.items() if side in SIDES}
+    more = {side: ids[1:] if side in SIDES else ids for side, ids in files.items() if ids[1:] or side not in SIDES}
     return {**first, "more_files_json": more or None, "suggestion_json": None}
 
 
-def valid_plan(plan: PlanLike) -> Plan:
+def valid_plan(plan: PlanLike) -> AnyPlan:
     """The plan as a model. Raises Invalid naming every mistake."""
-    if isinstance(plan, Plan):
+    if isinstance(plan, AnyPlan):
         return plan
     try:
-        return Plan.build(plan)
+        return build_plan(plan)
     except PlanError as error:
         raise Invalid(str(error)) from error
 

@@ -23,6 +23,7 @@ from services.jobs import child
 from services.jobs.queue import as_read
 from services.permissions import Action, Actor, check
 from services.plans import PlanLike, valid_plan
+from services.sides import with_files
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -49,6 +50,8 @@ class PreviewService:
         """The counts, or None while they are being made. `error` says in a sentence why there are none."""
         check(actor, Action.PLAN_READ)
         model = valid_plan(plan)
+        if not isinstance(model, Plan):
+            return {"error": ""}
         with self._container.session() as session:
             files = {
                 side: [find_file(session, actor.workspace_id, one) for one in listed(given)]
@@ -106,9 +109,7 @@ class PreviewService:
         self, plan: Plan, files: dict[Any, list[StoredFile]], command: Sequence[str], sample: Path | None = None
     ) -> Counts:
         placed = {side: places(side, every) for side, every in files.items()}
-        placed_plan = as_read(plan, files["left"], files["right"]).with_files(
-            list(placed["left"]), list(placed["right"])
-        )
+        placed_plan = with_files(as_read(plan, files), {side: list(names) for side, names in placed.items()})
 
         def prepare(folder: Path) -> None:
             for names in placed.values():

@@ -25,6 +25,12 @@ SIZES = tuple(Decimal(10) ** power for power in range(10))
 AGE_LABELS = (*(label for _, label in AGES), OLDER, UNDATED)
 
 
+NO_FIGURES: dict[str, Any] = {
+    "money": None, "date": None, "as_of": None, "volume": {}, "opposite": False, "balance": {}, "categories": [],
+    "ages": [], "sizes": [],
+}  # fmt: skip
+
+
 def money_of(plan: Plan) -> str | None:
     """The field whose values are the amounts: the first decimal one."""
     return next((spec.name for spec in plan.fields if spec.type == "decimal"), None)

@@ -13,8 +13,9 @@ from typing import Any
 
 import polars as pl
 
-from recon_engine.plan import SIDES, Plan, SideName
+from recon_engine.plan import Plan
 from services.result_figures import figures
+from services.sides import AnyPlan
 
 OWN = "shown-"
 """How the names of these files begin."""
@@ -22,21 +23,24 @@ FIGURES, BREAKS = f"{OWN}figures.json", f"{OWN}breaks.parquet"
 _GROUP_ROWS = 16_384  # a page of breaks in another order is read from many places: little is read around each
 
 
-def prepare(folder: Path, plan: Plan, totals: dict[str, Any]) -> None:
+def prepare(folder: Path, plan: AnyPlan, totals: dict[str, Any]) -> None:
     """Write these files into the folder of a result."""
 
     def scan(name: str) -> pl.LazyFrame:
         return pl.scan_parquet(folder / f"{name}.parquet")
 
-    told = figures(plan, totals, lambda name: nullcontext(scan(name)))
-    (folder / FIGURES).write_text(json.dumps(told), encoding="utf-8")
-    valued(scan("breaks"), {side: scan(side) for side in SIDES}).sink_parquet(
+    if isinstance(plan, Plan):
+        told = figures(plan, totals, lambda name: nullcontext(scan(name)))
+        (folder / FIGURES).write_text(json.dumps(told), encoding="utf-8")
+    valued(scan("breaks"), {side: scan(side) for side in plan.labels}).sink_parquet(
         folder / BREAKS, compression="zstd", compression_level=1, row_group_size=_GROUP_ROWS
     )
 
 
-def valued(table: pl.LazyFrame, records: Mapping[SideName, pl.LazyFrame]) -> pl.LazyFrame:
-    """The rows of the table, each with the values of the record that it names; in the order of the table."""
+def valued(table: pl.LazyFrame, records: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
+    """The rows of the table, each with the values of the record that it names; in the order of the table. A field that
+    not all sides have is empty for the others.
+    """
     names = table.collect_schema().names()
     keyed = table.with_columns(pl.col("side", "source").cast(pl.String)).with_row_index("__order")
     parts = []
@@ -44,4 +48,4 @@ def valued(table: pl.LazyFrame, records: Mapping[SideName, pl.LazyFrame]) -> pl.
         named = {name: f"{name} (value)" if name in names else name for name in own.collect_schema().names()[2:]}
         values = own.select(pl.col("source").cast(pl.String), "row", **{new: pl.col(old) for old, new in named.items()})
         parts.append(keyed.filter(pl.col("side") == side).join(values, on=["source", "row"], how="left"))
-    return pl.concat(parts, how="vertical_relaxed").sort("__order").drop("__order")
+    return pl.concat(parts, how="diagonal_relaxed").sort("__order").drop("__order")

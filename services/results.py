@@ -22,7 +22,7 @@ from services.jobs.queue import find_job
 from services.paging import MOST
 from services.permissions import Action, Actor, check
 from services.result_exports import csv_chunk, xlsx_file, zip_chunks
-from services.result_figures import figures
+from services.result_figures import NO_FIGURES, figures
 from services.result_match import first_pair, sums_of
 from services.result_rows import Filters, filtered, of_source, ordered, rows_of, with_rows
 from services.result_shown import BREAKS, FIGURES, OWN, valued
@@ -75,10 +75,15 @@ class ResultService:
         return dict(self._job(actor, job_id, Action.RESULT_READ).summary_json or {})
 
     def figures(self, actor: Actor, job_id: str) -> dict[str, Any]:
-        """Shares by amount, what the open items explain, and their age: see services/result_figures.py."""
+        """Shares by amount, what the open items explain, and their age: see services/result_figures.py. Of more than
+        two sides there are none: their sums are in the summary.
+        """
         return self._figures(self._job(actor, job_id, Action.RESULT_READ))
 
     def _figures(self, job: Job) -> dict[str, Any]:
+        if several(job):
+            return dict(NO_FIGURES)
+
         def read() -> dict[str, Any]:
             try:
                 with self._container.storage.open(f"{job.result_prefix}/{FIGURES}") as file:
@@ -147,13 +152,19 @@ class ResultService:
         with self._scan(job, "differences") as scan:
             differences = scan.filter(pl.col("match_id") == match_id).collect().to_dicts()
         about = {name: value for name, value in members[0].items() if name not in ("side", "source", "row")}
-        frames = {side: self._members(job, side, members) for side in ("left", "right")}
+        frames = {side: self._members(job, side, members) for side in _sides(job)}
         certificate = self._rows_of_match(job, "certificates", match_id)
-        return {
+        told = {side: frame.head(MATCH_RECORDS).to_dicts() for side, frame in frames.items()}
+        common = {
             "match": about,
-            **{side: frame.head(MATCH_RECORDS).to_dicts() for side, frame in frames.items()},
             "differences": differences,
             "records": {side: frame.height for side, frame in frames.items()},
+        }
+        if several(job):
+            return {**common, "sides": told, "links": self._rows_of_match(job, "links", match_id)}
+        return {
+            **common,
+            **told,
             "sums": sums_of(frames["left"], frames["right"]),
             "certificate": certificate[0] if certificate else None,
             "evidence": first_pair(self._rows_of_match(job, "weights", match_id)),
@@ -167,7 +178,7 @@ class ResultService:
         """
         job = self._job(actor, job_id, Action.RESULT_READ)
         earlier = self._run_before(actor, job)
-        if earlier is None:
+        if earlier is None or several(job) or several(earlier):
             return None
         told = {"job_id": earlier.id, "finished_at": earlier.finished_at}
         if any(sum((one.summary_json or {})["breaks"].values()) > MOST_COMPARED for one in (earlier, job)):
@@ -224,15 +235,15 @@ class ResultService:
         if not found:
             raise NotFound(f"Row {row} on the {side} side is not a break of this run.")
         record = self._records(job, side, [row], source)[0]
-        other = "right" if side == "left" else "left"
+        other = found[0]["nearest_side"] if several(job) else "right" if side == "left" else "left"
         nearest_row = found[0]["nearest_row"]
         nearest = None if nearest_row is None else next(iter(self._records(job, other, [nearest_row])), None)
         fields = [
             {
                 "field": name,
                 "record": value,
-                "nearest": None if nearest is None else nearest[name],
-                "same": None if nearest is None else value == nearest[name],
+                "nearest": None if nearest is None else nearest.get(name),
+                "same": None if nearest is None or name not in nearest else value == nearest[name],
             }
             for name, value in record.items()
             if name not in ("source", "row")
@@ -291,6 +302,8 @@ class ResultService:
         from services.result_pdf import summary_pdf
 
         job = self._job(actor, job_id, Action.RESULT_DOWNLOAD)
+        if several(job):
+            raise Conflict("The summary as PDF is of two sides; the evidence of this run has all of it.")
         self._record_download(actor, job_id, format="pdf")
         return summary_pdf(gather(self._container, job, self._figures(job)))
 
@@ -321,7 +334,7 @@ class ResultService:
             try:
                 scan = stack.enter_context(self._scan(job, BREAKS.removesuffix(".parquet")))
             except FileNotFoundError:  # a result of an earlier version
-                records = {side: stack.enter_context(self._scan(job, side)) for side in SIDES}
+                records = {side: stack.enter_context(self._scan(job, side)) for side in _sides(job)}
                 scan = valued(stack.enter_context(self._scan(job, name)), records)
             yield scan
 
@@ -330,8 +343,8 @@ class ResultService:
 
     def _record_frame(self, job: Job, side: str, rows: Sequence[int]) -> pl.DataFrame:
         """The records of one side with these row numbers."""
-        if side not in ("left", "right"):
-            raise Invalid(f"There is no side '{side}'; the sides are left and right.")
+        if side not in _sides(job):
+            raise Invalid(f"There is no side '{side}'; the sides are {' and '.join(_sides(job))}.")
         with self._scan(job, side) as scan:
             return with_rows(scan, rows).collect()
 
@@ -339,9 +352,18 @@ class ResultService:
         """The frame with the values of the records that its rows name, in the order of the frame."""
         if table not in WITH_RECORDS:
             return frame
-        rows = {side: frame.filter(pl.col("side").cast(pl.String) == side)["row"].to_list() for side in SIDES}
+        rows = {side: frame.filter(pl.col("side").cast(pl.String) == side)["row"].to_list() for side in _sides(job)}
         records = {side: self._record_frame(job, side, own).lazy() for side, own in rows.items()}
         return valued(frame.lazy(), records).collect()
+
+
+def several(job: Job) -> bool:
+    """Whether the run is of a plan that names its sides."""
+    return "sides" in job.plan_json
+
+
+def _sides(job: Job) -> Sequence[str]:
+    return [side["name"] for side in job.plan_json["sides"]] if several(job) else SIDES
 
 
 def plain(value: Any) -> Any:

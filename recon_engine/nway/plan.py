@@ -127,6 +127,9 @@ class SidesPlan(Model):
             _known("side", spec.columns, names, f"field '{spec.name}'")
         for rule in self.rules:
             _known("side", rule.between or (), names, f"rule '{rule.name}'")
+        for what, given in (("field", [f.name for f in self.fields]), ("rule", [r.name for r in self.rules])):
+            if repeated := sorted({name for name in given if given.count(name) > 1}):
+                raise ValueError(f"{what} names must be unique; repeated: {', '.join(repeated)}")
         _known("field", self.compare, [f.name for f in self.fields], "compare")
         _known("field", [self.currency.field] if self.currency else [], [f.name for f in self.fields], "currency")
         for rule in self.rules:
@@ -155,6 +158,11 @@ class SidesPlan(Model):
             reached |= {side for pair in self.pairs if reached & set(pair) for side in pair}
         if alone := [n for n in names if n not in reached]:
             raise ValueError(f"no rule leads from {names[0]} to {', '.join(alone)}; add rules between the sides")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What people call the sides, by name."""
+        return {side.name: side.title for side in self.sides}
 
     @cached_property
     def pairs(self) -> dict[Pair, list[SidesRule]]:
@@ -278,7 +286,11 @@ def load_sides(path: Path) -> tuple[NamedSide, ...]:
 
 def parse_plan(text: str, base: Path | None = None, where: str = "plan") -> Plan | SidesPlan:
     """Read a plan of two sides or of more from YAML text. Raises PlanError with every mistake in one line."""
-    data = plan_data(text, where)
+    return build_plan(plan_data(text, where), base, where)
+
+
+def build_plan(data: dict[str, Any], base: Path | None = None, where: str = "plan") -> Plan | SidesPlan:
+    """Validate a plan of two sides or of more, given as plain data. Raises PlanError with every mistake in one line."""
     return (SidesPlan if "sides" in data else Plan).build(data, base=base, where=where)
 
 

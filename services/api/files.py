@@ -6,13 +6,12 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from recon_engine.plan import SideName
 from services.api.body import Upload
 from services.api.described import problems
 from services.api.identity import Caller, Services
@@ -23,6 +22,9 @@ from services.database.models import StoredFile
 from services.errors import Invalid, Unavailable
 from services.idempotency import Attempt, KeyReused
 from services.permissions import Action, Actor
+from services.sides import EVERY, MOST_SIDES
+
+Side = Literal[EVERY]  # type: ignore[valid-type]
 
 router = APIRouter(prefix="/files", tags=["files"])
 
@@ -46,12 +48,13 @@ class FileOut(BaseModel):
 
 
 class Pair(BaseModel):
-    """The file or files of each side of a reconciliation."""
+    """The file or files of each side of a reconciliation; `further_file_ids` are those of sides after the second."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"left_file_id": "0" * 32, "right_file_id": "1" * 32}]})
 
     left_file_id: FileIds
     right_file_id: FileIds
+    further_file_ids: Annotated[list[FileIds], Field(max_length=MOST_SIDES - 2)] = []
 
 
 class Suggestion(BaseModel):
@@ -95,7 +98,7 @@ async def upload(
     services: Services,
     name: Annotated[Text, Query(description="The file's name, when the body is its content.")] = "",
     reconciliation: Annotated[Id | None, Query(description="Make it a file of this reconciliation.")] = None,
-    side: Annotated[SideName | None, Query(description="The side of it.")] = None,
+    side: Annotated[Side | None, Query(description="The side of it: left, right, or an added one.")] = None,
     repeat_key: RepeatKey = None,
 ) -> FileOut | Response:
     """Upload a file, as a form field or as the body with `?name=`; it is stored as it arrives, then profiled.
@@ -103,7 +106,7 @@ async def upload(
     With `reconciliation` and `side` it becomes a file of that side.
     """
     if (reconciliation is None) is not (side is None):
-        raise Invalid("Give both, the reconciliation and its side, left or right; or neither.")
+        raise Invalid("Give both, the reconciliation and its side, such as left or right; or neither.")
     arriving = Upload(request, name)
     await arriving.start()
 
@@ -168,8 +171,9 @@ def set_options(
 
 @router.post("/suggest", responses=problems(404))
 def suggest(pair: Pair, actor: Caller, services: Services) -> Suggestion:
-    """Propose a plan for two files, with confidences, reasons and open questions."""
-    return Suggestion(**services.files.suggest(actor, pair.left_file_id, pair.right_file_id))
+    """Propose a plan for the files of two sides or more, with confidences, reasons and open questions."""
+    sides = (pair.left_file_id, pair.right_file_id, *pair.further_file_ids)
+    return Suggestion(**services.files.suggest(actor, *sides))
 
 
 def _shown(services: Container, actor: Actor, file: StoredFile) -> FileOut:

@@ -12,6 +12,7 @@ from services.api.described import problems
 from services.api.identity import Caller, Services
 from services.api.inputs import LINKED, Cursor, FileIds, Id, Limit, ListOf, RepeatKey, listed
 from services.api.repeats import answered_once, made_before
+from services.errors import Invalid
 from services.idempotency import Attempt
 from services.permissions import Action
 
@@ -32,14 +33,30 @@ LAUNCH: dict[str, JsonValue] = {"plan": PLAN, "left_file_id": "0" * 32, "right_f
 
 
 class Launch(BaseModel):
-    """A plan and the file or files of each side to run it on."""
+    """A plan and the file or files of each side to run it on: `left_file_id` and `right_file_id`, or for a plan with
+    `sides` those of each side by its name, as `side_file_ids`.
+    """
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [LAUNCH]})
 
     plan: dict[str, Any]
-    left_file_id: FileIds
-    right_file_id: FileIds
+    left_file_id: FileIds | None = None
+    right_file_id: FileIds | None = None
+    side_file_ids: dict[str, FileIds] | None = None
     reconciliation_id: Id | None = None
+
+    def files(self) -> list[FileIds]:
+        """The files of each side, in the order of the plan. Raises Invalid where they are not those of its sides."""
+        sides = self.plan.get("sides")
+        if not isinstance(sides, list):
+            if self.left_file_id is None or self.right_file_id is None or self.side_file_ids is not None:
+                raise Invalid("Give left_file_id and right_file_id; side_file_ids goes with a plan that has sides.")
+            return [self.left_file_id, self.right_file_id]
+        names = [str(side.get("name")) if isinstance(side, dict) else "" for side in sides]
+        given = self.side_file_ids or {}
+        if self.left_file_id is not None or self.right_file_id is not None or given.keys() != set(names):
+            raise Invalid(f"The plan has sides: give side_file_ids, a file for each of {', '.join(names)}.")
+        return [given[name] for name in names]
 
 
 class JobOut(BaseModel):
@@ -53,6 +70,7 @@ class JobOut(BaseModel):
     right_file_id: str
     left_file_ids: list[str]
     right_file_ids: list[str]
+    side_file_ids: dict[str, list[str]] = Field(description="The files of each side by its name in the plan.")
     status: str
     attempts: int
     progress: dict[str, Any] | None = Field(validation_alias="progress_json")
@@ -71,9 +89,9 @@ def launch(given: Launch, actor: Caller, services: Services, repeat_key: RepeatK
     def start(attempt: Attempt | None = None) -> JobOut:
         job = made_before(attempt, lambda job_id: services.jobs.get(actor, job_id))
         if job is None:
-            files = (given.left_file_id, given.right_file_id)
+            left, right, *further = given.files()
             chosen = attempt.target_id if attempt else None
-            job = services.jobs.launch(actor, given.reconciliation_id, given.plan, *files, chosen)
+            job = services.jobs.launch(actor, given.reconciliation_id, given.plan, left, right, chosen, further)
         return JobOut.model_validate(job)
 
     if repeat_key is None:

@@ -24,6 +24,7 @@ class ReconciliationOut(BaseModel):
     step: Literal["upload", "map", "run", "results"]
     left_file_ids: list[Id]
     right_file_ids: list[Id]
+    further_file_ids: list[list[Id]] = Field(description="The files of the sides after these two.")
     current_job_id: Id | None
     created_at: datetime
     updated_at: datetime

@@ -36,7 +36,7 @@ class PageOut(BaseModel):
 class Choice(BaseModel):
     """Which rows of a table, in which order and form."""
 
-    side: Literal["left", "right"] | None = None
+    side: Annotated[Text | None, Field(description="left, right, or a side that the plan names.")] = None
     rule: Text | None = None
     category: Text | None = None
     match_id: int | None = None

@@ -101,9 +101,9 @@ class SignInTicket(Base):
 
 
 class SideFiles:
-    """What both a reconciliation and a run have: one file a side, and further ones of either side."""
+    """What both a reconciliation and a run have: one file a side, and further ones of any side."""
 
-    # the files after the first, by side: {"left": [id, …], "right": [id, …]}
+    # the files after the first, and all of sides after the right one: {"left": [id, …], "side_3": [id, …]}
     more_files_json: Mapped[dict[str, Any] | None]
 
     @property
@@ -116,10 +116,23 @@ class SideFiles:
         """All files of the right side."""
         return self.file_ids("right")
 
+    @property
+    def sides(self) -> list[str]:
+        """The sides there are: left, right, and what was added, in their order."""
+        return ["left", "right", *sorted({*(self.more_files_json or {})} - {"left", "right"})]
+
+    @property
+    def further_file_ids(self) -> list[list[str]]:
+        """All files of each side after the first two."""
+        return [self.file_ids(side) for side in self.sides[2:]]
+
     def file_ids(self, side: str) -> list[str]:
         """The files of one side, in order; empty when there are none yet."""
+        more: list[str] = (self.more_files_json or {}).get(side, [])
+        if side not in ("left", "right"):
+            return list(more)
         first = getattr(self, f"{side}_file_id")
-        return [] if first is None else [first, *(self.more_files_json or {}).get(side, [])]
+        return [] if first is None else [first, *more]
 
 
 class StoredFile(Base):
@@ -184,7 +197,7 @@ class PlanTemplate(Base):
 
 
 class Job(SideFiles, Base):
-    """One run of a plan on the files of two sides.
+    """One run of a plan on the files of its sides.
 
     Status: queued, running, cancelling, paused, succeeded, failed, cancelled.
     """
@@ -209,6 +222,13 @@ class Job(SideFiles, Base):
     summary_json: Mapped[dict[str, Any] | None]
     result_prefix: Mapped[str | None] = mapped_column(String(300))
     created_by: Mapped[str] = mapped_column(Id, ForeignKey("account.id"), index=True)
+
+    @property
+    def side_file_ids(self) -> dict[str, list[str]]:
+        """The files of each side, by the name that the plan has for it."""
+        names = [side["name"] for side in self.plan_json.get("sides", [])] or self.sides
+        return {name: self.file_ids(side) for name, side in zip(names, self.sides, strict=True)}
+
     # the request that launched it: its log lines and the worker's belong together
     request_id: Mapped[str | None] = mapped_column(Id)
     created_at: Mapped[datetime]

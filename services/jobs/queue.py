@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from recon_engine.execution.estimate import Estimate, estimate_of
-from recon_engine.plan import SIDES, Plan
+from recon_engine.nway.plan import SidesPlan
+from recon_engine.plan import SIDES, SideName
 from services import logs
 from services.crash_points import reach
 from services.database.models import Job, StoredFile, new_id
@@ -20,6 +21,7 @@ from services.limits import Limited
 from services.paging import Part, part_of
 from services.permissions import Action, Actor, check
 from services.plans import PlanLike, find_reconciliation, valid_plan
+from services.sides import EVERY, AnyPlan, by_name
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -44,8 +46,11 @@ class JobQueue:
         left_file_id: FileIds,
         right_file_id: FileIds,
         job_id: str | None = None,
+        further: Sequence[FileIds] = (),
     ) -> Job:
         """Accept a run of the plan on the file or files of each side, under the id that was chosen for it, if any.
+
+        `further`: those of the sides after the first two, in the order of the plan.
 
         Once this returns, the job will end, whatever is restarted.
 
@@ -56,19 +61,23 @@ class JobQueue:
         model = valid_plan(plan)
         now = self._container.clock.now()
         with self._container.transaction() as session:
-            left, right = (
-                [_readable(session, actor, one) for one in listed(given)] for given in (left_file_id, right_file_id)
-            )
-            if not (left and right):
+            sides = [
+                [_readable(session, actor, one) for one in listed(given)]
+                for given in (left_file_id, right_file_id, *further)
+            ]
+            files = _of_sides(model, sides)
+            if not all(sides):
                 raise Invalid("Each side needs a file.")
-            more = {side: [f.id for f in files[1:]] for side, files in (("left", left), ("right", right)) if files[1:]}
+            left, right, *others = [[file.id for file in side] for side in sides]
+            more = {side: ids[1:] for side, ids in (("left", left), ("right", right)) if ids[1:]}
+            more |= dict(zip(EVERY[2:], others, strict=False))
             job = Job(
                 id=job_id or new_id(),
                 workspace_id=actor.workspace_id,
                 reconciliation_id=reconciliation_id,
-                plan_json=as_read(model, left, right).to_data(),
-                left_file_id=left[0].id,
-                right_file_id=right[0].id,
+                plan_json=as_read(model, files).to_data(),
+                left_file_id=left[0],
+                right_file_id=right[0],
                 more_files_json=more or None,
                 status="queued",
                 priority=0,
@@ -87,10 +96,7 @@ class JobQueue:
                 reconciliation.current_job_id, reconciliation.step, reconciliation.updated_at = job.id, "run", now
             session.add(job)
             session.flush()
-            hashes = {
-                f"{side}_sha256": ",".join(f.sha256 for f in files)
-                for side, files in (("left", left), ("right", right))
-            }
+            hashes = {f"{side}_sha256": ",".join(f.sha256 for f in own) for side, own in files.items()}
             self._container.audit.record(
                 session, actor, Action.JOB_LAUNCH, "job", job.id, reconciliation_id=reconciliation_id, files=hashes
             )
@@ -98,21 +104,28 @@ class JobQueue:
         _log.info("job accepted", job=job.id)
         return job
 
-    def estimate(self, actor: Actor, plan: PlanLike, left_file_id: FileIds, right_file_id: FileIds) -> Estimate | None:
-        """What a run would need, by the rows that the files' profiles counted; None while a file has no profile."""
+    def estimate(
+        self,
+        actor: Actor,
+        plan: PlanLike,
+        left_file_id: FileIds,
+        right_file_id: FileIds,
+        further: Sequence[FileIds] = (),
+    ) -> Estimate | None:
+        """What a run would need, by the rows that the files' profiles counted; None while a file has no profile, and
+        for plans of more than two sides.
+        """
         check(actor, Action.JOB_READ)
         model = valid_plan(plan)
         with self._container.session() as session:
             sides = [
                 [find_file(session, actor.workspace_id, one) for one in listed(given)]
-                for given in (left_file_id, right_file_id)
+                for given in (left_file_id, right_file_id, *further)
             ]
-        if not all(file.profile_json for files in sides for file in files):
+        if isinstance(model, SidesPlan) or not all(file.profile_json for files in sides for file in files):
             return None
-        rows = {
-            side: sum(int((file.profile_json or {})["rows"]) for file in files)
-            for side, files in zip(SIDES, sides, strict=True)
-        }
+        counted = [sum(int((file.profile_json or {})["rows"]) for file in files) for files in sides]
+        rows: dict[SideName, int] = dict(zip(SIDES, counted, strict=True))
         return estimate_of(model, rows, self._container.settings.job_memory_mb << 20)
 
     def get(self, actor: Actor, job_id: str) -> Job:
@@ -206,19 +219,30 @@ def _readable(session: Session, actor: Actor, file_id: str) -> StoredFile:
     return file
 
 
-def as_read(plan: Plan, left: Sequence[StoredFile], right: Sequence[StoredFile]) -> Plan:
+def _of_sides(plan: AnyPlan, files: Sequence[Sequence[StoredFile]]) -> dict[str, Sequence[StoredFile]]:
+    """The files of each side by its name. Raises Invalid when the plan has more or fewer sides."""
+    if len(files) != len(plan.labels):
+        told = ", ".join(plan.labels.values())
+        raise Invalid(
+            f"The plan has {len(plan.labels)} sides ({told}), the files are of {len(files)}: open the Map step."
+        )
+    return by_name(plan, files)
+
+
+def as_read(plan: AnyPlan, files: Mapping[str, Sequence[StoredFile]]) -> AnyPlan:
     """The plan with the files' names, and their reading options wherever the plan itself says nothing.
 
     Raises Invalid when the files of one side are read in different ways.
     """
     sides: dict[str, Any] = {}
-    for name, side, files in (("left", plan.left, left), ("right", plan.right, right)):
-        said, options = side.model_dump(exclude_defaults=True), files[0].options_json
-        other = next((file for file in files if file.options_json != options), None)
+    for name, own in files.items():
+        side: Any = plan.side(name)  # type: ignore[arg-type]
+        said, options = side.model_dump(exclude_defaults=True), own[0].options_json
+        other = next((file for file in own if file.options_json != options), None)
         if other is not None:
             raise Invalid(
-                f"{files[0].name} and {other.name} are read in different ways, but one side is read in one way; "
+                f"{own[0].name} and {other.name} are read in different ways, but one side is read in one way; "
                 "choose the same under 'Read it differently' for both."
             )
-        sides[name] = type(side).model_validate({**options, **said, "files": tuple(f.name for f in files)})
-    return plan.model_copy(update=sides)
+        sides[name] = type(side).model_validate({**options, **said, "files": tuple(f.name for f in own)})
+    return plan.model_copy(update={"sides": tuple(sides.values())} if isinstance(plan, SidesPlan) else sides)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
-from recon_engine.plan import SIDES, Plan
+from recon_engine.nway.plan import build_plan
 from services.crash_points import reach
 from services.database.models import Job, StoredFile
 from services.errors import ServiceError
@@ -22,6 +22,7 @@ from services.jobs.leases import Leases, Outcome
 from services.jobs.progress import Progress
 from services.leases import Lease
 from services.result_shown import OWN, prepare
+from services.sides import with_files
 from services.storage.base import StorageAway
 
 if TYPE_CHECKING:
@@ -100,13 +101,13 @@ class Run:
         self._folder.mkdir(parents=True)
         with self._container.session() as session:
             sides = {
-                side: places(side, [session.get_one(StoredFile, one) for one in self._job.file_ids(side)])
-                for side in SIDES
+                side: places(side, [session.get_one(StoredFile, one) for one in ids])
+                for side, ids in self._job.side_file_ids.items()
             }
         for placed in sides.values():
             for name, file in placed.items():
                 link_object(self._container, file.storage_key, self._folder / name)
-        plan = Plan.build(self._job.plan_json).with_files(list(sides["left"]), list(sides["right"]))
+        plan = with_files(build_plan(self._job.plan_json), {side: list(placed) for side, placed in sides.items()})
         (self._folder / "plan.yaml").write_text(plan.to_yaml(), encoding="utf-8")
 
     def _supervise(self, partitions: int | None = None) -> Ended | None:
@@ -177,7 +178,7 @@ class Run:
     def _show(self, result: Path, summary: dict[str, Any]) -> None:
         """Prepare what the screens ask for over and over. Without it a result is whole, only slower to look at."""
         try:
-            prepare(result, Plan.build(self._job.plan_json), summary["totals"])
+            prepare(result, build_plan(self._job.plan_json), summary["totals"])
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
                 raise  # there is no room for the result either

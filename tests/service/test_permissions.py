@@ -167,6 +167,8 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "plans.set_files": (Action.PLAN_EDIT, (DRAFT,)),
     "plans.add_file": (Action.PLAN_EDIT, (DRAFT, "left", FILE)),
     "plans.expect_file": (Action.PLAN_EDIT, (DRAFT, "left")),
+    "plans.add_side": (Action.PLAN_EDIT, (DRAFT,)),
+    "plans.remove_side": (Action.PLAN_EDIT, (DRAFT, "side_3")),
     "plans.clone_template": (Action.PLAN_EDIT, (TEMPLATE, "A copy")),
     "plans.drift": (Action.PLAN_READ, (DRAFT,)),
     "plans.template_version": (Action.PLAN_READ, (TEMPLATE, 1)),

@@ -236,7 +236,7 @@ def test_a_wrong_plan_is_told_in_one_sentence(change: dict[str, Any], said: str)
 
 def test_screens_and_two_sided_code_refuse_such_a_plan_in_a_sentence() -> None:
     """What knows two sides says that this plan has more, and where it runs."""
-    with pytest.raises(PlanError, match="plans with sides: run from the command line"):
+    with pytest.raises(PlanError, match="a plan with sides; here a plan has left and right"):
         Plan.build(data())
 
 

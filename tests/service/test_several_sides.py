@@ -1,0 +1,201 @@
+"""More than two sides in the application: their files, the suggested plan, the run, its results, over HTTP too."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+import polars as pl
+import pytest
+
+from recon_engine.nway.plan import SidesPlan, build_plan
+from recon_engine.plan import Plan
+from services.container import Container
+from services.database.models import Job
+from services.errors import Conflict, Invalid, NotFound
+from services.jobs.leases import Leases
+from services.jobs.run import Run
+from services.permissions import Actor
+from services.sides import MOST_SIDES
+from tests.service.conftest import PASSWORD
+from tests.work import PLAN
+
+ROWS = 40
+
+
+def content(name: str, without: int) -> bytes:
+    """Numbered sales without every `without`th, under column names of the side's own."""
+    lines = [f"{name}_ref,{name}_amount,extra_{name}"]
+    lines += [f"R{n:04d},{10 + n * 7.13:.2f},{name[0]}{n}" for n in range(1, ROWS + 1) if n % without]
+    return "\n".join(lines).encode()
+
+
+FILES = {"orders": content("orders", 1_000), "ledger": content("ledger", 10), "bank": content("bank", 15)}
+MISSING = {"ledger": ROWS // 10, "bank": ROWS // 15}
+
+
+def uploaded(container: Container, actor: Actor) -> list[str]:
+    """The three files, profiled; their ids."""
+    ids = []
+    for name, text in FILES.items():
+        ids.append(container.files.upload(actor, f"{name}.csv", [text]).id)
+        assert container.files.profile(actor, ids[-1]).status == "profiled"
+    return ids
+
+
+def finished(container: Container, actor: Actor, job: Job, folder: Path) -> Job:
+    """The job, carried out here."""
+    claimed = Leases(container).claim("w1")
+    assert claimed is not None
+    Run(container, Leases(container), *claimed, folder / "job").execute()
+    return container.jobs.get(actor, job.id)
+
+
+def test_sides_are_added_and_taken_off(container: Container, admin: Actor) -> None:
+    """A further side has files of its own; taken off, those after it move up; the first two stay."""
+    started = container.plans.start(admin, "March")
+    ids = uploaded(container, admin)
+    assert started.sides == ["left", "right"]
+    with pytest.raises(NotFound, match="no such side; it has left, right"):
+        container.plans.add_file(admin, started.id, "side_3", ids[0])
+    container.plans.add_side(admin, started.id)
+    now = container.plans.add_side(admin, started.id)
+    assert (now.sides, now.further_file_ids) == (["left", "right", "side_3", "side_4"], [[], []])
+    for side, one in zip(("left", "side_3", "side_4"), ids, strict=True):
+        container.plans.expect_file(admin, started.id, side)
+        now = container.plans.add_file(admin, started.id, side, one)
+    assert (now.left_file_ids, now.right_file_ids, now.further_file_ids) == ([ids[0]], [], [[ids[1]], [ids[2]]])
+    now = container.plans.remove_side(admin, started.id, "side_3")
+    assert (now.sides, now.further_file_ids) == (["left", "right", "side_3"], [[ids[2]]])
+    assert container.plans.set_files(admin, started.id, side_3=[]).further_file_ids == [[]]
+    for side in ("left", "side_4"):
+        with pytest.raises(Invalid, match="Only a side that was added"):
+            container.plans.remove_side(admin, started.id, side)
+    for _ in range(MOST_SIDES - 3):
+        container.plans.add_side(admin, started.id)
+    with pytest.raises(Invalid, match=f"at most {MOST_SIDES} sides"):
+        container.plans.add_side(admin, started.id)
+
+
+@pytest.mark.slow
+def test_from_three_files_to_results(container: Container, admin: Actor, tmp_path: Path) -> None:
+    """The suggested plan runs on the files; matches span the sides, breaks name the missing one, all rows are told."""
+    orders, ledger, bank = uploaded(container, admin)
+    started = container.plans.start(admin, "Three sides")
+    container.plans.add_side(admin, started.id)
+    container.plans.set_files(admin, started.id, orders, ledger, side_3=bank)
+    container.files.suggest_ahead(admin, orders, ledger, bank)
+    suggested = container.files.suggest(admin, orders, ledger, bank)
+    plan = build_plan(suggested["plan"])
+    assert isinstance(plan, SidesPlan)
+    assert plan.labels == {"orders": "Orders", "ledger": "Ledger", "bank": "Bank"}
+    container.plans.set_suggestion(admin, started.id, suggested)
+    container.plans.set_plan(admin, started.id, plan)
+    assert container.previews.look(admin, plan, orders, ledger) == {"error": ""}
+    with pytest.raises(Invalid, match=r"The plan has 3 sides \(Orders, Ledger, Bank\), the files are of 2"):
+        container.jobs.launch(admin, started.id, plan, orders, ledger)
+    with pytest.raises(Invalid, match="The plan has 2 sides"):
+        container.jobs.launch(admin, started.id, PLAN, orders, ledger, further=[bank])
+    job = container.jobs.launch(admin, started.id, plan, orders, ledger, further=[bank])
+    assert job.side_file_ids == {"orders": [orders], "ledger": [ledger], "bank": [bank]}
+    ended = finished(container, admin, job, tmp_path)
+    assert ended.summary_json is not None, ended.error
+    assert ended.summary_json["conserved"]
+    assert {side: rows["read"] for side, rows in ended.summary_json["rows"].items()} == {
+        "orders": ROWS,
+        "ledger": ROWS - MISSING["ledger"],
+        "bank": ROWS - MISSING["bank"],
+    }
+    results = container.results
+    page = results.page(admin, job.id, "breaks", filters={"side": "orders", "missing": "ledger"})
+    assert page.total == sum(n % 10 == 0 and n % 15 > 0 for n in range(1, ROWS + 1))
+    assert "orders_ref" in page.columns
+    sort = next(column for column in page.columns if column.endswith("amount"))
+    assert results.page(admin, job.id, "breaks", sort=f"-{sort}").total == sum(
+        rows["breaks"] for rows in ended.summary_json["rows"].values()
+    )
+    matches = results.page(admin, job.id, "matches", filters={"side": "bank"})
+    match = results.match(admin, job.id, matches.rows[0]["match_id"])
+    assert match["records"] == {"orders": 1, "ledger": 1, "bank": 1}
+    assert {records[0]["orders_ref"] for records in match["sides"].values()} == {matches.rows[0]["orders_ref"]}
+    assert {link["side"] for link in match["links"]} == {"orders", "ledger", "bank"}
+    first = page.rows[0]
+    detail = results.break_detail(admin, job.id, "orders", first["row"], first["source"])
+    assert detail["break"]["missing"] == "ledger"
+    assert results.record(admin, job.id, "bank", 1)["orders_ref"] == "R0001"
+    with pytest.raises(Invalid, match="the sides are orders and ledger and bank"):
+        results.record(admin, job.id, "left", 1)
+    assert b"missing" in b"".join(results.export_csv(admin, job.id, "breaks"))
+    assert results.figures(admin, job.id)["ages"] == []
+    assert results.since(admin, job.id) is None
+    with pytest.raises(Conflict, match="of two sides"):
+        results.summary_pdf(admin, job.id)
+    with pytest.raises(NotFound):
+        container.plans.try_cause(admin, job.id, 1)
+    names = zipfile.ZipFile(io.BytesIO(b"".join(results.download_zip(admin, job.id)))).namelist()
+    assert {"orders.parquet", "links.parquet", "manifest.json"} <= set(names)
+    assert container.analytics.dashboard(admin)["recent"][0]["rows"] == sum(
+        rows["read"] for rows in ended.summary_json["rows"].values()
+    )
+
+
+def test_a_saved_plan_of_three_sides_makes_room_for_them(container: Container, admin: Actor) -> None:
+    """Applied to a new reconciliation it brings the third side along; one of two sides takes it off again."""
+    plan = SidesPlan.build(
+        {
+            "name": "three",
+            "sides": [{"name": name, "files": [f"{name}.csv"]} for name in FILES],
+            "fields": [{"name": "ref", "columns": {name: f"{name}_ref" for name in FILES}}],
+            "rules": [{"name": "exact", "on": ["ref"]}],
+        }
+    )
+    three = container.plans.save_template(admin, "three", plan)
+    two = container.plans.save_template(admin, "two", PLAN)
+    assert "csv" not in three.yaml
+    assert container.plans.clone_template(admin, three.id, "copy").yaml == three.yaml
+    assert container.plans.template_version(admin, three.id, 1).labels == plan.labels
+    started = container.plans.start(admin, "April")
+    now = container.plans.apply_template(admin, three.id, started.id)
+    assert now.sides == ["left", "right", "side_3"]
+    assert container.plans.drift(admin, started.id) == []
+    now = container.plans.apply_template(admin, two.id, started.id)
+    assert (now.sides, isinstance(build_plan(now.plan_json or {}), Plan)) == (["left", "right"], True)
+
+
+@pytest.mark.slow
+def test_three_sides_over_http(api: httpx.Client, container: Container, admin: Actor, tmp_path: Path) -> None:
+    """Upload, suggest, launch by the names of the sides, and read results of one of them."""
+    api.post("/api/auth/login", json={"email": "ada@example.org", "password": PASSWORD})
+    started = container.plans.start(admin, "Three sides")
+    container.plans.add_side(admin, started.id)
+    ids = []
+    for side, (name, text) in zip(("left", "right", "side_3"), FILES.items(), strict=True):
+        where = {"name": f"{name}.csv", "reconciliation": started.id, "side": side}
+        answer = api.post("/api/files/upload", params=where, content=text)
+        assert answer.status_code == 201, answer.text
+        ids.append(answer.json()["id"])
+    [listed] = api.get("/api/reconciliations").json()["items"]
+    assert listed["further_file_ids"] == [[ids[2]]]
+    asked = {"left_file_id": ids[0], "right_file_id": ids[1], "further_file_ids": [ids[2]]}
+    plan = api.post("/api/files/suggest", json=asked).json()["plan"]
+    for wrong, said in (
+        ({"left_file_id": ids[0], "right_file_id": ids[1]}, "give side_file_ids, a file for each of orders, ledger"),
+        ({"side_file_ids": dict(zip(("orders", "ledger", "shop"), ids, strict=True))}, "orders, ledger, bank"),
+    ):
+        refused = api.post("/api/reconciliation/jobs", json={"plan": plan, **wrong})
+        assert (refused.status_code, said in refused.json()["detail"]) == (422, True)
+    two: dict[str, Any] = {"plan": PLAN, "side_file_ids": {"left": ids[0], "right": ids[1]}}
+    assert "Give left_file_id" in api.post("/api/reconciliation/jobs", json=two).json()["detail"]
+    given = {"orders": ids[0], "ledger": [ids[1]], "bank": ids[2]}
+    launched = api.post("/api/reconciliation/jobs", json={"plan": plan, "side_file_ids": given})
+    assert launched.status_code == 202, launched.text
+    assert launched.json()["side_file_ids"] == {"orders": [ids[0]], "ledger": [ids[1]], "bank": [ids[2]]}
+    job = container.jobs.get(admin, launched.json()["id"])
+    finished(container, admin, job, tmp_path)
+    read = api.get(f"/api/reconciliation/jobs/{job.id}/results/breaks", params={"side": "orders"}).json()
+    assert {row["missing"] for row in read["rows"]} == {"ledger", "bank", "bank, ledger"}
+    parquet = api.get(f"/api/reconciliation/jobs/{job.id}/results/matches", params={"format": "parquet"})
+    assert set(pl.read_parquet(io.BytesIO(parquet.content))["side"].cast(pl.String)) == set(FILES)
