@@ -53,10 +53,10 @@ def row(reconciliation: Reconciliation, job: Job | None) -> None:
         with status:
             layout.status_badge(job.status if job else "draft")
         if job is not None and job.summary_json:
-            rows = job.summary_json["rows"]
-            done = rows["left"]["matched"] + rows["right"]["matched"]
-            matched.markdown(wording.share(done, rows["left"]["read"] + rows["right"]["read"]) + " matched")
-            breaks.markdown(wording.count(rows["left"]["breaks"] + rows["right"]["breaks"], "break"))
+            sides = job.summary_json["rows"].values()
+            read, done, broken = (sum(rows[part] for rows in sides) for part in ("read", "matched", "breaks"))
+            matched.markdown(wording.share(done, read) + " matched")
+            breaks.markdown(wording.count(broken, "break"))
         when.caption(wording.ago(reconciliation.updated_at, services().clock.now()))
 
 
@@ -68,7 +68,7 @@ def main() -> None:
         actions(person)
     recent = services().plans.list(person)
     if not recent:
-        empty_state("No reconciliation yet", "Start one with two files of your own, or try the demo first.")
+        empty_state("No reconciliation yet", "Start one with files of your own, or try the demo first.")
         return
     jobs = {job.id: job for job in services().jobs.list(person, limit=200)}
     finished = [job for job in jobs.values() if job.summary_json and job.result_prefix]

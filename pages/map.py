@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._shared import draft, drift_view, duplicate_cards, mapping, questions, rule_cards, rule_counts, wizard
-from pages._shared.context import actor, may, services
+from pages._shared import (
+    draft,
+    drift_view,
+    duplicate_cards,
+    mapping,
+    plan_parts,
+    questions,
+    rule_cards,
+    rule_counts,
+    sides_map,
+    wizard,
+)
+from pages._shared.context import actor, may
 from pages._shared.marks import Marks, named
-from pages._shared.messages import explained, notice
+from pages._shared.messages import explained
+from recon_engine.nway.plan import SidesPlan
 from recon_engine.plan import Plan
 from services.database.models import Reconciliation
 from services.permissions import Action, Actor
@@ -42,9 +54,7 @@ def names(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: b
             st.rerun()
 
 
-def fields(
-    person: Actor, reconciliation: Reconciliation, plan: Plan, columns: tuple[list[str], list[str]], editable: bool
-) -> None:
+def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, columns: list[list[str]], editable: bool) -> None:
     """The table of fields. A change is saved as soon as the whole plan is valid."""
     st.subheader("Fields", anchor=False)
     st.caption(
@@ -61,7 +71,9 @@ def fields(
         st.session_state[key] = {"base": mapping.rows_of(plan, suggested, samples), "names": names, "seen": now}
     kept = st.session_state[key]
     version, marks = st.session_state.get("fields-version", 0), Marks()
-    edited = mapping.editor(kept["base"], columns, wizard.labels(plan), f"{key}-{version}", not editable)
+    edited = mapping.editor(
+        kept["base"], (columns[0], columns[1]), wizard.labels(plan), f"{key}-{version}", not editable
+    )
     wrong = mapping.mistake(edited)
     if wrong:
         st.error(f"Not saved yet. {wrong}", icon=":material/error:")
@@ -79,43 +91,6 @@ def fields(
             st.rerun()
 
 
-def plan_file(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bool) -> None:
-    """The plan as the command line reads it."""
-    st.caption("The same plan as a file. `python -m recon_engine run` takes it as it is.")
-    marks = Marks()
-    with st.container(key="plan-file"):
-        text = st.text_area("Plan", plan.to_yaml(), height=520, disabled=not editable, label_visibility="collapsed")
-    with st.container(horizontal=True):
-        applied = st.button("Apply", type="primary", disabled=not editable or text == plan.to_yaml())
-        st.download_button(
-            "Download", plan.to_yaml(), file_name="plan.yaml", mime="application/yaml", on_click="ignore"
-        )
-    found = draft.faults(text) if applied else ()
-    if applied and not marks.show_here(found, {fault.place: fault.place for fault in found}):
-        with explained():
-            draft.save(person, reconciliation, Plan.parse(text).to_data())
-            draft.forget_edits(reconciliation)
-            notice("The plan is applied.")
-            st.rerun()
-
-
-def onwards(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bool) -> None:
-    """Back, keep as a template, and on to the run."""
-    with st.container(horizontal=True, key="onwards"):
-        if st.button("Back to upload", icon=":material/arrow_back:"):
-            wizard.go("upload", reconciliation)
-        if editable:
-            with st.popover("Save as template", icon=":material/bookmark_add:"):
-                name = st.text_input("Template name", plan.name)
-                if st.button("Save", key="save-template"):
-                    with explained():
-                        saved = services().plans.save_template(person, name, plan, reconciliation.id)
-                        notice(f"'{saved.name}' is saved under Plans, version {saved.version}.")
-                        st.rerun()
-        if st.button("Continue to run", type="primary", icon=":material/arrow_forward:"):
-            wizard.go("run", reconciliation)
-
-
 def main() -> None:
     """Draw the page."""
     person = actor()
@@ -125,11 +100,14 @@ def main() -> None:
     editable = may(person, Action.PLAN_EDIT)
     columns = draft.column_names(person, reconciliation)
     if not all(columns):
-        st.info("Both files are needed first.", icon=":material/upload_file:")
+        st.info("The files are needed first.", icon=":material/upload_file:")
         if st.button("Back to upload"):
             wizard.go("upload", reconciliation)
         return
-    plan = draft.ensure(person, reconciliation, *columns)
+    plan = draft.ensure(person, reconciliation, columns)
+    if isinstance(plan, SidesPlan):
+        sides_map.show(person, reconciliation, plan, columns, editable)
+        return
     drift_view.show(person, reconciliation)
     visual, file = st.tabs(["Fields and rules", "Plan file"])
     with visual:
@@ -144,8 +122,8 @@ def main() -> None:
         st.caption("Each side can be searched for records that are the same thing twice, before the rules run.")
         duplicate_cards.show(person, reconciliation, plan, editable)
     with file:
-        plan_file(person, reconciliation, plan, editable)
-    onwards(person, reconciliation, plan, editable)
+        plan_parts.plan_file(person, reconciliation, plan, editable)
+    plan_parts.onwards(person, reconciliation, plan, editable)
     rule_counts.fill(person, reconciliation, plan, counts)
 
 

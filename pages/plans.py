@@ -1,4 +1,4 @@
-"""Plans: the saved templates, each usable for a new pair of files."""
+"""Plans: the saved templates, each usable for new files."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import streamlit as st
 from pages._shared import layout, plan_versions, wording
 from pages._shared.context import actor, may, services
 from pages._shared.messages import empty_state, explained, notice
-from recon_engine.plan import Plan
+from recon_engine.nway.plan import parse_plan
 from services.database.models import PlanTemplate
 from services.permissions import Action, Actor
 
 
 def card(person: Actor, template: PlanTemplate, editable: bool) -> None:
     """One template: what it does, and what can be done with it."""
-    plan = Plan.parse(template.yaml)
+    plan = parse_plan(template.yaml)
     with st.container(border=True):
         text, buttons = st.columns([4, 2], vertical_alignment="center")
         described = text.container(gap="xxsmall")
         described.markdown(f"**{wording.literal(template.name)}**")
         described.caption(
-            f"{plan.left.label} against {plan.right.label} · {wording.count(len(plan.fields), 'field')} · "
+            f"{' against '.join(plan.labels.values())} · {wording.count(len(plan.fields), 'field')} · "
             f"{wording.count(len(plan.rules), 'rule')} · {wording.ago(template.updated_at, services().clock.now())}"
         )
         with buttons.container(horizontal=True, horizontal_alignment="right"):
@@ -58,7 +58,7 @@ def take_file(person: Actor) -> None:
         given = st.file_uploader("A plan as YAML", type=["yaml", "yml"], key="plan-upload")
         if given is not None and st.button("Save", type="primary", key="plan-upload-save"):
             with explained():
-                plan = Plan.parse(given.getvalue().decode("utf-8", "replace"), where=given.name)
+                plan = parse_plan(given.getvalue().decode("utf-8", "replace"), where=given.name)
                 saved = services().plans.save_template(person, plan.name, plan)
                 notice(f"'{saved.name}' is saved, version {saved.version}.")
                 st.rerun()

@@ -7,6 +7,7 @@ import streamlit as st
 from pages._shared import layout, result_balance, result_break, result_overview, result_rows, result_rules, wizard
 from pages._shared.context import actor, address_parameter, may, services
 from pages._shared.messages import explained
+from recon_engine.nway.plan import build_plan
 from recon_engine.plan import Plan
 from services.database.models import Job
 from services.errors import NotFound
@@ -14,6 +15,7 @@ from services.permissions import Action, Actor
 
 SHOWN = "_results_shown"
 SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Duplicates", "Rejected", "Balance", "Rules"]
+OF_TWO_SIDES = ("Duplicates", "Balance")
 
 
 def opened(person: Actor) -> Job:
@@ -26,7 +28,7 @@ def opened(person: Actor) -> Job:
     if job is None:
         layout.page_title("Results")
         wizard.nothing_open()
-    name = Plan.build(job.plan_json).name
+    name = str(job.plan_json["name"])
     steps: dict[layout.Step, dict[str, str]] = {"results": {"job": job.id}}
     if job.reconciliation_id:
         reconciliation = services().plans.get(person, job.reconciliation_id)
@@ -55,7 +57,8 @@ def downloads(person: Actor, job: Job) -> None:
     """The summary to attach, and the evidence as one archive; the API streams it: however large, no screen holds it."""
     if may(person, Action.RESULT_DOWNLOAD):
         with st.container(horizontal=True, width="content", gap="small"):
-            layout.download_link("Download summary (.pdf)", f"/api/reconciliation/jobs/{job.id}/summary")
+            if "sides" not in job.plan_json:
+                layout.download_link("Download summary (.pdf)", f"/api/reconciliation/jobs/{job.id}/summary")
             layout.download_link("Download evidence (.zip)", f"/api/reconciliation/jobs/{job.id}/download")
 
 
@@ -64,11 +67,11 @@ def main() -> None:
     person = actor()
     job = opened(person)
     begin_anew(job)
-    plan = Plan.build(job.plan_json)
+    plan = build_plan(job.plan_json)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         section = st.segmented_control(
             "Section",
-            SECTIONS,
+            SECTIONS if isinstance(plan, Plan) else [one for one in SECTIONS if one not in OF_TWO_SIDES],
             default="Overview",
             required=True,
             key="section",
@@ -81,10 +84,10 @@ def main() -> None:
             result_overview.show(person, job, plan)
         elif section == "Breaks":
             result_break.show(person, job, plan)
-        elif section == "Balance":
+        elif section == "Balance" and isinstance(plan, Plan):
             result_balance.show(person, job, plan)
         elif section == "Rules":
-            result_rules.show(job)
+            result_rules.show(job, plan)
         else:
             result_rows.show(person, job, plan, str(section).lower())
 

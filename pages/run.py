@@ -12,15 +12,16 @@ from pages._shared.messages import explained
 from recon_engine.plan import SIDES, Plan
 from services.database.models import Job, Reconciliation
 from services.permissions import Action, Actor
+from services.sides import AnyPlan
 
 ACTIVE = ("queued", "running", "cancelling", "paused")
 
 
-def expected(person: Actor, reconciliation: Reconciliation, plan: Plan) -> None:
+def expected(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> None:
     """How large the run will be, before anything starts."""
-    left, right = reconciliation.left_file_ids, reconciliation.right_file_ids
-    found = services().jobs.estimate(person, plan, left, right) if left and right else None
-    if found is None:
+    left, right, *further = wizard.file_ids(reconciliation)
+    found = services().jobs.estimate(person, plan, left, right, further) if left and right else None
+    if found is None or not isinstance(plan, Plan):
         return
     with st.container(horizontal=True, key="expected"):
         st.metric(f"{plan.left.label}, rows", wording.number(found.left_rows), border=True)
@@ -31,12 +32,11 @@ def expected(person: Actor, reconciliation: Reconciliation, plan: Plan) -> None:
         st.caption("It does not fit into the memory that one run may take: it goes through the disk in parts.")
 
 
-def about_to_run(plan: Plan) -> None:
+def about_to_run(plan: AnyPlan) -> None:
     """What the run will do, in words, before it is launched."""
     with st.container(border=True):
         st.markdown(
-            f"**{wording.literal(plan.left.label)}** against **{wording.literal(plan.right.label)}**: "
-            f"{wording.count(len(plan.fields), 'field')}, "
+            f"{wording.against(plan)}: {wording.count(len(plan.fields), 'field')}, "
             f"{wording.count(len(plan.rules), 'rule')}"
         )
         for place, rule in enumerate(plan.rules, start=1):
@@ -44,7 +44,7 @@ def about_to_run(plan: Plan) -> None:
         if plan.compare:
             st.caption("Compared inside each match: " + ", ".join(plan.compare))
         for side in SIDES:
-            if (search := plan.duplicates_of(side)) is not None:
+            if isinstance(plan, Plan) and (search := plan.duplicates_of(side)) is not None:
                 label = wording.literal(plan.side(side).label)
                 st.caption(f"Duplicates in {label}: {wording.duplicates_sentence(search)}")
 
@@ -52,21 +52,21 @@ def about_to_run(plan: Plan) -> None:
 def launch(
     person: Actor,
     reconciliation: Reconciliation,
-    plan: Plan,
+    plan: AnyPlan,
     label: str,
     kind: Literal["primary", "secondary"] = "primary",
 ) -> None:
     """The button that queues a run."""
-    left, right = reconciliation.left_file_ids, reconciliation.right_file_ids
-    if left and right and st.button(label, type=kind, icon=":material/play_arrow:"):
+    left, right, *further = wizard.file_ids(reconciliation)
+    if all((left, right, *further)) and st.button(label, type=kind, icon=":material/play_arrow:"):
         with explained():
-            job = services().jobs.launch(person, reconciliation.id, plan, left, right)
+            job = services().jobs.launch(person, reconciliation.id, plan, left, right, further=further)
             st.session_state["watched"] = job.id  # it may end before it is seen to run
             st.rerun()
 
 
 @fragment(run_every=1)
-def watch(person: Actor, job_id: str, plan: Plan) -> None:
+def watch(person: Actor, job_id: str, plan: AnyPlan) -> None:
     """The running job, asked for once a second. Ends by showing the whole page again."""
     job = services().jobs.get(person, job_id)
     if job.status not in ACTIVE:
@@ -80,7 +80,7 @@ def watch(person: Actor, job_id: str, plan: Plan) -> None:
             st.rerun(scope="fragment")
 
 
-def ended(person: Actor, reconciliation: Reconciliation, job: Job, plan: Plan) -> None:
+def ended(person: Actor, reconciliation: Reconciliation, job: Job, plan: AnyPlan) -> None:
     """How the last run ended, and what can be done next."""
     with st.container(border=True):
         layout.status_badge(job.status)
@@ -118,9 +118,9 @@ def main() -> None:
     """Draw the page."""
     person = actor()
     reconciliation = wizard.opened(person, "run", "What will be run, and how it goes. A run goes on without this page.")
-    if reconciliation.plan_json is None:
+    plan = wizard.saved_plan(reconciliation)
+    if plan is None:
         wizard.go("map", reconciliation)
-    plan = Plan.build(reconciliation.plan_json)
     job = wizard.current_job(person, reconciliation)
     if job is not None and job.status in ACTIVE:
         st.session_state["watched"] = job.id

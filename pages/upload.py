@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import streamlit as st
 
 from pages._shared import drift_view, profile_view, wizard
@@ -10,20 +12,27 @@ from pages._shared.draft import files_of
 from pages._shared.messages import explained
 from pages._shared.uploader import drop_zone
 from pages._shared.wording import ago, literal
-from recon_engine.plan import SIDES, SideName
 from services.database.models import Reconciliation, StoredFile
 from services.errors import NotFound
 from services.fit import misfits, shared_columns
 from services.permissions import Action, Actor
+from services.sides import EVERY, MOST_SIDES
 
-TITLES = {"left": "Left side", "right": "Right side"}
+ORDINALS = ("Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth")
+TITLES = {"left": "Left side", "right": "Right side"} | {
+    side: f"{ordinal} side" for side, ordinal in zip(EVERY[2:], ORDINALS, strict=True)
+}
 HINTS = {
     "left": "For example the ledger: one file, or several with the same columns.",
     "right": "For example the bank's statements of the same time.",
 }
+FURTHER_HINT = "For example the shop's orders: what belongs together on all sides becomes one match."
 
 
-def take_in(person: Actor, reconciliation: Reconciliation, side: SideName) -> None:
+SLOTS = {"left": "left_file_id", "right": "right_file_id"}
+
+
+def take_in(person: Actor, reconciliation: Reconciliation, side: str) -> None:
     """Where files are dropped; says once of one that came a second time that it was left out."""
     arrived = drop_zone(reconciliation.id, side, services().settings.upload_max_mb, TITLES[side])
     if arrived:
@@ -43,15 +52,14 @@ def take_in(person: Actor, reconciliation: Reconciliation, side: SideName) -> No
             )
 
 
-def remove(person: Actor, reconciliation: Reconciliation, side: SideName, file_id: str) -> None:
+def remove(person: Actor, reconciliation: Reconciliation, side: str, file_id: str) -> None:
     """Take one file off its side."""
     ids = [one for one in reconciliation.file_ids(side) if one != file_id]
-    left, right = (ids, None) if side == "left" else (None, ids)
-    services().plans.set_files(person, reconciliation.id, left, right)
+    services().plans.set_files(person, reconciliation.id, **{SLOTS.get(side, side): ids})
 
 
 def file_card(
-    person: Actor, reconciliation: Reconciliation, side: SideName, stored: StoredFile, editable: bool
+    person: Actor, reconciliation: Reconciliation, side: str, stored: StoredFile, editable: bool
 ) -> StoredFile:
     """One file: what it is, whether it can be read, and what it holds."""
     if stored.status == "uploaded" and editable:
@@ -77,10 +85,21 @@ def file_card(
     return stored
 
 
-def side_panel(person: Actor, reconciliation: Reconciliation, side: SideName, editable: bool) -> list[StoredFile]:
+def side_panel(person: Actor, reconciliation: Reconciliation, side: str, editable: bool) -> list[StoredFile]:
     """One side: where files are dropped, and a card for each. Returns the files."""
-    st.subheader(TITLES[side], anchor=False)
-    st.caption(HINTS[side])
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.subheader(TITLES[side], anchor=False)
+        if (
+            editable
+            and side in EVERY[2:]
+            and st.button(
+                "Remove side", key=f"remove-{side}", icon=":material/close:", type="tertiary", help=TITLES[side]
+            )
+        ):
+            with explained():
+                services().plans.remove_side(person, reconciliation.id, side)
+                st.rerun()
+    st.caption(HINTS.get(side, FURTHER_HINT))
     if editable:
         take_in(person, reconciliation, side)
     told = st.container()
@@ -92,12 +111,21 @@ def side_panel(person: Actor, reconciliation: Reconciliation, side: SideName, ed
     return files
 
 
-def lacking(sides: list[list[StoredFile]]) -> str | None:
+def another_side(person: Actor, reconciliation: Reconciliation) -> None:
+    """The button for more sides than two."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Add another side", icon=":material/add:", type="tertiary"):
+            with explained():
+                services().plans.add_side(person, reconciliation.id)
+                st.rerun()
+
+
+def lacking(sides: dict[str, list[StoredFile]]) -> str | None:
     """What keeps the mapping from beginning, in one sentence; None when nothing does."""
-    empty = [TITLES[side].lower() for side, files in zip(SIDES, sides, strict=True) if not files]
+    empty = [TITLES[side].lower() for side, files in sides.items() if not files]
     if empty:
         return f"The {' and the '.join(empty)} {'needs' if len(empty) == 1 else 'need'} a file to go on."
-    for files in sides:
+    for files in sides.values():
         refused = [file.name for file in files if file.status != "profiled"]
         if refused:
             return f"{', '.join(refused)} cannot be read: remove it, or read it differently, to go on."
@@ -112,21 +140,26 @@ def main() -> None:
     """Draw the page."""
     person = actor()
     reconciliation = wizard.opened(
-        person, "upload", "The files of two sides. Nothing is changed in them; every row will be accounted for."
+        person, "upload", "The files of each side. Nothing is changed in them; every row will be accounted for."
     )
     editable = may(person, Action.FILE_UPLOAD)
     drift_view.show(person, reconciliation)
-    sides = []
-    for column, side in zip(st.columns(2, gap="large"), SIDES, strict=True):
-        with column:
-            sides.append(side_panel(person, reconciliation, side, editable))
-    if sides[0] and sides[1] and (both := {f.sha256 for f in sides[0]} & {f.sha256 for f in sides[1]}):
-        name = next(file.name for file in sides[0] if file.sha256 in both)
-        st.warning(f"{literal(name)} is on both sides: it would match itself.", icon=":material/content_copy:")
+    sides: dict[str, list[StoredFile]] = {}
+    for pair in zip_longest(reconciliation.sides[::2], reconciliation.sides[1::2]):
+        for column, side in zip(st.columns(2, gap="large"), filter(None, pair), strict=False):
+            with column:
+                sides[side] = side_panel(person, reconciliation, side, editable)
+    if editable and len(sides) < MOST_SIDES:
+        another_side(person, reconciliation)
+    seen: dict[str, str] = {}
+    for side, file in ((side, file) for side, files in sides.items() for file in files):
+        if seen.setdefault(file.sha256, side) != side:
+            where = "both sides" if len(sides) == 2 else "two sides"
+            st.warning(f"{literal(file.name)} is on {where}: it would match itself.", icon=":material/content_copy:")
     st.space("xsmall")
     lacks = lacking(sides)
-    if not lacks and reconciliation.plan_json is None and may(person, Action.PLAN_EDIT):
-        services().files.suggest_ahead(person, *(reconciliation.file_ids(side) for side in SIDES))
+    if not lacks and wizard.saved_plan(reconciliation) is None and may(person, Action.PLAN_EDIT):
+        services().files.suggest_ahead(person, *wizard.file_ids(reconciliation))
     with st.container(horizontal=True, vertical_alignment="center", key="onwards"):
         if st.button("Continue to mapping", type="primary", icon=":material/arrow_forward:", disabled=bool(lacks)):
             services().plans.set_step(person, reconciliation.id, "map")

@@ -147,9 +147,18 @@ class PlanService:
         return self._change(actor, reconciliation_id, "reconciliation.suggestion", {"suggestion_json": suggestion})
 
     def set_plan(self, actor: Actor, reconciliation_id: str, plan: PlanLike) -> Reconciliation:
-        """Keep the plan. Raises Invalid naming every mistake in it."""
-        data = valid_plan(plan).to_data()
-        return self._change(actor, reconciliation_id, "reconciliation.plan", {"plan_json": data})
+        """Keep the plan. Raises Invalid naming every mistake in it, and when it is of more or fewer sides."""
+        model = valid_plan(plan)
+
+        def values(_session: Session, now: Reconciliation) -> dict[str, Any]:
+            if len(model.labels) != len(now.sides):
+                raise Invalid(
+                    f"The plan has {len(model.labels)} sides, this reconciliation has {len(now.sides)}: add or remove "
+                    "sides on the Upload step."
+                )
+            return {"plan_json": model.to_data()}
+
+        return self._change(actor, reconciliation_id, "reconciliation.plan", values)
 
     def try_cause(self, actor: Actor, job_id: str, number: int) -> Reconciliation:
         """Take the change that cause `number` (from 1) of a run proposes into the plan, for the Map step to show.

@@ -41,6 +41,22 @@ def headline(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mapp
     ]
 
 
+def headline_of_sides(summary: Mapping[str, Any], names: Mapping[str, str]) -> list[Tile]:
+    """Of more than two sides: what is matched, how many matches, what is open, where it is missing, and differences."""
+    rows, missing = summary["rows"], summary["missing"]
+    read, matched, breaks = (sum(int(one[part]) for one in rows.values()) for part in ("read", "matched", "breaks"))
+    by_side = ", ".join(f"{names[side]} {share(one['matched'], one['read'])}" for side, one in rows.items())
+    most = max(missing, key=lambda side: missing[side], default=None)
+    where = ", ".join(f"{names[side]} {number(missing[side])}" for side in missing)
+    return [
+        ("Matched, by rows", share(matched, read), by_side),
+        ("Matches", number(int(summary["matches"])), "over all sides, suggested ones too"),
+        ("Breaks", number(breaks), ", ".join(f"{names[side]} {number(one['breaks'])}" for side, one in rows.items())),
+        ("Most often missing", names[most] if most else "–", f"breaks without {where}" if most else "no side"),
+        ("Differences", number(int(summary["differences"])), "in compared fields of matches"),
+    ]
+
+
 def _by_amount(figures: Mapping[str, Any], names: Mapping[str, str]) -> Tile:
     """The share of the amounts that is matched: per side, or per currency where there are several."""
     volume = {

@@ -19,7 +19,6 @@ COLOURS = {"matched": "#2f8f7b", "suggested": "#d9a13b", "breaks": "#c8574a", "r
 CATEGORY_COLOURS = ["#c8574a", "#d98a4b", "#d9a13b", "#8a6fb0", "#8b95a1"]
 PARTS = {"matched": "Matched", "suggested": "Suggested", "breaks": "Breaks", "rejected": "Rejected"}
 SIDE_COLOURS = ("#4a7fb5", "#8a6fb0")
-SIDES_UPWARDS = ("right", "left")  # plotly draws the first bar at the bottom
 _ROW_PIXELS = 42
 
 
@@ -28,9 +27,14 @@ def parts_there(rows: Mapping[str, Mapping[str, int]]) -> list[str]:
     return [part for part in PARTS if any(side[part] for side in rows.values())]
 
 
+def sides_upwards(rows: Mapping[str, Any]) -> list[str]:
+    """The sides in the order of their bars: plotly draws the first one at the bottom."""
+    return list(rows)[::-1]
+
+
 def outcome_bars(rows: Mapping[str, Mapping[str, int]], labels: Mapping[str, str]) -> go.Figure:
     """How the rows of each side ended: a trace per part, a stacked bar per side, each as a share of its own rows."""
-    figure, sides = go.Figure(), SIDES_UPWARDS
+    figure, sides = go.Figure(), sides_upwards(rows)
     for part in parts_there(rows):
         name, counts = PARTS[part], [rows[side][part] for side in sides]
         shares = [100 * rows[side][part] / max(1, rows[side]["read"]) for side in sides]
@@ -187,9 +191,8 @@ def trend(jobs: Sequence[Job]) -> go.Figure:
     """The share of rows matched in each finished run of a plan, in running order."""
     points = []
     for job in sorted(jobs, key=lambda one: one.created_at):
-        rows = (job.summary_json or {})["rows"]
-        read = rows["left"]["read"] + rows["right"]["read"]
-        matched = rows["left"]["matched"] + rows["right"]["matched"]
+        sides = (job.summary_json or {})["rows"].values()
+        read, matched = (sum(rows[part] for rows in sides) for part in ("read", "matched"))
         points.append((job.created_at, 100 * matched / max(1, read), share(matched, read)))
     shares = [value for _, value, _ in points]
     figure = go.Figure(

@@ -10,61 +10,82 @@ import streamlit as st
 from pages._shared.context import services
 from pages._shared.messages import notice
 from recon_engine.errors import Fault, PlanError
-from recon_engine.plan import SIDES, Plan, SideName
+from recon_engine.nway.plan import build_plan, parse_plan
+from recon_engine.plan import Plan, SideName
 from services.database.models import Reconciliation, StoredFile
 from services.errors import Invalid
 from services.fit import shared_columns
 from services.permissions import Actor
+from services.sides import AnyPlan, by_name, with_files
 
 
-def column_names(person: Actor, reconciliation: Reconciliation) -> tuple[list[str], list[str]]:
-    """The columns of the left and of the right side: those that all files of the side have."""
-    left, right = (list(shared_columns(files_of(person, reconciliation, side))) for side in SIDES)
-    return left, right
+def column_names(person: Actor, reconciliation: Reconciliation) -> list[list[str]]:
+    """The columns of each side: those that all files of the side have."""
+    return [list(shared_columns(files_of(person, reconciliation, side))) for side in reconciliation.sides]
 
 
-def samples(person: Actor, reconciliation: Reconciliation) -> dict[tuple[SideName, str], str]:
+def samples(person: Actor, reconciliation: Reconciliation) -> dict[tuple[str, str], str]:
     """A few values of every column, by side and column, as one text."""
     return {
         (side, name): ", ".join(map(str, column["samples"][:3]))
-        for side in SIDES
+        for side in reconciliation.sides
         for name, column in shared_columns(files_of(person, reconciliation, side)).items()
     }
 
 
-def files_of(person: Actor, reconciliation: Reconciliation, side: SideName) -> list[StoredFile]:
+def files_of(person: Actor, reconciliation: Reconciliation, side: str) -> list[StoredFile]:
     """The files of one side."""
     return [services().files.get(person, one) for one in reconciliation.file_ids(side)]
 
 
-def ensure(person: Actor, reconciliation: Reconciliation, left: Sequence[str], right: Sequence[str]) -> Plan:
-    """The saved plan when it fits the two files; else the one suggested from them, saved at once."""
-    plan = Plan.build(reconciliation.plan_json) if reconciliation.plan_json else None
-    if plan is None or not all(spec.left in left and spec.right in right for spec in plan.fields):
-        with st.spinner("Reading both files to propose fields and rules"):
-            suggest(person, reconciliation, left, right)
-        if plan is not None:
+def ensure(person: Actor, reconciliation: Reconciliation, columns: Sequence[Sequence[str]]) -> AnyPlan:
+    """The saved plan when it fits the files; else the one suggested from them, saved at once. `columns`: by side."""
+    plan = build_plan(reconciliation.plan_json) if reconciliation.plan_json else None
+    if plan is None or not _fits(plan, columns):
+        which = "both files" if len(columns) == 2 else "the files"
+        with st.spinner(f"Reading {which} to propose fields and rules"):
+            suggest(person, reconciliation, columns)
+        if plan is not None and len(plan.labels) == len(columns):
             notice("The plan names columns that these files do not have: a new one is suggested from the files.")
+        elif plan is not None:
+            notice(f"The plan was for {len(plan.labels)} sides: a new one is suggested from the files.")
         st.rerun()
     return plan
 
 
-def suggest(person: Actor, reconciliation: Reconciliation, left: Sequence[str], right: Sequence[str]) -> None:
-    """Take the plan suggested from the two files; when nothing fits, one that only joins the first columns."""
-    ids = [reconciliation.file_ids(side) for side in SIDES]
+def _fits(plan: AnyPlan, columns: Sequence[Sequence[str]]) -> bool:
+    """Whether the plan has as many sides, and maps only columns that these have."""
+    if len(plan.labels) != len(columns):
+        return False
+    own = by_name(plan, columns)
+    return all(column in own[side] for spec in plan.fields for side, column in spec.columns.items())
+
+
+def suggest(person: Actor, reconciliation: Reconciliation, columns: Sequence[Sequence[str]]) -> None:
+    """Take the plan suggested from the files; when nothing fits, one that only joins the first columns."""
     try:
-        proposed = services().files.suggest(person, *ids)
+        proposed = services().files.suggest(person, *(reconciliation.file_ids(side) for side in reconciliation.sides))
     except Invalid as error:
-        proposed = {"plan": _first_columns(reconciliation.name, left[0], right[0]), "questions": [str(error)]}
+        proposed = {"plan": _first_columns(reconciliation.name, columns), "questions": [str(error)]}
     # The engine names the files where it read them; people know them by the names they uploaded.
-    names = {side: [file.name for file in files_of(person, reconciliation, side)] for side in SIDES}
-    plan = Plan.build(proposed["plan"]).with_files(names["left"], names["right"])
+    names = [[file.name for file in files_of(person, reconciliation, side)] for side in reconciliation.sides]
+    plan = build_plan(proposed["plan"])
     services().plans.set_suggestion(person, reconciliation.id, proposed)
-    services().plans.set_plan(person, reconciliation.id, plan)
+    services().plans.set_plan(person, reconciliation.id, with_files(plan, by_name(plan, names)))
     forget_edits(reconciliation)
 
 
-def _first_columns(name: str, left: str, right: str) -> dict[str, Any]:
+def _first_columns(name: str, columns: Sequence[Sequence[str]]) -> dict[str, Any]:
+    if len(columns) > 2:
+        sides = [f"side_{number}" for number in range(1, len(columns) + 1)]
+        first = {side: own[0] for side, own in zip(sides, columns, strict=True)}
+        return {
+            "name": name,
+            "sides": [{"name": side, "label": side.replace("_", " ").capitalize()} for side in sides],
+            "fields": [{"name": "key", "columns": first}],
+            "rules": [{"name": "exact", "on": ["key"]}],
+        }
+    left, right = (own[0] for own in columns)
     return {
         "name": name,
         "left": {"label": "Left"},
@@ -78,9 +99,9 @@ def faults(plan: dict[str, Any] | str) -> tuple[Fault, ...]:
     """What is wrong with a plan, as data or as a file's text, each at its place; empty when it can be saved."""
     try:
         if isinstance(plan, str):
-            Plan.parse(plan)
+            parse_plan(plan)
         else:
-            Plan.build(plan)
+            build_plan(plan)
     except PlanError as error:
         return error.faults or (Fault("", str(error)),)
     return ()
@@ -102,7 +123,7 @@ def fields_key(reconciliation: Reconciliation) -> str:
     return f"fields-{reconciliation.id}"
 
 
-def with_rule(plan: Plan, place: int | None, rule: dict[str, Any]) -> dict[str, Any]:
+def with_rule(plan: AnyPlan, place: int | None, rule: dict[str, Any]) -> dict[str, Any]:
     """The plan's data with the rule at `place` replaced, or added at the end."""
     data = plan.to_data()
     if place is None:
@@ -112,14 +133,14 @@ def with_rule(plan: Plan, place: int | None, rule: dict[str, Any]) -> dict[str, 
     return data
 
 
-def with_rule_moved(plan: Plan, place: int, by: int) -> dict[str, Any]:
+def with_rule_moved(plan: AnyPlan, place: int, by: int) -> dict[str, Any]:
     """The plan's data with one rule moved up (-1) or down (+1)."""
     data = plan.to_data()
     data["rules"].insert(place + by, data["rules"].pop(place))
     return data
 
 
-def without_rule(plan: Plan, place: int) -> dict[str, Any]:
+def without_rule(plan: AnyPlan, place: int) -> dict[str, Any]:
     """The plan's data without one rule."""
     data = plan.to_data()
     del data["rules"][place]

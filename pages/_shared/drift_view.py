@@ -20,7 +20,7 @@ ICONS = {
 
 def show(person: Actor, reconciliation: Reconciliation) -> None:
     """One box with a line for each thing that drifted; nothing when the plan was not saved or nothing did."""
-    if reconciliation.template_id is None or not reconciliation.plan_json:
+    if reconciliation.template_id is None or not reconciliation.plan_json or "sides" in reconciliation.plan_json:
         return
     found = services().plans.drift(person, reconciliation.id)
     if not found:

@@ -38,7 +38,7 @@ FORMAT_HELP = "%d/%m/%Y reads 31/12/2026, %m/%d/%Y reads 12/31/2026. Empty: ISO,
 def rows_of(
     plan: Plan,
     suggested: Mapping[str, Mapping[str, Any]],
-    samples: Mapping[tuple[SideName, str], str] | None = None,
+    samples: Mapping[tuple[str, str], str] | None = None,
 ) -> list[Row]:
     """One row per field of the plan, with a few values of both files, and the confidence and reason of the suggestion
     it came from.
@@ -112,14 +112,14 @@ def applied(plan: Plan, edited: Sequence[Row], before: Mapping[int, str]) -> dic
     """
     data = plan.to_data()
     kept = {spec.name: (spec, plain) for spec, plain in zip(plan.fields, data["fields"], strict=True)}
-    named = {number: str(row["name"]) for row in edited if (number := row_id(row)) in before and _given(row["name"])}
+    named = {number: str(row["name"]) for row in edited if (number := row_id(row)) in before and given(row["name"])}
     renamed = {before[number]: name for number, name in named.items()}
     data["fields"] = [_field(row, kept.get(before.get(row_id(row), ""))) for row in edited]
-    ticked = [str(row["name"]) for row in edited if _given(row["compare"])]
+    ticked = [str(row["name"]) for row in edited if given(row["compare"])]
     compared = [renamed.get(name, name) for name in plan.compare]
     data["compare"] = [name for name in dict.fromkeys((*compared, *ticked)) if name in ticked]
     for rule in [*data["rules"], *data.get("duplicates", {}).values()]:
-        _rename_in_rule(rule, renamed)
+        rename_in_rule(rule, renamed)
     if data.get("currency"):
         data["currency"] = {"field": renamed.get(data["currency"]["field"], data["currency"]["field"])}
     return data
@@ -128,12 +128,12 @@ def applied(plan: Plan, edited: Sequence[Row], before: Mapping[int, str]) -> dic
 def mistake(edited: Sequence[Row]) -> str | None:
     """What still keeps the table from being saved, in one sentence; None when nothing does."""
     for number, row in enumerate(edited, start=1):
-        name = row["name"] if _given(row["name"]) else ""
+        name = row["name"] if given(row["name"]) else ""
         if not name:
             return f"Line {number} has no field name yet."
         if not NAME.fullmatch(str(name)):
             return f"'{name}' cannot be a field name: use letters, digits and _, starting with a letter."
-        if not (_given(row["left"]) and _given(row["right"])):
+        if not (given(row["left"]) and given(row["right"])):
             return f"'{name}' needs a column on both sides."
     return None if edited else "A plan needs at least one field."
 
@@ -148,10 +148,10 @@ def cell_names(names: Mapping[str, str]) -> dict[str, str]:
 
 def row_id(row: Row) -> int:
     """The id of a row of the table; -1 for a row added in it."""
-    return int(row["id"]) if _given(row.get("id")) else -1
+    return int(row["id"]) if given(row.get("id")) else -1
 
 
-def _rename_in_rule(rule: dict[str, Any], renamed: Mapping[str, str]) -> None:
+def rename_in_rule(rule: dict[str, Any], renamed: Mapping[str, str]) -> None:
     """A renamed field under its new name wherever a rule, or a search for duplicates, names it."""
     if "on" in rule:
         rule["on"] = [_renamed(condition, renamed) for condition in rule["on"]]
@@ -181,17 +181,17 @@ def _field(row: Row, kept: tuple[FieldSpec, dict[str, Any]] | None) -> dict[str,
 
 def _plain(row: Row) -> Row:
     """The cells that say how a field is read, empty ones alike however the editor writes them."""
-    return {name: (list(row[name]) if name in STEPS else row[name]) if _given(row[name]) else None for name in EDITABLE}
+    return {name: (list(row[name]) if name in STEPS else row[name]) if given(row[name]) else None for name in EDITABLE}
 
 
 def _spec(row: Row, kept: FieldSpec | None) -> dict[str, Any]:
-    spec = {name: str(row[name]) if _given(row[name]) else "" for name in ("name", "left", "right", "type")}
+    spec = {name: str(row[name]) if given(row[name]) else "" for name in ("name", "left", "right", "type")}
     data: dict[str, Any] = dict(spec)
-    if _given(row["scale"]) and spec["type"] == "decimal":
+    if given(row["scale"]) and spec["type"] == "decimal":
         data["scale"] = int(row["scale"])
     if spec["type"] in ("date", "datetime"):
         formats = {side: row[f"{side}_format"] for side in SIDES}
-        data["formats"] = {side: str(text).strip() for side, text in formats.items() if _given(text)}
+        data["formats"] = {side: str(text).strip() for side, text in formats.items() if given(text)}
     data["clean"] = {side: _clean(row[f"{side}_clean"], kept, side, spec["type"]) for side in SIDES}
     return data
 
@@ -213,6 +213,6 @@ def _steps(cell: Any) -> list[str]:
     return [str(step) for step in cell] if isinstance(cell, list | tuple) else []
 
 
-def _given(value: Any) -> bool:
+def given(value: Any) -> bool:
     """An empty cell of the editor is None, NaN, an empty text or an unticked box."""
     return not (value is None or value is False or value == "" or (isinstance(value, float) and isnan(value)))

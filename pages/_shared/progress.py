@@ -9,11 +9,12 @@ from typing import Any
 import streamlit as st
 
 from pages._shared import layout, wording
-from recon_engine.plan import Plan
+from recon_engine.nway.plan import SidesPlan
 from services.database.models import Job
+from services.sides import AnyPlan
 
 STAGES = {
-    "read": "Reading both files",
+    "read": "Reading the files",
     "match": "Matching",
     "explain": "Explaining what stayed open",
     "evidence": "Writing the evidence",
@@ -21,9 +22,12 @@ STAGES = {
 WAITING = {"queued": "Waiting for a free worker", "paused": "Paused by an administrator"}
 
 
-def show(job: Job, plan: Plan, now: datetime) -> None:
+def show(job: Job, plan: AnyPlan, now: datetime) -> None:
     """Status, a bar for the stage at work, and the rules with the one at work marked."""
     told = job.progress_json or {}
+    # Each pair of sides has rules of its own.
+    rules = [rule.name for pair in plan.pairs.values() for rule in pair] if isinstance(plan, SidesPlan) else []
+    rules = rules or [rule.name for rule in plan.rules]
     stage, done, total = str(told.get("stage", "")), told.get("done"), told.get("total")
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -34,12 +38,12 @@ def show(job: Job, plan: Plan, now: datetime) -> None:
         st.progress(_fraction(done, total), text=STAGES.get(stage, stage.capitalize() or waiting))
         at_work = stage == "match"
         if at_work and isinstance(done, int):
-            st.caption(f"Rule {min(done + 1, len(plan.rules))} of {len(plan.rules)}")
-        took = _seconds(told)
-        finished = {"": 0, "read": 0, "match": done if isinstance(done, int) else 0}.get(stage, len(plan.rules))
-        for place, rule in enumerate(plan.rules):
-            time = f" :gray[{wording.lasted(took[rule.name])}]" if place < finished and rule.name in took else ""
-            st.markdown(f"{_mark(place, finished, at_work=at_work)} {wording.literal(rule.name)}{time}")
+            st.caption(f"Rule {min(done + 1, len(rules))} of {len(rules)}")
+        took = _seconds(told) if len(set(rules)) == len(rules) else {}  # a rule of several pairs has no time of its own
+        finished = {"": 0, "read": 0, "match": done if isinstance(done, int) else 0}.get(stage, len(rules))
+        for place, name in enumerate(rules):
+            time = f" :gray[{wording.lasted(took[name])}]" if place < finished and name in took else ""
+            st.markdown(f"{_mark(place, finished, at_work=at_work)} {wording.literal(name)}{time}")
 
 
 def _seconds(told: Mapping[str, Any]) -> dict[str, float]:

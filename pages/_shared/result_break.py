@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import streamlit as st
@@ -25,21 +26,21 @@ from pages._shared.tables import (
 )
 from pages._shared.wizard import labels
 from pages._shared.wording import CATEGORY_NAMES, literal
-from recon_engine.plan import SIDES, Plan
 from services.database.models import Job
 from services.permissions import Action, Actor
+from services.sides import AnyPlan
 
 ALL = "all"
 
 
 @fragment()
-def show(person: Actor, job: Job, plan: Plan) -> None:
+def show(person: Actor, job: Job, plan: AnyPlan) -> None:
     """Draw the section. What is pressed in it draws it alone."""
     with explained():
         _show(person, job, plan)
 
 
-def _show(person: Actor, job: Job, plan: Plan) -> None:
+def _show(person: Actor, job: Job, plan: AnyPlan) -> None:
     names = labels(plan)
     filters, sort = _filters(job.summary_json or {}, plan, names)
     found = services().results.page(
@@ -54,30 +55,44 @@ def _show(person: Actor, job: Job, plan: Plan) -> None:
         for row in found.rows
     ]
     headings = {"side_name": "Side", "row": "Row", "category_name": "Category", "reason": "Reason"}
+    if "missing" in found.columns:
+        headings = {"side_name": "Side", "row": "Row", "missing_names": "Missing", **headings}
+        for row in rows:
+            row["missing_names"] = ", ".join(names[side] for side in (row["missing"] or "").split(", ") if side)
     headings |= {spec.name: spec.name for spec in plan.fields if spec.name in found.columns}
     chosen = table(rows, headings, "breaks-table", selectable=True, amounts=amount_fields(plan))
-    taken = {name: value for name, value in filters.items() if name != "cause"}
+    taken = {name: str(value) for name, value in filters.items() if name not in ("cause", "missing")}
     whole = whole_table(job, "breaks", taken, sort) if may(person, Action.RESULT_DOWNLOAD) else ""
     pager("breaks", found.total, ("break", "breaks"), whole)
     if chosen is not None:
         _detail(person, job, plan, rows[chosen])
 
 
-def _filters(summary: Mapping[str, Any], plan: Plan, names: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
+def _filters(summary: Mapping[str, Any], plan: AnyPlan, names: Mapping[str, str]) -> tuple[dict[str, Any], str | None]:
     """What is chosen above the table, and the order."""
     breaks = [name for name, number in summary["breaks"].items() if number]
     with st.container(horizontal=True):
-        side = part("breaks", "side", "Both sides", {side: names[side] for side in SIDES})
+        side = part("breaks", "side", "Both sides" if len(names) == 2 else "All sides", names)
+        missing = part("breaks", "missing", "Any", names) if len(names) > 2 else None
         kinds = {name: CATEGORY_NAMES.get(name, name) for name in breaks}
         category = part("breaks", "category", "All", kinds) if len(kinds) > 1 else None
         sort = order("breaks", orders(plan))
-    chosen = {"side": side, "category": category, "cause": _cause(summary)}
+    chosen = {"side": side, "category": category, "cause": _cause(summary), "missing": _with(missing, names)}
     return {name: value for name, value in chosen.items() if value}, sort
+
+
+def _with(side: str | None, names: Mapping[str, str]) -> list[str] | None:
+    """Every list of missing sides that has this one in it, as results write it."""
+    if side is None:
+        return None
+    others = sorted(set(names) - {side})
+    every = (several for number in range(len(others) + 1) for several in combinations(others, number))
+    return [", ".join(sorted((side, *several))) for several in every]
 
 
 def _cause(summary: Mapping[str, Any]) -> str | None:
     """The cause whose breaks are shown, when the run found any."""
-    found = [cause["cause"] for cause in summary.get("causes", [])]
+    found = list(dict.fromkeys(cause["cause"] for cause in summary.get("causes", [])))
     if not found:
         return None
     chosen: str | None = st.selectbox(
@@ -92,10 +107,10 @@ def _cause(summary: Mapping[str, Any]) -> str | None:
     return None if chosen == ALL else chosen
 
 
-def _detail(person: Actor, job: Job, plan: Plan, row: Mapping[str, Any]) -> None:
+def _detail(person: Actor, job: Job, plan: AnyPlan, row: Mapping[str, Any]) -> None:
     detail = services().results.break_detail(person, job.id, row["side"], row["row"], row["source"])
     names = labels(plan)
-    other = names["right" if row["side"] == "left" else "left"]
+    other = names[row.get("nearest_side") or next(side for side in names if side != row["side"])]
     nearest = detail["nearest"]
     with st.container(border=True, key="break-detail"):
         st.markdown(f"**{row['side_name']} row {row['row']}** · {row['category_name']}")

@@ -14,10 +14,11 @@ from pages._shared.wizard import labels
 from recon_engine.plan import SIDES, Plan, Rule
 from services.database.models import Job
 from services.permissions import Actor
+from services.sides import AnyPlan
 
 
-def show(person: Actor, job: Job, plan: Plan, match_id: int) -> None:
-    """Draw the match: two records side by side, or the sets and their sums."""
+def show(person: Actor, job: Job, plan: AnyPlan, match_id: int) -> None:
+    """Draw the match: two records side by side, or the sets and their sums; of more sides each one's records."""
     found = services().results.match(person, job.id, match_id)
     about, names = found["match"], labels(plan)
     rule = next((one for one in plan.rules if one.name == about["rule"]), None)
@@ -28,13 +29,15 @@ def show(person: Actor, job: Job, plan: Plan, match_id: int) -> None:
         )
         if rule is not None:
             st.caption(wording.rule_in(plan, rule))
-        if found["certificate"]:
+        if found.get("certificate"):
             st.markdown(f":material/verified: {wording.certificate_sentence(found['certificate'])}")
-        if found["records"] == {"left": 1, "right": 1}:
+        if not isinstance(plan, Plan):
+            _over_sides(plan, found, names)
+        elif found["records"] == {"left": 1, "right": 1}:
             _pair(plan, found, names)
         else:
             _sets(plan, rule, found, names)
-        if found["evidence"]:
+        if found.get("evidence"):
             _evidence(found["evidence"], float(about["score"]))
 
 
@@ -46,6 +49,21 @@ def _pair(plan: Plan, found: Mapping[str, Any], names: Mapping[str, str]) -> Non
     kinds = {spec.name: spec.type for spec in plan.fields}
     notes = {line["field"]: apart(line["difference"], kinds[line["field"]]) or "" for line in found["differences"]}
     side_by_side.show(fields, headings, notes, amounts)
+
+
+def _over_sides(plan: AnyPlan, found: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    """The records of every side in one table, and what links them, two sides at a time."""
+    records = [{**record, "side": names[side]} for side, own in found["sides"].items() for record in own]
+    headings = {"side": "Side", "row": "Row"} | {spec.name: spec.name for spec in plan.fields}
+    table(records, headings, "match-sides-table", amounts=amount_fields(plan))
+    ends: dict[int, list[Mapping[str, Any]]] = {}
+    for one in found["links"]:
+        ends.setdefault(one["link_id"], []).append(one)
+    for link in ends.values():
+        told = " and ".join(f"{wording.literal(names[one['side']])} row {one['row']}" for one in link)
+        st.caption(
+            f":material/link: {told}: rule {wording.literal(link[0]['rule'])}, score {wording.score(link[0]['score'])}"
+        )
 
 
 def _sets(plan: Plan, rule: Rule | None, found: Mapping[str, Any], names: Mapping[str, str]) -> None:

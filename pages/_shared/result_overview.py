@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
-from pages._shared import chart_clicks, charts, result_causes, wording
+from pages._shared import chart_clicks, charts, result_causes, result_together, wording
 from pages._shared.context import services
 from pages._shared.result_rows import OUTCOMES
 from pages._shared.tables import table
 from pages._shared.wizard import labels
-from recon_engine.plan import SIDES, Plan
+from recon_engine.plan import Plan
 from services.database.models import Job
 from services.permissions import Actor
-from services.result_headline import UNEXPLAINED, UNEXPLAINED_HELP, headline
+from services.result_headline import UNEXPLAINED, UNEXPLAINED_HELP, Tile, headline, headline_of_sides
+from services.sides import AnyPlan
 
 SECTION_OF = {"matched": "Matches", "suggested": "Matches", "breaks": "Breaks", "rejected": "Rejected"}
 OUTCOME_OF = {
@@ -34,15 +35,20 @@ HEADINGS = {
 }
 
 
-def show(person: Actor, job: Job, plan: Plan) -> None:
+def show(person: Actor, job: Job, plan: AnyPlan) -> None:
     """Draw the section: the answer, the proof, what to do next, and what would make breaks match."""
     summary = job.summary_json or {}
-    figures = services().results.figures(person, job.id)
     names = labels(plan)
-    _headline(summary, figures, names)
+    if isinstance(plan, Plan):
+        _headline(headline(summary, services().results.figures(person, job.id), names))
+    else:
+        _headline(headline_of_sides(summary, names))
     _conservation(summary, names)
     _rows_and_breaks(summary, names)
-    result_causes.show(person, job)
+    if isinstance(plan, Plan):
+        result_causes.show(person, job)
+    else:
+        result_together.show(summary, names)
     for warning in summary.get("warnings", []):
         st.warning(_text(warning), icon=":material/warning:")
 
@@ -57,7 +63,7 @@ def _rows_and_breaks(summary: Mapping[str, Any], names: Mapping[str, str]) -> No
         bars = [
             [
                 (SECTION_OF[part], {"side": (side, names[side]), **outcomes.get(part, {})})
-                for side in charts.SIDES_UPWARDS
+                for side in charts.sides_upwards(summary["rows"])
             ]
             for part in parts
         ]
@@ -70,9 +76,8 @@ def _rows_and_breaks(summary: Mapping[str, Any], names: Mapping[str, str]) -> No
             chart_clicks.clickable(charts.categories(found), "categories", kinds)
 
 
-def _headline(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mapping[str, str]) -> None:
-    """The same five figures as on the PDF."""
-    tiles = headline(summary, figures, names)
+def _headline(tiles: Sequence[Tile]) -> None:
+    """The same figures as on the PDF, where there is one."""
     with st.grid(len(tiles), gap="small"):
         for label, figure, parts in tiles:
             st.metric(
@@ -94,7 +99,7 @@ def _conservation(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
         else:
             st.error("The result does not add up and must not be relied on.", icon=":material/gpp_bad:")
         st.markdown(wording.conservation_sentence(summary, names))
-        breaks = sum(int(summary["rows"][side]["breaks"]) for side in SIDES)
+        breaks = sum(int(rows["breaks"]) for rows in summary["rows"].values())
         if breaks:
             st.button(
                 f"Look at {'the break' if breaks == 1 else f'the {wording.number(breaks)} breaks'}",
@@ -111,8 +116,8 @@ def _open_breaks() -> None:
 
 def _totals(summary: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
-    for side in SIDES:
-        counts = {part: wording.number(summary["rows"][side][part]) for part in PARTS}
+    for side, rows in summary["rows"].items():
+        counts = {part: wording.number(rows[part]) for part in PARTS}
         lines.append({"side": names[side], "what": "rows", **counts})
         for currency, fields in summary["totals"][side].items():
             for field, sums in fields.items():

@@ -25,9 +25,10 @@ from pages._shared.tables import (
 )
 from pages._shared.wizard import labels
 from pages._shared.wording import score
-from recon_engine.plan import SIDES, Plan
+from recon_engine.plan import Plan
 from services.database.models import Job
 from services.permissions import Action, Actor
+from services.sides import AnyPlan
 
 HEADINGS = {
     "matches": {
@@ -64,6 +65,20 @@ HEADINGS = {
         "reason": "Why it could not be read",
     },
 }
+# Of several sides, a difference is between two of them.
+OF_SIDES = HEADINGS | {
+    "differences": {
+        "match_id": "Match",
+        "field": "Field",
+        "left_side": "Side",
+        "left_row": "Row",
+        "left_value": "Value",
+        "right_side": "Other side",
+        "right_row": "Its row",
+        "right_value": "Its value",
+        "difference": "Difference",
+    }
+}
 EMPTY = {
     "matches": ("No match", "No rule brought two records together: look at the breaks, and at the rules."),
     "differences": ("No differences", "Every compared field is equal inside every match."),
@@ -80,13 +95,13 @@ NOUNS = {
 
 
 @fragment()
-def show(person: Actor, job: Job, plan: Plan, name: str) -> None:
+def show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
     """Draw one of the tables. What is pressed in it draws it alone."""
     with explained():
         _show(person, job, plan, name)
 
 
-def _show(person: Actor, job: Job, plan: Plan, name: str) -> None:
+def _show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
     if not services().results.page(person, job.id, name, size=1).total:
         empty_state(*EMPTY[name], icon=":material/task_alt:")  # nothing to choose from, so no choices
         return
@@ -97,10 +112,11 @@ def _show(person: Actor, job: Job, plan: Plan, name: str) -> None:
     if not found.total:
         empty_state(*EMPTY[name], icon=":material/task_alt:")
         return
-    own = [column for column in found.columns if column in HEADINGS[name]]
+    told = (HEADINGS if isinstance(plan, Plan) else OF_SIDES)[name]
+    own = [column for column in told if column in found.columns]
     fields = [spec.name for spec in plan.fields if spec.name in found.columns and spec.name not in own]
     names = labels(plan)
-    headings = {column: HEADINGS[name][column].format(**names) for column in own} | {field: field for field in fields}
+    headings = {column: told[column].format(**names) for column in own} | {field: field for field in fields}
     kinds = {spec.name: spec.type for spec in plan.fields}
     rows = [_shown(row, names, kinds) for row in found.rows]
     whole = whole_table(job, name, filters, sort) if may(person, Action.RESULT_DOWNLOAD) else ""
@@ -118,7 +134,7 @@ def _show(person: Actor, job: Job, plan: Plan, name: str) -> None:
 def has_suggested(job: Job) -> bool:
     """Whether some matches wait for a person to decide."""
     rows = (job.summary_json or {})["rows"]
-    return any(rows[side]["suggested"] for side in SIDES)
+    return any(one["suggested"] for one in rows.values())
 
 
 def _shown(row: Mapping[str, Any], names: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Any]:
@@ -126,6 +142,7 @@ def _shown(row: Mapping[str, Any], names: Mapping[str, str], kinds: Mapping[str,
     shown = dict(row)
     if "side" in row:
         shown["side"] = names[row["side"]]
+    shown |= {end: names[row[end]] for end in ("left_side", "right_side") if end in row}
     if "score" in row:
         shown["score"] = score(row["score"])
     if "difference" in row:
@@ -137,7 +154,7 @@ def _shown(row: Mapping[str, Any], names: Mapping[str, str], kinds: Mapping[str,
     return shown
 
 
-def _filters(job: Job, plan: Plan, name: str) -> tuple[dict[str, str], str | None]:
+def _filters(job: Job, plan: AnyPlan, name: str) -> tuple[dict[str, str], str | None]:
     """What is chosen above the table, and its order; the address holds it, so that it can be passed on."""
     chosen: dict[str, str | None] = {}
     sort = None
@@ -167,7 +184,7 @@ def _filters(job: Job, plan: Plan, name: str) -> tuple[dict[str, str], str | Non
             chosen["field"] = None if field == every else field
         if name in ("matches", "duplicates", "rejected"):
             names = labels(plan)
-            chosen["side"] = part(name, "side", "Both sides", {side: names[side] for side in SIDES})
+            chosen["side"] = part(name, "side", "Both sides" if len(names) == 2 else "All sides", names)
         if name == "matches" and has_suggested(job):
             chosen["outcome"] = part(name, "outcome", "All", OUTCOMES)
         if name == "matches":

@@ -9,7 +9,9 @@ import streamlit as st
 
 from pages._shared import chart_clicks, charts, wording
 from pages._shared.tables import table
+from recon_engine.plan import Plan
 from services.database.models import Job
+from services.sides import AnyPlan
 
 METHODS = {
     "decoys": "on shuffled values",
@@ -28,13 +30,17 @@ HEADINGS = {
 }
 
 
-def show(job: Job) -> None:
-    """The charts of what the rules added and of their false rates with the intervals; all figures as a table."""
-    rules = (job.summary_json or {})["rules"]
+def show(job: Job, plan: AnyPlan) -> None:
+    """The charts of what the rules added and of their false rates with the intervals; all figures as a table. A rule of
+    several sides has a line for each two sides that it links.
+    """
+    rules = [
+        {**rule, "rule": rule["name"], "name": _title(rule, plan.labels)} for rule in (job.summary_json or {})["rules"]
+    ]
     added, sure = st.columns(2, gap="medium")
     with added.container(border=True, height="stretch"):
-        st.markdown("**Matches added by each rule**")
-        bars = [("Matches", {"rule": (rule["name"], rule["name"])}) for rule in rules if rule["matches"]]
+        st.markdown(f"**{'Matches' if isinstance(plan, Plan) else 'Links of two sides'} added by each rule**")
+        bars = [("Matches", {"rule": (rule["rule"], rule["rule"])}) for rule in rules if rule["matches"]]
         chart_clicks.clickable(charts.rule_waterfall(rules), "rules", [[*bars, ("Matches", {})]])
     with sure.container(border=True, height="stretch"):
         st.markdown("**How sure each rule is**")
@@ -45,6 +51,12 @@ def show(job: Job) -> None:
             st.caption("Estimated share of accidental matches, with the interval in which it lies.")
             st.plotly_chart(figure, config=charts.CONFIG, key="false-rates")
     _all_figures(rules)
+
+
+def _title(rule: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """The rule's name, with the two sides that it linked where there are more."""
+    ends = [names[side] for side in rule.get("between", [])]
+    return f"{rule['name']} · {' and '.join(ends)}" if ends else str(rule["name"])
 
 
 def _all_figures(rules: Sequence[Mapping[str, Any]]) -> None:

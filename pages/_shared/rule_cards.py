@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import streamlit as st
@@ -12,22 +13,54 @@ from pages._shared import draft, rule_form
 from pages._shared.context import dialog
 from pages._shared.messages import explained
 from pages._shared.wording import handling_sentence, literal, rule_in
+from recon_engine.nway.plan import SidesPlan
 from recon_engine.plan import Plan
 from services.database.models import Reconciliation
 from services.permissions import Actor
+from services.sides import AnyPlan
 
 
 @dialog("Rule", width="large")
-def _edit(person: Actor, reconciliation: Reconciliation, plan: Plan, place: int | None) -> None:
+def _edit(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, place: int | None) -> None:
+    between = None if place is None else getattr(plan.rules[place], "between", None)
+    if isinstance(plan, SidesPlan) and place is None:
+        between = _between(plan)
+
     def save(rule: dict[str, Any]) -> None:
-        draft.save(person, reconciliation, draft.with_rule(plan, place, rule))
+        told = {**rule, "between": list(between)} if between else rule
+        draft.save(person, reconciliation, draft.with_rule(plan, place, told))
         st.rerun()
 
-    rule_form.show(plan, place, save)
+    view, own = _as_two_sided(plan, place, between)
+    rule_form.show(view, own, save)
+
+
+def _between(plan: SidesPlan) -> tuple[str, str]:
+    """The two sides that a new rule is to look at, in the order in which other rules name them."""
+    pairs = [
+        (two, one) if (two, one) in plan.pairs else (one, two)
+        for one, two in combinations(plan.labels, 2)
+        if any({one, two} <= spec.columns.keys() for spec in plan.fields)
+    ]
+    names = plan.labels
+    return st.selectbox("Between", pairs, format_func=lambda pair: f"{names[pair[0]]} and {names[pair[1]]}")
+
+
+def _as_two_sided(plan: AnyPlan, place: int | None, between: tuple[str, str] | None = None) -> tuple[Plan, int | None]:
+    """The plan as the form of a rule sees it, and the place of the rule in it: of several sides, that of a pair that
+    the rule looks at.
+    """
+    if isinstance(plan, Plan):
+        return plan, place
+    if place is None:
+        return plan.pair_plan(*(between or next(iter(plan.pairs)))), None
+    rule = plan.rules[place]
+    pair = next(pair for pair, rules in plan.pairs.items() if rule in rules)
+    return plan.pair_plan(*pair), plan.pairs[pair].index(rule)
 
 
 def show(
-    person: Actor, reconciliation: Reconciliation, plan: Plan, suggested: Mapping[str, Any], editable: bool
+    person: Actor, reconciliation: Reconciliation, plan: AnyPlan, suggested: Mapping[str, Any], editable: bool
 ) -> tuple[DeltaGenerator, list[DeltaGenerator]]:
     """All rules. `suggested` holds confidence and reason by rule name. Returns where their counts go: the headline's
     place, and each rule's.
@@ -43,12 +76,12 @@ def show(
                 if editable:
                     _buttons(person, reconciliation, plan, place)
     if editable and st.button("Add rule", icon=":material/add:"):
-        rule_form.open_draft(None, plan)
+        rule_form.open_draft(None, _as_two_sided(plan, None)[0])
         _edit(person, reconciliation, plan, None)
     return headline, counts
 
 
-def _description(plan: Plan, place: int, suggestion: Mapping[str, Any] | None) -> None:
+def _description(plan: AnyPlan, place: int, suggestion: Mapping[str, Any] | None) -> None:
     rule = plan.rules[place]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{place + 1}. {literal(rule.name)}**", width="content")
@@ -62,7 +95,7 @@ def _description(plan: Plan, place: int, suggestion: Mapping[str, Any] | None) -
         st.caption(" · ".join(filter(None, about)))
 
 
-def _buttons(person: Actor, reconciliation: Reconciliation, plan: Plan, place: int) -> None:
+def _buttons(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, place: int) -> None:
     changed = None
     if st.button(
         "", icon=":material/arrow_upward:", key=f"up-{place}", help="Run earlier", type="tertiary", disabled=place == 0
@@ -87,7 +120,7 @@ def _buttons(person: Actor, reconciliation: Reconciliation, plan: Plan, place: i
     ):
         changed = draft.without_rule(plan, place)
     if st.button("Edit", icon=":material/edit:", key=f"edit-{place}", type="tertiary"):
-        rule_form.open_draft(plan.rules[place], plan)
+        rule_form.open_draft(plan.rules[place], _as_two_sided(plan, place)[0])
         _edit(person, reconciliation, plan, place)
     if changed is not None:
         with explained():

@@ -12,8 +12,8 @@ import streamlit as st
 
 from pages._shared.layout import download_link
 from pages._shared.wording import amount, count, day, share
-from recon_engine.plan import Plan
 from services.database.models import Job
+from services.sides import AnyPlan
 
 PAGE_ROWS = 50
 _ALL = "all"
@@ -74,7 +74,7 @@ def order(key: str, choices: Mapping[str, str]) -> str | None:
     return chosen or None
 
 
-def orders(plan: Plan) -> dict[str, str]:
+def orders(plan: AnyPlan) -> dict[str, str]:
     """The orders of records by their amounts and dates."""
     ends = {"decimal": ("largest", "smallest"), "date": ("newest", "oldest"), "datetime": ("newest", "oldest")}
     return {
@@ -122,7 +122,7 @@ def table(
     return int(chosen[0]) if chosen and chosen[0] < len(rows) else None
 
 
-def amount_fields(plan: Plan) -> list[str]:
+def amount_fields(plan: AnyPlan) -> list[str]:
     """The fields whose values are amounts."""
     return [spec.name for spec in plan.fields if spec.type == "decimal"]
 

@@ -10,10 +10,12 @@ from pages._shared import layout
 from pages._shared.context import address_parameter, dialog, may, services
 from pages._shared.messages import empty_state, explained, show_notice
 from pages._shared.wording import literal
-from recon_engine.plan import Plan
+from recon_engine.nway.plan import build_plan
+from recon_engine.plan import SIDES
 from services.database.models import Job, Reconciliation
 from services.errors import NotFound
 from services.permissions import Action, Actor
+from services.sides import AnyPlan
 
 
 def opened(person: Actor, step: layout.Step, what: str) -> Reconciliation:
@@ -65,9 +67,9 @@ def reachable(reconciliation: Reconciliation, job: Job | None) -> dict[layout.St
     """The steps that can be opened now, each with its address parameters."""
     here = {"r": reconciliation.id}
     steps: dict[layout.Step, dict[str, str]] = {"upload": here}
-    if reconciliation.left_file_id and reconciliation.right_file_id:
+    if all(reconciliation.file_ids(side) for side in reconciliation.sides):
         steps["map"] = here
-        if reconciliation.plan_json:
+        if _planned(reconciliation):
             steps["run"] = here
     if job is not None and job.status == "succeeded":
         steps["results"] = {"job": job.id}
@@ -79,11 +81,21 @@ def go(step: layout.Step, reconciliation: Reconciliation) -> NoReturn:
     st.switch_page(f"{step}.py", query_params={"r": reconciliation.id})
 
 
-def saved_plan(reconciliation: Reconciliation) -> Plan | None:
-    """The draft's plan, or None before the mapping step."""
-    return Plan.build(reconciliation.plan_json) if reconciliation.plan_json else None
+def saved_plan(reconciliation: Reconciliation) -> AnyPlan | None:
+    """The draft's plan, or None before the mapping step and when it is of more or fewer sides than there are now."""
+    return build_plan(reconciliation.plan_json or {}) if _planned(reconciliation) else None
 
 
-def labels(plan: Plan) -> dict[str, str]:
-    """What the user calls the two sides."""
-    return {"left": plan.left.label, "right": plan.right.label}
+def _planned(reconciliation: Reconciliation) -> bool:
+    plan = reconciliation.plan_json
+    return bool(plan) and len((plan or {}).get("sides", SIDES)) == len(reconciliation.sides)
+
+
+def labels(plan: AnyPlan) -> dict[str, str]:
+    """What the user calls the sides."""
+    return plan.labels
+
+
+def file_ids(reconciliation: Reconciliation) -> list[list[str]]:
+    """The files of each side, in their order."""
+    return [reconciliation.file_ids(side) for side in reconciliation.sides]

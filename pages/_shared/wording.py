@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from recon_engine.plan import Plan, Rule
+from recon_engine.nway.plan import SidesPlan, SidesRule
+from recon_engine.plan import Rule
 from services.formats import amount, count, day, localised, minute, moment, number, second, share
+from services.sides import AnyPlan
 from services.wording import (
     CATEGORY_NAMES,
     METHOD_NAMES,
@@ -31,6 +33,7 @@ __all__ = [
     "CATEGORY_NAMES",
     "METHOD_NAMES",
     "STATUS_LOOKS",
+    "against",
     "ago",
     "amount",
     "cause_sentence",
@@ -116,16 +119,27 @@ def lasted(seconds: float) -> str:
     return f"{int(seconds // _MINUTE)} min {int(seconds % _MINUTE)} s"
 
 
-def rule_in(plan: Plan, rule: Rule) -> str:
+def rule_in(plan: AnyPlan, rule: Rule) -> str:
     """The rule's sentence with the names of the plan's sides, safe inside Markdown."""
-    return rule_sentence(rule, literal(plan.left.label), literal(plan.right.label))
+    names = {side: literal(label) for side, label in plan.labels.items()}
+    if not isinstance(plan, SidesPlan):
+        return rule_sentence(rule, *names.values())
+    if isinstance(rule, SidesRule) and rule.between:
+        left, right = (names[side] for side in rule.between)
+        return f"**{left} and {right}**: {rule_sentence(rule, left, right)}"
+    every = set.intersection(*(set(plan.field(name).columns) for name in rule.fields))
+    return f"**{', '.join(names[side] for side in names if side in every)}**: {rule_sentence(rule)}"
+
+
+def against(plan: AnyPlan) -> str:
+    """'Ledger against Bank', for Markdown: the names of the sides."""
+    return " against ".join(f"**{literal(label)}**" for label in plan.labels.values())
 
 
 def conservation_sentence(summary: Mapping[str, Any], labels: Mapping[str, str]) -> str:
-    """The conservation statement of both sides as text."""
+    """The conservation statement of all sides as text."""
     parts = []
-    for side in ("left", "right"):
-        rows = summary["rows"][side]
+    for side, rows in summary["rows"].items():
         parts.append(
             f"**{labels[side]}**: {number(rows['read'])} rows read = {number(rows['matched'])} matched + "
             f"{number(rows['suggested'])} suggested + {number(rows['breaks'])} breaks + "

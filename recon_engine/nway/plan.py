@@ -189,9 +189,10 @@ class SidesPlan(Model):
         return found
 
     def pair_plan(self, left: str, right: str) -> Plan:
-        """The two-sided plan of a pair of sides. Raises ValidationError where a rule does not fit its fields."""
+        """The two-sided plan of two sides that share a field. Raises ValidationError where a rule does not fit it."""
         fields = [f.between(left, right) for f in self.fields if {left, right} <= f.columns.keys()]
-        return self._two_sided(left, right, fields, self.pairs[left, right])
+        rules = self.pairs.get((left, right), [Rule(name="none", on=(fields[0].name,))])
+        return self._two_sided(left, right, fields, rules)
 
     def side_plan(self, name: str) -> Plan:
         """A plan whose left side is this one, with all the fields that it has and all the rules that look at it."""
@@ -216,6 +217,13 @@ class SidesPlan(Model):
 
     def _plain(self, name: str, label: str) -> dict[str, Any]:
         return {**self.side(name).model_dump(exclude={"name"}), "label": label}
+
+    def field(self, name: str) -> SidesField:
+        """The field called `name`. Raises KeyError when there is none."""
+        for spec in self.fields:
+            if spec.name == name:
+                return spec
+        raise KeyError(name)
 
     def side(self, name: str) -> NamedSide:
         """The side called `name`. Raises KeyError when there is none."""

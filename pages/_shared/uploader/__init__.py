@@ -7,7 +7,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from pages._shared.own_component import own_component
-from recon_engine.plan import SideName
 
 _ZONE = """
 <div class="zone" part="zone">
@@ -20,7 +19,7 @@ _ZONE = """
 """
 
 
-def drop_zone(reconciliation_id: str, side: SideName, limit_mb: int, label: str) -> list[str]:
+def drop_zone(reconciliation_id: str, side: str, limit_mb: int, label: str) -> list[str]:
     """Take in files for one side of a reconciliation; returns the ids of those that have just arrived."""
     folder = Path(__file__).parent
     mount = own_component("uploader", folder, html=_ZONE, css="uploader.css", js="uploader.js")

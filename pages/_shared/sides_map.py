@@ -1,0 +1,160 @@
+"""The Map step of more than two sides: names, fields with a column for each side, rules by pair, the plan as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from pages._shared import draft, plan_parts, rule_cards, sides_fields
+from pages._shared.mapping import row_id
+from pages._shared.marks import Marks, named
+from pages._shared.messages import explained
+from pages._shared.questions import READS
+from recon_engine.nway.plan import SidesPlan
+from services.database.models import Reconciliation
+from services.fit import shared_columns
+from services.permissions import Actor
+from services.sides import by_name
+
+INCOMPLETE = {
+    "break": "stays open, as breaks",
+    "suggest": "is suggested, for a person to confirm",
+    "match": "counts as a match",
+}
+NO_CURRENCY = "no currency field"
+
+
+def show(
+    person: Actor, reconciliation: Reconciliation, plan: SidesPlan, columns: Sequence[Sequence[str]], editable: bool
+) -> None:
+    """Draw the step below its title."""
+    visual, file = st.tabs(["Fields and rules", "Plan file"])
+    with visual:
+        _questions(person, reconciliation, plan, editable)
+        _names(person, reconciliation, plan, editable)
+        _fields(person, reconciliation, plan, columns, editable)
+        st.subheader("Rules", anchor=False)
+        st.caption(
+            "Each looks at two sides; those of the same two run from top to bottom. What they link over all sides "
+            "becomes one match."
+        )
+        suggested = {rule["name"]: rule for rule in (reconciliation.suggestion_json or {}).get("rules", [])}
+        rule_cards.show(person, reconciliation, plan, suggested, editable)
+    with file:
+        plan_parts.plan_file(person, reconciliation, plan, editable)
+    plan_parts.onwards(person, reconciliation, plan, editable)
+
+
+def _save(person: Actor, reconciliation: Reconciliation, data: dict[str, Any]) -> None:
+    with explained():
+        draft.save(person, reconciliation, data)
+        draft.forget_edits(reconciliation)
+        st.rerun()
+
+
+def _questions(person: Actor, reconciliation: Reconciliation, plan: SidesPlan, editable: bool) -> None:
+    """What the data cannot decide: date orders as a choice, until it is made, and the suggestion's own questions."""
+    sides = by_name(plan, reconciliation.sides)
+    asked = []
+    for number, spec in enumerate(plan.fields):
+        for side, name in spec.columns.items() if spec.type in ("date", "datetime") else ():
+            column = shared_columns(draft.files_of(person, reconciliation, sides[side])).get(name, {})
+            asked += [f"'{name}'"]
+            formats = spec.formats if isinstance(spec.formats, dict) else dict.fromkeys(spec.columns, spec.formats)
+            if formats.get(side) or not column.get("undecided") or len(column["date_formats"]) < 2:
+                continue
+            with st.container(border=True):
+                st.markdown(
+                    f":orange[:material/help:] **{plan.labels[side]}: `{name}` fits more than one date order.** "
+                    f"Samples: {', '.join(map(str, column['samples'][:3]))}"
+                )
+                chosen = st.segmented_control(
+                    "Date order",
+                    column["date_formats"],
+                    key=f"ask-{spec.name}-{side}",
+                    disabled=not editable,
+                    format_func=lambda one: f"{one} ({READS[one]})" if one in READS else one,
+                    label_visibility="collapsed",
+                )
+            if chosen:
+                data = plan.to_data()
+                data["fields"][number]["formats"] = {**formats, side: chosen}
+                _save(person, reconciliation, data)
+    for question in (reconciliation.suggestion_json or {}).get("questions", []):
+        if not ("set formats" in question and any(name in question for name in asked)):
+            st.info(question[:1].upper() + question[1:], icon=":material/help:")
+
+
+def _names(person: Actor, reconciliation: Reconciliation, plan: SidesPlan, editable: bool) -> None:
+    """What the sides are called, the field that holds the currency, and what a group is that lacks a side."""
+    marks, data = Marks(), plan.to_data()
+    places = st.columns(len(plan.sides))
+    for number, (place, side) in enumerate(zip(places, plan.sides, strict=True)):
+        with place:
+            data["sides"][number]["label"] = st.text_input(
+                f"Side {number + 1}", side.title, disabled=not editable, key=f"side-label-{side.name}-{side.title}"
+            )
+            marks.below(f"sides[{number}]")
+    currency, incomplete = st.columns(2)
+    options = [NO_CURRENCY, *(spec.name for spec in plan.fields)]
+    now = plan.currency.field if plan.currency else NO_CURRENCY
+    with currency:
+        picked = st.selectbox(
+            "Currency",
+            options,
+            index=options.index(now),
+            disabled=not editable,
+            help="Control totals are kept per value of this field",
+        )
+        marks.below("currency")
+    data["currency"] = None if picked == NO_CURRENCY else {"field": picked}
+    data["incomplete"] = incomplete.selectbox(
+        "What lacks a side",
+        list(INCOMPLETE),
+        index=list(INCOMPLETE).index(plan.incomplete),
+        format_func=INCOMPLETE.__getitem__,
+        disabled=not editable,
+        help="Records that belong together on some sides, while another side has none for them",
+    )
+    labels = [side["label"] for side in data["sides"]]
+    changed = (labels, picked, data["incomplete"]) != ([*plan.labels.values()], now, plan.incomplete)
+    if changed and not marks.show(draft.faults(data)):
+        _save(person, reconciliation, data)
+
+
+def _fields(
+    person: Actor, reconciliation: Reconciliation, plan: SidesPlan, columns: Sequence[Sequence[str]], editable: bool
+) -> None:
+    """The table of fields. A change is saved as soon as the whole plan is valid."""
+    st.subheader("Fields", anchor=False)
+    st.caption(
+        "One line per thing that sides have in common, and its column on each side that has it. Double-click a cell to "
+        "change it; add a line at the bottom. Clean steps and date formats stand in the plan file."
+    )
+    suggested = {field["name"]: field for field in (reconciliation.suggestion_json or {}).get("fields", [])}
+    key, now = draft.fields_key(reconciliation), (plan.fields, plan.compare, plan.labels)
+    if key in st.session_state and st.session_state[key]["seen"] != now:
+        draft.forget_edits(reconciliation)  # changed elsewhere: what this table shows is of yesterday
+    if key not in st.session_state:
+        names = {number: spec.name for number, spec in enumerate(plan.fields)}
+        st.session_state[key] = {"base": sides_fields.rows_of(plan, suggested), "names": names, "seen": now}
+    kept = st.session_state[key]
+    version, marks = st.session_state.get("fields-version", 0), Marks()
+    own = by_name(plan, columns)
+    edited = sides_fields.editor(kept["base"], plan, own, f"{key}-{version}", not editable)
+    if wrong := sides_fields.mistake(edited):
+        st.error(f"Not saved yet. {wrong}", icon=":material/error:")
+        return
+    data = sides_fields.applied(plan, edited, kept["names"])
+    found = draft.faults(data)
+    if marks.show_here(found, {fault.place: named(fault.place, data, {}) for fault in found}):
+        return
+    with explained():
+        changed = SidesPlan.build(data)
+        if changed != plan:
+            draft.save(person, reconciliation, data)
+            kept["seen"] = (changed.fields, changed.compare, changed.labels)
+            kept["names"] = {row_id(row): str(row["name"]) for row in edited if row_id(row) >= 0}
+            st.rerun()

@@ -1,0 +1,123 @@
+"""Three sides on the screens: another side on Upload, the suggestion and its rules on Map, the run, its results."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser import steps
+
+LEDGER_LACKS, BANK_LACKS, ROWS = 10, 15, 60
+SIDES = ("left", "right", "side_3")
+
+
+def write_files(folder: Path) -> list[Path]:
+    """Orders; a ledger without every tenth, of the other sign; a bank without every fifteenth, at times 2 cents off."""
+    numbers = range(1, ROWS + 1)
+    orders = [["order_no", "total", "ordered_on"]]
+    orders += [[f"R{n:04d}", f"{10 + n * 7.13:.2f}", f"2026-03-{1 + n % 28:02d}"] for n in numbers]
+    ledger = [["entry", "order_ref", "booked_amount", "posted"]]
+    ledger += [
+        [f"L{n}", f"R{n:04d}", f"-{10 + n * 7.13:.2f}", f"2026-03-{1 + n % 28:02d}"]
+        for n in numbers
+        if n % LEDGER_LACKS
+    ]
+    bank = [["reference", "value", "value_date"]]
+    bank += [
+        [f"R{n:04d}", f"{10 + n * 7.13 + (0.02 if n % 4 == 0 else 0):.2f}", f"2026-03-{1 + n % 28:02d}"]
+        for n in numbers
+        if n % BANK_LACKS
+    ]
+    paths = [folder / f"{name}.csv" for name in ("orders", "ledger", "bank")]
+    for path, rows in zip(paths, (orders, ledger, bank), strict=True):
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+    return paths
+
+
+def shot(page: Page, name: str) -> None:
+    """A picture of the whole page, to be looked at."""
+    steps.SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=steps.SCREENSHOTS / f"sides-{name}.png", full_page=True)
+
+
+def section(page: Page, name: str) -> None:
+    """Open a section of the results."""
+    page.get_by_role("radio", name=name, exact=True).click()
+    steps.quiet(page)
+
+
+def upload(page: Page, paths: list[Path]) -> None:
+    """Another side, and a file for each."""
+    expect(page.get_by_text("Third side")).to_have_count(0)
+    steps.button(page, "Add another side").click()
+    expect(page.get_by_role("heading", name="Third side")).to_be_visible()
+    for number, (side, path) in enumerate(zip(SIDES, paths, strict=True), start=1):
+        page.locator(f".st-key-upload-{side} input[type=file]").set_input_files(path)
+        expect(page.get_by_role("button", name=re.compile("Remove$"))).to_have_count(number)
+        steps.quiet(page)
+    shot(page, "1-upload")
+    steps.button(page, "Continue to mapping").click()
+    expect(page.get_by_text("Each looks at two sides")).to_be_visible()
+    steps.quiet(page)
+    shot(page, "2-map")
+
+
+def change(page: Page) -> None:
+    """Another name for a side and for the last rule."""
+    page.get_by_label("Side 3").fill("House bank")
+    page.get_by_label("Side 3").press("Enter")
+    expect(page.get_by_text("House bank").first).to_be_visible()
+    steps.quiet(page)
+    cards = page.locator("[class*=st-key-rule-card-]")
+    before = cards.count()
+    page.get_by_role("button", name=re.compile("Edit$")).last.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("the reference alone")
+    dialog.get_by_label("Name").press("Enter")
+    shot(page, "3-rule")
+    dialog.get_by_role("button", name=re.compile("Save rule$")).click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(cards.last).to_contain_text("the reference alone")
+    expect(cards).to_have_count(before)
+    steps.quiet(page)
+
+
+def test_three_sides_from_upload_to_results(page: Page, tmp_path: Path) -> None:
+    """An analyst adds a side, takes the suggestion, changes a label and a rule, and finds what is missing where."""
+    steps.create_administrator(page)
+    steps.start(page, "Orders, ledger, bank")
+    paths = write_files(tmp_path)
+    upload(page, paths)
+    change(page)
+    steps.button(page, "Continue to run").click()
+    expect(page.get_by_text("against").first).to_be_visible()
+    shot(page, "4-run")
+    steps.button(page, "Run reconciliation").click()
+    expect(page.get_by_text("Every row is accounted for")).to_be_visible(timeout=60_000)
+    steps.quiet(page)
+    expect(page.get_by_text(f"Orders: {ROWS} rows read")).to_be_visible()
+    expect(page.get_by_text("What was found together")).to_be_visible()
+    shot(page, "5-overview")
+    section(page, "Breaks")
+    shot(page, "6-breaks")
+    expect(page.get_by_text(re.compile(r"\d+ breaks$"))).to_be_visible()
+    steps.select_row(page, "breaks-table", 0)
+    expect(page.locator(".st-key-break-detail")).to_contain_text("missing in")
+    shot(page, "7-break")
+    page.get_by_role("radiogroup", name="Missing").get_by_role("radio", name="Ledger", exact=True).click()
+    steps.quiet(page)
+    expect(page.get_by_text(re.compile(r"^\d+ breaks$"))).to_have_text(f"{2 * ROWS // LEDGER_LACKS - 2} breaks")
+    section(page, "Matches")
+    steps.select_row(page, "matches-table", 0)
+    expect(page.locator(".st-key-match-detail")).to_contain_text("rule")
+    shot(page, "8-match")
+    for name in ("Differences", "Rejected", "Rules"):
+        section(page, name)
+        shot(page, f"9-{name.lower()}")
+    page.goto("/")
+    expect(page.get_by_text("matched").first).to_be_visible()
+    steps.quiet(page)
