@@ -21,11 +21,12 @@ def expected(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> No
     """How large the run will be, before anything starts."""
     left, right, *further = wizard.file_ids(reconciliation)
     found = services().jobs.estimate(person, plan, left, right, further) if left and right else None
-    if found is None or not isinstance(plan, Plan):
+    if found is None:
         return
     with st.container(horizontal=True, key="expected"):
-        st.metric(f"{plan.left.label}, rows", wording.number(found.left_rows), border=True)
-        st.metric(f"{plan.right.label}, rows", wording.number(found.right_rows), border=True)
+        first, *others = plan.labels.values()
+        st.metric(f"{first}, rows", wording.number(found.left_rows), border=True)
+        st.metric(f"{' and '.join(others)}, rows", wording.number(found.right_rows), border=True)
         st.metric("Memory, about", wording.size(found.memory_bytes), border=True)
         st.metric("Time, about", wording.lasted(found.seconds), border=True)
     if found.partitions > 1:

@@ -13,7 +13,7 @@ from pages._shared import draft, rule_form
 from pages._shared.context import dialog
 from pages._shared.messages import explained
 from pages._shared.wording import handling_sentence, literal, rule_in
-from recon_engine.nway.plan import SidesPlan
+from recon_engine.nway.plan import Pair, SidesPlan
 from recon_engine.plan import Plan
 from services.database.models import Reconciliation
 from services.permissions import Actor
@@ -21,10 +21,10 @@ from services.sides import AnyPlan
 
 
 @dialog("Rule", width="large")
-def _edit(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, place: int | None) -> None:
-    between = None if place is None else getattr(plan.rules[place], "between", None)
-    if isinstance(plan, SidesPlan) and place is None:
-        between = _between(plan)
+def _edit(
+    person: Actor, reconciliation: Reconciliation, plan: AnyPlan, place: int | None, between: Pair | None = None
+) -> None:
+    between = between if place is None else getattr(plan.rules[place], "between", None)
 
     def save(rule: dict[str, Any]) -> None:
         told = {**rule, "between": list(between)} if between else rule
@@ -35,7 +35,7 @@ def _edit(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, place: i
     rule_form.show(view, own, save)
 
 
-def _between(plan: SidesPlan) -> tuple[str, str]:
+def _between(plan: SidesPlan) -> Pair:
     """The two sides that a new rule is to look at, in the order in which other rules name them."""
     pairs = [
         (two, one) if (two, one) in plan.pairs else (one, two)
@@ -43,10 +43,12 @@ def _between(plan: SidesPlan) -> tuple[str, str]:
         if any({one, two} <= spec.columns.keys() for spec in plan.fields)
     ]
     names = plan.labels
-    return st.selectbox("Between", pairs, format_func=lambda pair: f"{names[pair[0]]} and {names[pair[1]]}")
+    return st.selectbox(
+        "A rule between", pairs, format_func=lambda pair: f"{names[pair[0]]} and {names[pair[1]]}", width=320
+    )
 
 
-def _as_two_sided(plan: AnyPlan, place: int | None, between: tuple[str, str] | None = None) -> tuple[Plan, int | None]:
+def _as_two_sided(plan: AnyPlan, place: int | None, between: Pair | None) -> tuple[Plan, int | None]:
     """The plan as the form of a rule sees it, and the place of the rule in it: of several sides, that of a pair that
     the rule looks at.
     """
@@ -75,9 +77,12 @@ def show(
             with buttons.container(horizontal=True, horizontal_alignment="right", gap="xsmall", wrap=False):
                 if editable:
                     _buttons(person, reconciliation, plan, place)
-    if editable and st.button("Add rule", icon=":material/add:"):
-        rule_form.open_draft(None, _as_two_sided(plan, None)[0])
-        _edit(person, reconciliation, plan, None)
+    if editable:
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            between = _between(plan) if isinstance(plan, SidesPlan) else None
+            if st.button("Add rule", icon=":material/add:"):
+                rule_form.open_draft(None, _as_two_sided(plan, None, between)[0])
+                _edit(person, reconciliation, plan, None, between)
     return headline, counts
 
 
@@ -120,7 +125,7 @@ def _buttons(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, place
     ):
         changed = draft.without_rule(plan, place)
     if st.button("Edit", icon=":material/edit:", key=f"edit-{place}", type="tertiary"):
-        rule_form.open_draft(plan.rules[place], _as_two_sided(plan, place)[0])
+        rule_form.open_draft(plan.rules[place], _as_two_sided(plan, place, None)[0])
         _edit(person, reconciliation, plan, place)
     if changed is not None:
         with explained():

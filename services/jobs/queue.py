@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from recon_engine.execution.estimate import Estimate, estimate_of
 from recon_engine.nway.plan import SidesPlan
-from recon_engine.plan import SIDES, SideName
 from services import logs
 from services.crash_points import reach
 from services.database.models import Job, StoredFile, new_id
@@ -112,8 +111,9 @@ class JobQueue:
         right_file_id: FileIds,
         further: Sequence[FileIds] = (),
     ) -> Estimate | None:
-        """What a run would need, by the rows that the files' profiles counted; None while a file has no profile, and
-        for plans of more than two sides.
+        """What a run would need, by the rows that the files' profiles counted; None while a file has no profile.
+
+        Of several sides, rows are those of the first one and of all others.
         """
         check(actor, Action.JOB_READ)
         model = valid_plan(plan)
@@ -122,11 +122,14 @@ class JobQueue:
                 [find_file(session, actor.workspace_id, one) for one in listed(given)]
                 for given in (left_file_id, right_file_id, *further)
             ]
-        if isinstance(model, SidesPlan) or not all(file.profile_json for files in sides for file in files):
+        if not all(file.profile_json for files in sides for file in files):
             return None
-        counted = [sum(int((file.profile_json or {})["rows"]) for file in files) for files in sides]
-        rows: dict[SideName, int] = dict(zip(SIDES, counted, strict=True))
-        return estimate_of(model, rows, self._container.settings.job_memory_mb << 20)
+        first, *others = (sum(int((file.profile_json or {})["rows"]) for file in files) for files in sides)
+        memory = self._container.settings.job_memory_mb << 20
+        # All sides are held at once; the one that most rules look at says how much a row takes.
+        plans = [model.side_plan(name) for name in model.labels] if isinstance(model, SidesPlan) else [model]
+        found = [estimate_of(plan, {"left": first, "right": sum(others)}, memory) for plan in plans]
+        return max(found, key=lambda one: one.memory_bytes)
 
     def get(self, actor: Actor, job_id: str) -> Job:
         """One job, as it stands now. Raises NotFound."""

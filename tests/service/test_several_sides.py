@@ -99,6 +99,9 @@ def test_from_three_files_to_results(container: Container, admin: Actor, tmp_pat
         container.jobs.launch(admin, started.id, plan, orders, ledger)
     with pytest.raises(Invalid, match="The plan has 2 sides"):
         container.jobs.launch(admin, started.id, PLAN, orders, ledger, further=[bank])
+    estimated = container.jobs.estimate(admin, plan, orders, ledger, [bank])
+    assert estimated is not None
+    assert (estimated.left_rows, estimated.right_rows) == (ROWS, 2 * ROWS - MISSING["ledger"] - MISSING["bank"])
     job = container.jobs.launch(admin, started.id, plan, orders, ledger, further=[bank])
     assert job.side_file_ids == {"orders": [orders], "ledger": [ledger], "bank": [bank]}
     ended = finished(container, admin, job, tmp_path)
@@ -109,14 +112,17 @@ def test_from_three_files_to_results(container: Container, admin: Actor, tmp_pat
         "ledger": ROWS - MISSING["ledger"],
         "bank": ROWS - MISSING["bank"],
     }
-    results = container.results
+    told(container, admin, ended)
+
+
+def told(container: Container, admin: Actor, job: Job) -> None:
+    """What the results of the run say, by the names of its sides."""
+    results, rows = container.results, (job.summary_json or {})["rows"].values()
     page = results.page(admin, job.id, "breaks", filters={"side": "orders", "missing": "ledger"})
     assert page.total == sum(n % 10 == 0 and n % 15 > 0 for n in range(1, ROWS + 1))
     assert "orders_ref" in page.columns
     sort = next(column for column in page.columns if column.endswith("amount"))
-    assert results.page(admin, job.id, "breaks", sort=f"-{sort}").total == sum(
-        rows["breaks"] for rows in ended.summary_json["rows"].values()
-    )
+    assert results.page(admin, job.id, "breaks", sort=f"-{sort}").total == sum(side["breaks"] for side in rows)
     matches = results.page(admin, job.id, "matches", filters={"side": "bank"})
     match = results.match(admin, job.id, matches.rows[0]["match_id"])
     assert match["records"] == {"orders": 1, "ledger": 1, "bank": 1}
@@ -137,9 +143,7 @@ def test_from_three_files_to_results(container: Container, admin: Actor, tmp_pat
         container.plans.try_cause(admin, job.id, 1)
     names = zipfile.ZipFile(io.BytesIO(b"".join(results.download_zip(admin, job.id)))).namelist()
     assert {"orders.parquet", "links.parquet", "manifest.json"} <= set(names)
-    assert container.analytics.dashboard(admin)["recent"][0]["rows"] == sum(
-        rows["read"] for rows in ended.summary_json["rows"].values()
-    )
+    assert container.analytics.dashboard(admin)["recent"][0]["rows"] == sum(side["read"] for side in rows)
 
 
 def test_a_saved_plan_of_three_sides_makes_room_for_them(container: Container, admin: Actor) -> None:
