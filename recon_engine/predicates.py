@@ -10,7 +10,7 @@ import polars as pl
 
 from recon_engine.matching.comparables import columns_of, plain_value, text_column
 from recon_engine.matching.conditions import Rarities, condition_holds, with_likeness
-from recon_engine.matching.texts import rarity
+from recon_engine.matching.text_parts import rarity
 from recon_engine.matching.total_window import TotalWindow
 from recon_engine.plan import SIDES, Condition, Plan, Rule, SideName
 

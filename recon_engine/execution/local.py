@@ -26,7 +26,7 @@ from recon_engine.matching.cascade import Decided, Stage, run_stage, stages
 from recon_engine.matching.comparables import columns_of, text_column
 from recon_engine.matching.conditions import Rarities
 from recon_engine.matching.duplicates import duplicates
-from recon_engine.matching.texts import rarity
+from recon_engine.matching.text_parts import rarity
 from recon_engine.outcome import breaks, conservation, differences, matches
 from recon_engine.outcome.blast import Ran
 from recon_engine.outcome.causes import Causes, causes

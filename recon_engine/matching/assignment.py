@@ -91,28 +91,36 @@ class Settled:
 class _Parts:
     """Collects arrays of settled pairs and ties."""
 
-    pairs: list[pl.DataFrame] = field(default_factory=list)
-    ties: list[pl.DataFrame] = field(default_factory=list)
+    pairs: list[tuple[Ints, ...]] = field(default_factory=list)
+    ties: list[tuple[Ints, Ints, int, bool]] = field(default_factory=list)
 
     def settle(self, left: Ints, right: Ints, weight: Ints, rivals: Ints, margin: Ints) -> None:
         if len(left):
-            columns = {"l": left, "r": right, "weight": weight, "rivals": rivals, "margin": margin}
-            frame = pl.DataFrame(columns).cast(PAIRS_SCHEMA)  # type: ignore[arg-type]
-            self.pairs.append(frame)
+            self.pairs.append((left, right, weight, rivals, margin))
 
     def tie(self, component: Ints, side: int, i: Ints, capped: bool = False) -> None:
         if len(i):
-            frame = pl.DataFrame({"component": component, "i": i}).with_columns(
-                side=pl.lit(side, dtype=pl.UInt8), capped=pl.lit(capped)
-            )
-            self.ties.append(frame.select(*TIES_SCHEMA).cast(TIES_SCHEMA))  # type: ignore[arg-type]
+            self.ties.append((component, i, side, capped))
 
     def result(self) -> Settled:
         settled = Settled()
         if self.pairs:
-            settled.pairs = pl.concat(self.pairs)
+            columns = zip(
+                ("l", "r", "weight", "rivals", "margin"),
+                map(np.concatenate, zip(*self.pairs, strict=True)),
+                strict=True,
+            )
+            settled.pairs = pl.DataFrame(dict(columns)).cast(PAIRS_SCHEMA)  # type: ignore[arg-type]
         if self.ties:
-            settled.ties = pl.concat(self.ties).unique()
+            count = [len(i) for _, i, _, _ in self.ties]
+            component, i, side, capped = zip(*self.ties, strict=True)
+            ties = {
+                "component": np.concatenate(component),
+                "side": np.repeat(side, count),
+                "i": np.concatenate(i),
+                "capped": np.repeat(capped, count),
+            }
+            settled.ties = pl.DataFrame(ties).cast(TIES_SCHEMA).unique()  # type: ignore[arg-type]
         return settled
 
 

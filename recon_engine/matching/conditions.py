@@ -10,12 +10,12 @@ from functools import reduce
 
 import polars as pl
 
-from recon_engine.matching import references, texts
+from recon_engine.matching import references, text_parts, texts
 from recon_engine.matching.comparables import MICROSECONDS_PER_DAY, columns_of, text_column
 from recon_engine.plan import Condition, FieldSpec, Plan, Rule
 
 # What is known of the rarity of words and trigrams, by field and method.
-Rarities = dict[tuple[str, str], texts.Rarity]
+Rarities = dict[tuple[str, str], text_parts.Rarity]
 _ROUNDING = 1e-12
 # No two values of 18 digits are farther apart: a wider window is the same as this one, which fits 64 bits.
 _FARTHEST = 2 * 10**18
@@ -47,8 +47,12 @@ def needed_columns(plan: Plan, rules: list[Rule]) -> list[str]:
 
 
 def with_likeness(pairs: pl.DataFrame, rule: Rule, known: Rarities) -> pl.DataFrame:
-    """The pairs with the likeness (0-1) of each condition on texts as a column, for `holds` and `weight`."""
-    return pairs.with_columns(likeness_of(pairs, c, known).alias(likeness_column(c)) for c in likenesses(rule))
+    """The pairs with the likeness (0-1) of each condition on texts as a column, for `holds` and `weight`.
+
+    Columns that are there already stay.
+    """
+    wanted = (c for c in likenesses(rule) if likeness_column(c) not in pairs.columns)
+    return pairs.with_columns(likeness_of(pairs, c, known).alias(likeness_column(c)) for c in wanted)
 
 
 def likeness_of(pairs: pl.DataFrame, condition: Condition, known: Rarities) -> pl.Series:

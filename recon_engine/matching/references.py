@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from recon_engine.matching.texts import windows
+from recon_engine.matching.text_parts import windows
 
 SHORTEST_EMBEDDED = 4
 """A reference of fewer characters is found as a whole word only: inside a longer one it would be chance."""

@@ -9,7 +9,7 @@ import polars as pl
 from recon_engine.errors import PlanError
 from recon_engine.matching import references, texts
 from recon_engine.matching.comparables import text_column
-from recon_engine.matching.conditions import Rarities, least_likeness, likenesses
+from recon_engine.matching.conditions import Rarities, least_likeness, likeness_column, likenesses
 from recon_engine.plan import Condition, Rule
 
 MOST_COMPARISONS = 100_000_000
@@ -20,7 +20,8 @@ _BATCH = 2_000_000
 def alike(
     rule: Rule, left: pl.DataFrame, right: pl.DataFrame, known: Rarities, most: int | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Pairs (l, r: row numbers in the tables, UInt32) for which one condition on texts holds, in batches.
+    """Pairs (l, r: row numbers in the tables, UInt32) for which one condition on texts holds, in batches, with their
+    likeness in the condition's `likeness_column`.
 
     `most`: how many comparisons of distinct texts, and pairs of records, are allowed; None: MOST_COMPARISONS.
 
@@ -82,11 +83,12 @@ def _records(
     most: int,
 ) -> Iterator[pl.DataFrame]:
     """The records that hold the texts which are alike enough."""
-    kept = [pl.DataFrame(schema={"a": pl.Int64, "b": pl.Int64})]
+    told = likeness_column(condition)
+    kept = [pl.DataFrame(schema={"a": pl.Int64, "b": pl.Int64, told: pl.Float64})]
     for begin in range(0, way.pairs.height, _BATCH):
         pairs = way.pairs.slice(begin, _BATCH).cast(pl.Int64)
-        like = _likeness(condition, way, pairs, known)
-        kept.append(pairs.filter(like >= least_likeness(condition) - 1e-12))
+        pairs = pairs.with_columns(_likeness(condition, way, pairs, known).alias(told))
+        kept.append(pairs.filter(pl.col(told) >= least_likeness(condition) - 1e-12))
     sides = []
     for table, column, distinct, names in zip((left, right), way.columns, way.texts, ("al", "br"), strict=True):
         place = table[column].cast(pl.Enum(distinct)).to_physical().cast(pl.Int64)
@@ -98,7 +100,7 @@ def _records(
         raise _too_many(rule, "records", price, most)
     running = (pl.col("na") * pl.col("nb")).cum_sum() // _BATCH
     for batch in found.with_columns(batch=running).partition_by("batch"):
-        yield batch.join(sides[0], on="a").join(sides[1], on="b").select("l", "r")
+        yield batch.join(sides[0], on="a").join(sides[1], on="b").select("l", "r", told)
 
 
 def _likeness(condition: Condition, way: _Way, pairs: pl.DataFrame, known: Rarities) -> pl.Series:

@@ -11,7 +11,7 @@ import polars as pl
 from recon_engine.matching.cascade import Decided, run_stage, stages
 from recon_engine.matching.comparables import ID, comparable_columns, plain_value
 from recon_engine.matching.conditions import Rarities
-from recon_engine.matching.texts import rarity
+from recon_engine.matching.text_parts import rarity
 from recon_engine.outcome.matches import OPEN, is_suggested, numbered, numbered_groups, states
 from recon_engine.plan import SIDES, Plan
 from recon_engine.plan_changes import Change, changed, first_touched
