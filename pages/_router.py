@@ -51,13 +51,14 @@ def _show(run: telemetry.Run) -> None:
     person = signed_in()
     if person is None or gate_forms.LINK in st.query_params:
         run.page = "sign-in"
+        watch(session=False)
         # Every page is registered, so that an address opened before signing in is still known afterwards.
         page = st.navigation([*WORK, *WIZARD, ACCOUNT, *ADMINISTRATION.values()], position="hidden")
         sign_in.show(f"/{page.url_path}{_parameters()}", ended=_SIGNED_IN in st.session_state)
         return
     st.session_state[_SIGNED_IN] = True
     with known(person):
-        watch()
+        watch(session=True)
         page = _only_account() if person.must_enrol else _navigation(person)
         run.page = page.url_path or "home"
         note_page(run.page)

@@ -79,7 +79,7 @@ def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, columns: l
         st.error(f"Not saved yet. {wrong}", icon=":material/error:")
         return
     data = mapping.applied(plan, edited, kept["names"])
-    cells, found = mapping.cell_names(wizard.labels(plan)), draft.faults(data)
+    cells, found = mapping.cell_names(mapping.heads(wizard.labels(plan))), draft.faults(data)
     if marks.show_here(found, {fault.place: named(fault.place, data, cells) for fault in found}):
         return
     with explained():

@@ -9,7 +9,7 @@ import streamlit as st
 from pages._shared import layout, progress, wizard, wording
 from pages._shared.context import actor, fragment, may, services
 from pages._shared.messages import explained
-from recon_engine.plan import SIDES, Plan
+from recon_engine.plan import SIDES, Plan, Rule
 from services.database.models import Job, Reconciliation
 from services.permissions import Action, Actor
 from services.sides import AnyPlan
@@ -40,14 +40,18 @@ def about_to_run(plan: AnyPlan) -> None:
             f"{wording.against(plan)}: {wording.count(len(plan.fields), 'field')}, "
             f"{wording.count(len(plan.rules), 'rule')}"
         )
-        for place, rule in enumerate(plan.rules, start=1):
-            st.markdown(f"{place}. **{wording.literal(rule.name)}**: {wording.rule_in(plan, rule)}")
+        st.markdown("\n".join(f"{place}. {_told(plan, rule)}" for place, rule in enumerate(plan.rules, start=1)))
         if plan.compare:
             st.caption("Compared inside each match: " + ", ".join(plan.compare))
         for side in SIDES:
             if isinstance(plan, Plan) and (search := plan.duplicates_of(side)) is not None:
                 label = wording.literal(plan.side(side).label)
                 st.caption(f"Duplicates in {label}: {wording.duplicates_sentence(search)}")
+
+
+def _told(plan: AnyPlan, rule: Rule) -> str:
+    told = f"**{wording.literal(rule.name)}**: {wording.rule_in(plan, rule)}"
+    return f"{told} :orange-badge[suggested]" if rule.outcome == "suggested" else told
 
 
 def launch(
@@ -137,7 +141,8 @@ def main() -> None:
                 launch(person, reconciliation, plan, "Run reconciliation")
         return
     ended(person, reconciliation, job, plan)
-    expected(person, reconciliation, plan)
+    if job.status != "succeeded":  # what a run took is no longer expected
+        expected(person, reconciliation, plan)
     about_to_run(plan)
     earlier(person, reconciliation, job)
 

@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 import streamlit as st
 
-from pages._shared import drift_view, profile_view, wizard
+from pages._shared import draft, drift_view, profile_view, wizard
 from pages._shared.context import actor, may, services
 from pages._shared.draft import files_of
 from pages._shared.messages import explained
@@ -163,6 +163,8 @@ def main() -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="onwards"):
         if st.button("Continue to mapping", type="primary", icon=":material/arrow_forward:", disabled=bool(lacks)):
             services().plans.set_step(person, reconciliation.id, "map")
+            if reconciliation.plan_json is None and may(person, Action.PLAN_EDIT):
+                draft.suggest(person, reconciliation)  # before the next page begins, else that is drawn twice
             wizard.go("map", reconciliation)
         if lacks:
             st.caption(lacks)

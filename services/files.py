@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -20,11 +21,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from recon_engine.nway.suggest import sides_of
-from recon_engine.plan import SIDES, ReaderOptions
+from recon_engine.plan import SIDES, Plan, ReaderOptions
 from services import metrics
 from services.crash_points import reach
 from services.database.models import StoredFile, new_id
-from services.errors import Invalid, NotFound, TooLarge, Unavailable, UploadFailed
+from services.errors import Invalid, NotFound, ServiceError, TooLarge, Unavailable, UploadFailed
 from services.jobs import child
 from services.limits import Limited
 from services.paging import Part, part_of
@@ -204,14 +205,24 @@ class FileService:
         return begun.result()
 
     def suggest_ahead(self, actor: Actor, left_file_id: FileIds, right_file_id: FileIds, *further: FileIds) -> None:
-        """Begin in the background what `suggest` will be asked for; that then takes no longer than is left of it."""
+        """Begin in the background what `suggest` will be asked for; that then takes no longer than is left of it. What
+        the rules proposed for two sides match, which is asked for next, is counted thereafter.
+        """
         sides = self._sides(actor, left_file_id, right_file_id, *further)
         key = _key(sides)
         with self._ahead_lock:
             if key not in self._ahead:
                 for old in list(self._ahead)[: len(self._ahead) + 1 - MOST_AHEAD]:
                     self._ahead.pop(old).cancel()
-                self._ahead[key] = self._ahead_pool.submit(self._suggested, sides)
+                begun = self._ahead[key] = self._ahead_pool.submit(self._suggested, sides)
+                begun.add_done_callback(lambda done: self._count_ahead(actor, sides, done))
+
+    def _count_ahead(self, actor: Actor, sides: Sides, suggested: Future[dict[str, Any]]) -> None:
+        if len(sides) == len(SIDES) and not suggested.cancelled() and suggested.exception() is None:
+            left, right = sides["left"], sides["right"]
+            plan = Plan.build(suggested.result()["plan"]).with_files([f.name for f in left], [f.name for f in right])
+            with suppress(ServiceError):  # nobody waits for it: whoever will asks again
+                self._container.previews.look(actor, plan, [f.id for f in left], [f.id for f in right])
 
     def _sides(self, actor: Actor, *file_ids: FileIds) -> Sides:
         check(actor, Action.PLAN_EDIT)

@@ -11,7 +11,7 @@ from pages._shared.context import services
 from pages._shared.messages import notice
 from recon_engine.errors import Fault, PlanError
 from recon_engine.nway.plan import build_plan, parse_plan
-from recon_engine.plan import Plan, SideName
+from recon_engine.plan import SIDES, Plan, SideName
 from services.database.models import Reconciliation, StoredFile
 from services.errors import Invalid
 from services.fit import shared_columns
@@ -27,7 +27,7 @@ def column_names(person: Actor, reconciliation: Reconciliation) -> list[list[str
 def samples(person: Actor, reconciliation: Reconciliation) -> dict[tuple[str, str], str]:
     """A few values of every column, by side and column, as one text."""
     return {
-        (side, name): ", ".join(map(str, column["samples"][:3]))
+        (side, name): ", ".join(filter(str.strip, map(str, column["samples"][:3])))
         for side in reconciliation.sides
         for name, column in shared_columns(files_of(person, reconciliation, side)).items()
     }
@@ -42,9 +42,7 @@ def ensure(person: Actor, reconciliation: Reconciliation, columns: Sequence[Sequ
     """The saved plan when it fits the files; else the one suggested from them, saved at once. `columns`: by side."""
     plan = build_plan(reconciliation.plan_json) if reconciliation.plan_json else None
     if plan is None or not _fits(plan, columns):
-        which = "both files" if len(columns) == 2 else "the files"
-        with st.spinner(f"Reading {which} to propose fields and rules"):
-            suggest(person, reconciliation, columns)
+        suggest(person, reconciliation)
         if plan is not None and len(plan.labels) == len(columns):
             notice("The plan names columns that these files do not have: a new one is suggested from the files.")
         elif plan is not None:
@@ -61,11 +59,15 @@ def _fits(plan: AnyPlan, columns: Sequence[Sequence[str]]) -> bool:
     return all(column in own[side] for spec in plan.fields for side, column in spec.columns.items())
 
 
-def suggest(person: Actor, reconciliation: Reconciliation, columns: Sequence[Sequence[str]]) -> None:
+def suggest(person: Actor, reconciliation: Reconciliation) -> None:
     """Take the plan suggested from the files; when nothing fits, one that only joins the first columns."""
+    ids = [reconciliation.file_ids(side) for side in reconciliation.sides]
+    which = "both files" if len(ids) == len(SIDES) else "the files"
     try:
-        proposed = services().files.suggest(person, *(reconciliation.file_ids(side) for side in reconciliation.sides))
+        with st.spinner(f"Reading {which} to propose fields and rules"):
+            proposed = services().files.suggest(person, *ids)
     except Invalid as error:
+        columns = column_names(person, reconciliation)
         proposed = {"plan": _first_columns(reconciliation.name, columns), "questions": [str(error)]}
     # The engine names the files where it read them; people know them by the names they uploaded.
     names = [[file.name for file in files_of(person, reconciliation, side)] for side in reconciliation.sides]

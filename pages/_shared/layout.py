@@ -83,14 +83,15 @@ def brand() -> None:
 
 def style() -> None:
     """The few rules that Streamlit's theme cannot say: the stepper's line, tabular figures, a calmer page width, and
-    the wizard's next step, which stays in view at the foot of the window however long the page is.
+    the wizard's next step, which stays in view at the foot of the window however long the page is; dialogs, which stand
+    there at once.
     """
     st.html(
         f"<style>:root {{ --accent: {_accent()}; --quiet: {_quiet()}; --primary: {_primary()};"
         f" --ground: {_ground()}; }}"
         """
         [class*="st-key-step-on-"] { border-top: 3px solid var(--accent); padding-top: .25rem; }
-        [class*="st-key-step-"] [data-testid="stMarkdown"] { padding: 0 .5rem; }
+        [class*="st-key-step-"] [data-testid="stMarkdown"] { padding: .15rem .5rem 0; }
         [class*="st-key-step-"] [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
         [class*="st-key-step-"] [data-testid="stMarkdown"] p { margin: 0; font-size: .875rem; line-height: 1rem; }
         [class*="st-key-step-"] [data-testid="stMarkdown"] [role="img"] {
@@ -102,6 +103,7 @@ def style() -> None:
         .stMain:focus-visible { outline: 2px solid var(--accent); outline-offset: -2px; }
         :is([role="radio"], [role="tab"])[data-selected="true"] p { color: var(--accent); }
         .st-key-watcher { display: none; }
+        .stDialog[data-entering] { animation: none !important; }
         [data-testid="stBaseButton-tertiary"] { min-width: 24px; min-height: 24px; }
         .stMainBlockContainer { max-width: 1400px; padding-left: 3rem; padding-right: 3rem; }
         [class*="st-key-step-off-"] { border-top: 3px solid rgba(128, 140, 150, .3); padding-top: .25rem; }
@@ -122,6 +124,7 @@ def style() -> None:
         .sides .amount { font-variant-numeric: tabular-nums; text-align: right; }
         .sides mark { background: rgba(217, 161, 59, .38); color: inherit; border-radius: 2px; }
         a.download:hover { border-color: currentColor; }
+        .st-key-FormSubmitter-sign-in-Sign-in, .st-key-FormSubmitter-sign-in-Sign-in > * { width: 100% !important; }
         .st-key-FormSubmitter-sign-in-Sign-in button { width: 100%; color: #ffffff; border-color: transparent;
             background: var(--primary); }
         [data-testid="stMetricDelta"] * { white-space: normal !important; overflow-wrap: anywhere; }

@@ -30,6 +30,7 @@ SHOWN += ["left_format", "right_format", "scale", "reason"]
 STEPS = ["left_clean", "right_clean"]
 EDITABLE = ["name", "left", "right", "type", "scale", "left_format", "right_format", *STEPS]
 Row = dict[str, Any]
+LONGEST_HEAD = 8  # with the word after it, and the sign of a column that can be edited
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 SCALE_HELP = "Digits after the decimal mark"
 FORMAT_HELP = "%d/%m/%Y reads 31/12/2026, %m/%d/%Y reads 12/31/2026. Empty: ISO, or decided by the data"
@@ -77,6 +78,7 @@ def editor(
     """The table itself; returns the rows as edited. `columns` are those of the left and of the right file."""
     column = st.column_config
     left, right = columns
+    names = heads(names)
     edited: list[Row] = st.data_editor(
         base,
         column_order=SHOWN,
@@ -103,6 +105,12 @@ def editor(
         },
     )
     return edited
+
+
+def heads(names: Mapping[str, str]) -> dict[str, str]:
+    """What the sides are called at the head of a narrow column: by their names, where both fit."""
+    fit = all(len(name) <= LONGEST_HEAD for name in names.values())
+    return {side: names[side] if fit else side.capitalize() for side in SIDES}
 
 
 def applied(plan: Plan, edited: Sequence[Row], before: Mapping[int, str]) -> dict[str, Any]:

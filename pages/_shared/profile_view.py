@@ -14,6 +14,7 @@ from services.database.models import StoredFile
 from services.permissions import Actor
 
 AUTOMATIC = "detect"
+TABS = ["Columns", "Ranges", "First rows"]
 DELIMITERS = {AUTOMATIC: "Detect", ",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Bar"}
 DECIMALS = {AUTOMATIC: "Detect", ".": "Point: 1,234.56", ",": "Comma: 1.234,56"}
 _VISIBLE = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
@@ -44,28 +45,33 @@ def body(person: Actor, stored: StoredFile, editable: bool) -> None:
             st.warning(f"{count(profile['rejected'], 'row')} cannot be read. {lines}", icon=":material/warning:")
         _proofs(profile["columns"])
         _questions(profile["columns"])
-        columns, rows = st.tabs(["Columns", "First rows"])
-        with columns:
-            _columns(profile["columns"], stored.id)
-            st.caption(f"{profile['basis'].capitalize()}.")
-        with rows:
-            _first_rows(profile, stored.id)
+        columns, ranges, rows = st.tabs(TABS, key=f"profile-{stored.id}", on_change="rerun")
+        if columns.open:  # a table that is not seen is not drawn
+            with columns:
+                _columns(profile["columns"], stored.id)
+                st.caption(f"{profile['basis'].capitalize()}.")
+        elif ranges.open:
+            with ranges:
+                _ranges(profile["columns"], stored.id)
+        else:
+            with rows:
+                _first_rows(profile, stored.id)
     if editable:
         _reading(person, stored)
 
 
 def _facts(facts: Mapping[str, Mapping[str, Any]]) -> None:
-    with st.container(horizontal=True, gap="xsmall"):
-        for name, fact in facts.items():
-            value = fact["value"]
-            if value in (None, ""):
-                continue
-            given = fact["decided_by"] == "given"
-            text = f"{name.replace('_', ' ')}: {_VISIBLE.get(str(value), value)}"
-            st.badge(text, color="blue" if given else "gray", help="As you said" if given else "Detected")
+    told = []
+    for name, fact in facts.items():
+        value = fact["value"]
+        if value not in (None, ""):
+            text = literal(f"{name.replace('_', ' ')}: {_VISIBLE.get(str(value), value)}")
+            told.append(f"**{text}** (as you said)" if fact["decided_by"] == "given" else text)
+    st.caption(" · ".join(told))
 
 
 def _columns(columns: list[dict[str, Any]], key: str) -> None:
+    """What each column is, as narrow as half a page."""
     shown = [
         {
             "Column": column["name"],
@@ -73,28 +79,45 @@ def _columns(columns: list[dict[str, Any]], key: str) -> None:
             "Empty": number(column["nulls"]),
             "Distinct": _distinct(column),
             "Spread": _spread(column),
+            "For example": ", ".join(filter(str.strip, map(str, column["samples"][:3]))),
+        }
+        for column in columns
+    ]
+    text = st.column_config.TextColumn
+    settings = {
+        "Column": text(pinned=True, width=110),
+        "Type": text(width=70),
+        "Empty": text(alignment="right", width=60),
+        "Distinct": text(alignment="right", width=75),
+        "Spread": st.column_config.BarChartColumn(
+            width=70, help="Numbers and dates: twelfths of their range. Texts: the most frequent ones."
+        ),
+        "For example": text(width=70),
+    }
+    st.dataframe(shown, hide_index=True, key=f"columns-{key}", column_config=settings, placeholder="")
+
+
+def _ranges(columns: list[dict[str, Any]], key: str) -> None:
+    """From where to where its values go, what they come to, and why they are taken for what they are."""
+    shown = [
+        {
+            "Column": column["name"],
             "Smallest": column["minimum"],
             "Largest": column["maximum"],
             "Sum": amount(column["total"]) if column.get("total") else None,
-            "Samples": list(column["samples"])[:3],
             "Why this type": "; ".join(column["reasons"]),
         }
         for column in columns
     ]
-    right = st.column_config.TextColumn(alignment="right")
-    wide = st.column_config.TextColumn(alignment="right", width=130)  # "about 1,000,000 (unique)"
+    text = st.column_config.TextColumn
     settings = {
-        "Column": st.column_config.TextColumn(pinned=True),
-        "Empty": right,
-        "Distinct": wide,
-        "Spread": st.column_config.BarChartColumn(
-            width="small", help="Numbers and dates: twelfths of their range. Texts: the most frequent ones."
-        ),
-        "Sum": right,
-        "Samples": st.column_config.ListColumn(width="medium"),
-        "Why this type": st.column_config.TextColumn(width="large"),
+        "Column": text(pinned=True, width=110),
+        "Smallest": text(width=85),
+        "Largest": text(width=85),
+        "Sum": text(alignment="right", width=95),
+        "Why this type": text(width=80),
     }
-    st.dataframe(shown, hide_index=True, key=f"columns-{key}", column_config=settings, placeholder="")
+    st.dataframe(shown, hide_index=True, key=f"ranges-{key}", column_config=settings, placeholder="")
 
 
 def _first_rows(profile: Mapping[str, Any], key: str) -> None:
@@ -119,8 +142,8 @@ def _proofs(columns: list[dict[str, Any]]) -> None:
 
 
 def _distinct(column: Mapping[str, Any]) -> str:
-    about = "about " if column["distinct_is_estimate"] else ""
-    return f"{about}{number(column['distinct'])}" + (" (unique)" if column["unique"] else "")
+    about = "~" if column["distinct_is_estimate"] else ""
+    return "unique" if column["unique"] else f"{about}{number(column['distinct'])}"
 
 
 def _questions(columns: list[dict[str, Any]]) -> None:

@@ -41,7 +41,7 @@ def show(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bo
     chosen_above = [f"'{spec.column(side)}'" for spec in dates for side in SIDES]
     for question in (reconciliation.suggestion_json or {}).get("questions", []):
         if not ("formats" in question and any(name in question for name in chosen_above)):
-            st.info(question[:1].upper() + question[1:], icon=":material/help:")
+            st.info(f"{question[:1].upper()}{question[1:].rstrip('.')}.", icon=":material/help:")
 
 
 def _ask(

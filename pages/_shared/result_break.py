@@ -49,12 +49,15 @@ def _show(person: Actor, job: Job, plan: AnyPlan) -> None:
     if not found.total:
         empty_state("No breaks here", "Every record of this selection is in a match.", ":material/task_alt:")
         return
-    st.caption("Select a row to see the record beside its nearest counterpart.")
+    reasons = {str(row["reason"]) for row in found.rows}
+    same = reasons.pop() if len(reasons) == 1 and len(found.rows) > 1 else None  # said once, it leaves room for fields
+    told = f" Of all on this page: {literal(same)}." if same else ""
+    st.caption(f"Select a row to see the record beside its nearest counterpart.{told}")
     rows = [
         {**row, "side_name": names[row["side"]], "category_name": CATEGORY_NAMES.get(row["category"], row["category"])}
         for row in found.rows
     ]
-    headings = {"side_name": "Side", "row": "Row", "category_name": "Category", "reason": "Reason"}
+    headings = {"side_name": "Side", "row": "Row", "category_name": "Category"} | ({} if same else {"reason": "Reason"})
     if "missing" in found.columns:
         headings = {"side_name": "Side", "row": "Row", "missing_names": "Missing", **headings}
         for row in rows:
@@ -114,7 +117,8 @@ def _detail(person: Actor, job: Job, plan: AnyPlan, row: Mapping[str, Any]) -> N
     nearest = detail["nearest"]
     with st.container(border=True, key="break-detail"):
         st.markdown(f"**{row['side_name']} row {row['row']}** · {row['category_name']}")
-        st.markdown(literal(str(row["reason"])))
+        reason = str(row["reason"])
+        st.markdown(literal(f"{reason[:1].upper()}{reason[1:]}."))
         if row.get("cause"):
             st.caption(f"Smallest change that would match it: {literal(row['cause'])}.")
         if nearest is not None:

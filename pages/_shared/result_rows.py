@@ -25,7 +25,7 @@ from pages._shared.tables import (
 )
 from pages._shared.wizard import labels
 from pages._shared.wording import score
-from recon_engine.plan import Plan
+from recon_engine.plan import SIDES, Plan
 from services.database.models import Job
 from services.permissions import Action, Actor
 from services.sides import AnyPlan
@@ -82,9 +82,10 @@ OF_SIDES = HEADINGS | {
 EMPTY = {
     "matches": ("No match", "No rule brought two records together: look at the breaks, and at the rules."),
     "differences": ("No differences", "Every compared field is equal inside every match."),
-    "duplicates": ("No duplicates", "No side was searched, or no record is there twice. The Map step says how."),
+    "duplicates": ("No duplicates", "No record is there twice."),
     "rejected": ("No rejected rows", "Every row could be read as the plan says."),
 }
+UNSEARCHED = ("Not searched", "To find records that are there twice, let the Map step search a side for duplicates.")
 OUTCOMES = {"confirmed": "Confirmed", "suggested": "Suggested"}
 NOUNS = {
     "matches": ("record in a match", "records in matches"),
@@ -103,7 +104,8 @@ def show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
 
 def _show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
     if not services().results.page(person, job.id, name, size=1).total:
-        empty_state(*EMPTY[name], icon=":material/task_alt:")  # nothing to choose from, so no choices
+        unasked = name == "duplicates" and isinstance(plan, Plan) and not any(map(plan.duplicates_of, SIDES))
+        empty_state(*(UNSEARCHED if unasked else EMPTY[name]), icon=":material/task_alt:")  # nothing to choose from
         return
     filters, sort = _filters(job, plan, name)
     found = services().results.page(
@@ -168,6 +170,7 @@ def _filters(job: Job, plan: AnyPlan, name: str) -> tuple[dict[str, str], str | 
                 bind="query-params",
                 on_change=first_page,
                 args=(name,),
+                width=260,
             )
             chosen["rule"] = None if rule == every else rule
         if name == "differences" and len(plan.compare) > 1:

@@ -95,7 +95,8 @@ def _description(plan: AnyPlan, place: int, suggestion: Mapping[str, Any] | None
         if suggestion:
             st.badge(f"{suggestion['confidence']:.0%} sure", color="gray", help=suggestion["reason"])
     st.markdown(rule_in(plan, rule))
-    about = [suggestion["reason"] if suggestion else "", handling_sentence(rule)]
+    reason = suggestion["reason"] if suggestion else ""
+    about = [reason[:1].upper() + reason[1:], handling_sentence(rule)]
     if any(about):
         st.caption(" · ".join(filter(None, about)))
 

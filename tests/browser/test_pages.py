@@ -74,6 +74,24 @@ def test_every_page_opens(
     page.context.close()
 
 
+def test_what_a_file_holds_is_seen_without_scrolling(
+    browser: Browser, installation: tuple[Server, Container], tokens: dict[Role, str]
+) -> None:
+    """Beside each other on a desk, the tables of both files show every column; only the one that is open is drawn."""
+    server, container = installation
+    page = _page_of(browser, server, tokens[Role.ANALYST])
+    wanted = container.plans.list(container.sessions.resolve(tokens[Role.ANALYST]))[0].id
+    page.goto(f"/upload?r={wanted}")
+    tables = page.locator(".dvn-scroller")
+    for tab in ("Columns", "Ranges"):
+        for side in (0, 1):
+            page.get_by_role("tab", name=tab).nth(side).click()
+            steps.quiet(page)
+        expect(tables).to_have_count(2)
+        assert tables.evaluate_all("all => all.map(one => one.scrollWidth - one.clientWidth)") == [0, 0], tab
+    page.context.close()
+
+
 def test_unknown_reconciliation_is_explained(
     browser: Browser, installation: tuple[Server, Container], tokens: dict[Role, str]
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from recon_engine.plan import Plan
 from services.container import Container, build_container
 from services.errors import Invalid, NotAllowed, NotFound, TooLarge
 from services.files import clean_name
@@ -111,13 +112,16 @@ def test_a_plan_is_suggested_for_two_files(container: Container, admin: Actor) -
 def test_a_plan_begun_ahead_is_made_once_and_for_these_files(
     container: Container, admin: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asked for however often, it is worked out once; for files that are read in another way it is worked out anew."""
+    """Asked for however often, it is worked out once; for files that are read in another way it is worked out anew.
+    What its rules match is counted after it: whoever opens the plan finds that known.
+    """
     left, right = upload_pair(container, admin)
     asked: list[str] = []
+    counts: list[str] = []
     run = child.run
 
     def counted(arguments: Sequence[str], *rest: Any) -> child.Ended:
-        asked.append(arguments[0])
+        (counts if arguments[0] == "preview" else asked).append(arguments[0])
         return run(arguments, *rest)
 
     monkeypatch.setattr(child, "run", counted)
@@ -130,6 +134,11 @@ def test_a_plan_begun_ahead_is_made_once_and_for_these_files(
     assert asked == ["suggest"]
     assert ahead["fields"] == container.files.suggest(admin, left, right)["fields"], "not kept for ever"
     assert asked == ["suggest", "suggest"]
+    plan = Plan.build(ahead["plan"]).with_files(["ledger.csv"], ["bank.csv"])
+    until = time.monotonic() + 30
+    while container.previews.look(admin, plan, left, right) is None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert counts == ["preview"], "the count begun ahead is of this very plan"
     container.files.suggest_ahead(admin, left, right)
     container.files.set_options(admin, left, {"nulls": ["x"]})
     asked.clear()

@@ -14,8 +14,8 @@ from pages._shared.own_component import own_component
 KEY = "watcher"
 
 
-def watch() -> None:
-    """Begin to watch; what is found runs the page anew."""
+def watch(*, session: bool) -> None:
+    """Begin to watch the colours, and the session when there is one; what is found runs the page anew."""
     mount = own_component(KEY, Path(__file__).parent, html="<span hidden></span>", js="watcher.js")
     with st.container(key=KEY):  # takes no room: layout.style
-        mount(key="watching", on_over_change=lambda: None, on_recoloured_change=lambda: None)
+        mount(key="watching", data={"session": session}, on_over_change=lambda: None, on_recoloured_change=lambda: None)

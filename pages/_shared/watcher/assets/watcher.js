@@ -5,9 +5,9 @@ const EVERY_MS = 3000;
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 const watched = new WeakMap();
 
-export default function ({ parentElement, setTriggerValue }) {
+export default function ({ parentElement, data, setTriggerValue }) {
   watched.get(parentElement)?.();
-  let over = false;
+  let over = !data.session;
   const ask = async () => {
     if (document.hidden || over) return;
     const answer = await fetch("/api/health/session", { cache: "no-store" }).catch(() => null);
@@ -15,16 +15,20 @@ export default function ({ parentElement, setTriggerValue }) {
     over = true;
     setTriggerValue("over", true);
   };
-  // The theme's own variables follow a moment later; the page asks for its colours when it runs.
-  const recoloured = () => setTimeout(() => setTriggerValue("recoloured", DARK.matches), 200);
+  // A page that is run anew closes its dialogs, and with them goes what was typed there.
+  const recoloured = () =>
+    document.querySelector("[data-testid=stDialog]")
+      ? setTimeout(recoloured, 1000)
+      : setTriggerValue("recoloured", DARK.matches);
+  const later = () => setTimeout(recoloured, 200); // the theme itself follows a moment later
   const clock = setInterval(ask, EVERY_MS);
   document.addEventListener("visibilitychange", ask);
-  DARK.addEventListener("change", recoloured);
+  DARK.addEventListener("change", later);
   const end = () => {
     over = true;
     clearInterval(clock);
     document.removeEventListener("visibilitychange", ask);
-    DARK.removeEventListener("change", recoloured);
+    DARK.removeEventListener("change", later);
   };
   watched.set(parentElement, end);
   return end;
