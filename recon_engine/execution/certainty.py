@@ -7,35 +7,32 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recon_engine.execution.staging import StagedSide
-from recon_engine.matching.cascade import Decided
-from recon_engine.matching.conditions import Rarities
+from recon_engine.execution.deciding import Found, Sides
 from recon_engine.matching.decisions import BITS
 from recon_engine.matching.decoys import chance_of, link_chance
 from recon_engine.plan import Plan
 
 
-def estimates(
-    plan: Plan, sides: tuple[StagedSide, StagedSide], decided: Decided, known: Rarities
-) -> list[dict[str, Any] | None]:
+def estimates(plan: Plan, sides: Sides, told: Found) -> list[dict[str, Any] | None]:
     """Per rule {method, false_rate, low, high}: the estimate and its interval; None where nothing can be said.
 
     Methods: `decoys`; for linkage `probabilities` of its matches; for totals `sums`, from the sets that would fit by
     chance.
     """
     found: list[dict[str, Any] | None] = []
+    pairs, decided = told.pairs, told.decided
     is_open = [np.ones(side.rows, dtype=np.bool_) for side in sides]
-    tables = [side.comparables.collect() for side in sides]
+    frames = sides[0].comparables, sides[1].comparables
     for number, rule in enumerate(plan.rules):
-        pairs = decided.matches.filter(pl.col("rule") == number)
         sets = decided.sets.filter(pl.col("rule") == number)
         gone = [
-            np.concatenate([pairs["lr"[k]].to_numpy(), sets.filter(pl.col("side") == k)["i"].to_numpy()])
-            for k in range(len(sides))
+            np.concatenate([mine, sets.filter(pl.col("side") == k)["i"].to_numpy()])
+            for k, mine in enumerate(pairs.of(number))
         ]
         rate = None
         if rule.link is not None:
-            bits = pl.concat([pairs["weight"], sets.filter(pl.col("side") == 1)["weight"]]).cast(pl.Float64) / BITS
+            lone = pairs.frame(number).filter(pl.col("rule") == number)["weight"]
+            bits = pl.concat([lone, sets.filter(pl.col("side") == 1)["weight"]]).cast(pl.Float64) / BITS
             rate, method = link_chance(1 / (1 + (-bits * 0.6931471805599453).exp())), "probabilities"
         elif rule.net is not None:
             rate, method = None, "none"  # what cancels out inside one side meets no decoy of the other
@@ -43,12 +40,13 @@ def estimates(
             expected = decided.certificates.filter(pl.col("rule") == number)["by_chance"].clip(0, 1)
             rate, method = link_chance(1 - expected), "sums"
         else:
-            matched = np.zeros(sides[1].rows, dtype=np.bool_)
-            matched[gone[1]] = True
+            matched = [np.zeros(side.rows, dtype=np.bool_) for side in sides]
+            for flags, places in zip(matched, gone, strict=True):
+                flags[places] = True
             is_tied = (pl.col("rule") == number) & (pl.col("side") == 1)
             tied = decided.ties.filter(is_tied)["i"].n_unique()
-            open_now = is_open[0], is_open[1]
-            chance = chance_of(plan, rule, (tables[0], tables[1]), open_now, matched, tied, known)
+            flagged = (is_open[0], is_open[1]), (matched[0], matched[1])
+            chance, frames = chance_of(plan, rule, frames, *flagged, tied, told.known)
             rate, method = (chance.false_rate(len(gone[0])) if chance else None), "decoys"
         found.append(dict(zip(("method", "false_rate", "low", "high"), (method, *rate), strict=True)) if rate else None)
         for flags, places in zip(is_open, gone, strict=True):

@@ -21,6 +21,9 @@ _FIXED_BYTES = 250 << 20
 _COPIES = 4
 _ROWS_A_SECOND = 800_000
 _USABLE = 0.6  # of the memory that is free, the rest is for the system and for what a plan makes unexpectedly many of
+# Parts cost little: a run that is larger than this is made in parts of that size, however much memory is free.
+_IN_ONE_PIECE, _PART_BYTES = 5 << 30, 320 << 20
+_KEPT_BYTES = 12
 _MOST_PARTITIONS = 256
 
 
@@ -53,8 +56,9 @@ def estimate_of(plan: Plan, rows: Mapping[SideName, int], memory: int | None = N
     needed = _FIXED_BYTES + total * _COPIES * _row_bytes(plan)
     usable = (memory if memory is not None else free_memory()) * _USABLE
     # What does not shrink with partitions: states, places and pairs of all records.
-    fixed = _FIXED_BYTES + total * 40
-    parts = 1 if needed <= usable else -(-(needed - fixed) // max(1, int(usable - fixed)))
+    fixed = _FIXED_BYTES + total * _KEPT_BYTES
+    part = max(1, min(int(usable - fixed), _PART_BYTES))
+    parts = 1 if needed <= min(usable, _IN_ONE_PIECE) else -(-(needed - fixed) // part)
     return Estimate(
         left_rows=rows["left"],
         right_rows=rows["right"],

@@ -40,16 +40,16 @@ def preview(plan: Plan, sample: Path | None = None) -> dict[str, Any]:
         plan = plan.with_files([str(sample / "left.parquet")], [str(sample / "right.parquet")])
         plan = plan.model_copy(update={side: _plain(plan, side) for side in SIDES})
     with tempfile.TemporaryDirectory(prefix="recon-preview-") as work:
-        sides, decided = matched(plan, Path(work))
+        sides, found = matched(plan, Path(work))
         place = sides[0].comparables.select("__i", "__row").collect()
     counted = set(place.filter(pl.col("__row").is_in(picked.implode()))["__i"] if picked is not None else place["__i"])
     held = pl.concat(
         [
-            decided.matches.select("rule", i="l"),
-            decided.sets.filter(pl.col("side") == 0).select("rule", "i"),
+            found.pairs.frame().select("rule", i="l"),
+            found.decided.sets.filter(pl.col("side") == 0).select("rule", "i"),
         ]
     )
-    tied = decided.ties.filter(pl.col("side") == 0).select("rule", "i").unique()
+    tied = found.decided.ties.filter(pl.col("side") == 0).select("rule", "i").unique()
     rules = []
     is_open = len(counted)
     for number, rule in enumerate(plan.rules):

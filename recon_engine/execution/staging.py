@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import polars as pl
 
 from recon_engine.errors import InputError, Issue, PlanError
+from recon_engine.execution.partitions import PARQUET, Parted
 from recon_engine.matching.comparables import comparable_columns
 from recon_engine.outcome.conservation import CURRENCY, currency_of
 from recon_engine.outcome.matches import SIDE
+from recon_engine.outcome.places import Places
 from recon_engine.plan import Plan, SideName
 from recon_engine.reading import TextTable, open_table
-from recon_engine.reading.casting import MOST_DECIMALS, Cast, cast_for, decimals_written
+from recon_engine.reading.casting import MOST_DECIMALS, Cast, cast_for, cast_native, decimals_written
+from recon_engine.reading.table import NATIVE
 
 if TYPE_CHECKING:
     from recon_engine.nway.plan import SidesPlan
@@ -34,7 +37,6 @@ REJECTED_SCHEMA = {
 # Where a comparable record stands in the files, as the two narrow columns `__file` (number) and `__row`.
 PLACE = pl.col("__file", "__row")
 AnyPlan = TypeVar("AnyPlan", Plan, "SidesPlan")
-PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "statistics": False}
 # Of a result single rows are looked up, by their number: little is read around each.
 LOOKED_UP: dict[str, Any] = PARQUET | {"statistics": True, "row_group_size": 1 << 14}
 
@@ -43,17 +45,19 @@ LOOKED_UP: dict[str, Any] = PARQUET | {"statistics": True, "row_group_size": 1 <
 class StagedSide:
     """One side, ready to match.
 
-    `typed`: Parquet of the readable records by position: `source`, `row`, then the fields. `comparables`: by
-    position `__i` and
-    the comparable columns, in memory or a Parquet file. `rejected`: REJECTED_SCHEMA. `rejected_values`: CURRENCY
-    and the decimal
-    fields of rejected rows, null where unreadable. `read`: data rows in the files; `facts`: how each file was read.
+    `typed`: Parquet of the readable records by position: `source`, `row`, then the fields. `comparables`: the position
+    `__i` and the comparable columns; in memory and in order, or in no order on disk, as `parted` tells. `in_order`:
+    the records are the rows of one source, all of them. `rejected`: REJECTED_SCHEMA. `rejected_values`: CURRENCY and
+    the decimal fields of rejected rows, null where unreadable. `read`: data rows in the files; `facts`: how each file
+    was read.
     """
 
     side: SideName
     sources: pl.Enum
     typed: Path
     comparables: pl.LazyFrame
+    parted: Parted | None
+    in_order: bool
     rows: int
     read: int
     rejected: pl.DataFrame
@@ -61,11 +65,17 @@ class StagedSide:
     issues: tuple[Issue, ...]
     facts: dict[str, Any]
 
-    def places(self, names: pl.Enum) -> pl.DataFrame:
-        """Per position, `source` (in the categories `names`) and `row` (UInt32)."""
-        number_of = pl.Series(self.sources.categories).cast(names).to_physical()
-        place = self.comparables.select("__file", row="__row").collect()
-        return place.select(number_of.gather(place["__file"]).cat.to(names).alias("source"), "row")
+    def table(self) -> pl.DataFrame:
+        """All comparable records in memory, in order of position."""
+        return self.comparables.collect(engine="streaming").sort("__i") if self.parted else self.comparables.collect()
+
+    def places(self, names: pl.Enum) -> Places:
+        """Where the records stand; sources in the categories `names`."""
+        if self.in_order:
+            return Places(names, self.sources.categories[0], None)
+        place = self.records().select(pl.col("source").cast(names), pl.col("row").cast(pl.UInt32))
+        found = place.collect(engine="streaming")
+        return Places(names, found["source"], found["row"])
 
     def records(self) -> pl.LazyFrame:
         """The typed records, in order of position."""
@@ -107,17 +117,17 @@ def with_scales(plan: AnyPlan, tables: Mapping[Any, list[TextTable]]) -> AnyPlan
     return plan.model_copy(update={"fields": tuple(fields)})
 
 
-def stage(plan: Plan, side: SideName, tables: list[TextTable], typed: Path, spill: Path | None) -> StagedSide:
-    """Reads the opened files of a side. With `spill`, comparables go to that Parquet file instead of memory.
+def stage(plan: Plan, side: SideName, tables: list[TextTable], typed: Path, parted: Parted | None) -> StagedSide:
+    """Reads the opened files of a side. With `parted`, comparables go there instead of memory.
 
     Raises UndecidedError where the data cannot decide how to read a column.
     """
-    staged = _staged(plan, side, tables, typed, spill)
+    staged = _staged(plan, side, tables, typed, parted)
     if isinstance(staged, StagedSide):
         return staged
     # Some file has rows of another length than its header: read those files again with every row checked.
     strict = [t.reopened_strictly() if k in staged else t for k, t in enumerate(tables)]
-    again = _staged(plan, side, strict, typed, spill)
+    again = _staged(plan, side, strict, typed, parted)
     if not isinstance(again, StagedSide):
         raise InputError(f"{side}: the rows of {', '.join(tables[k].name for k in again)} cannot be told apart")
     return again
@@ -134,17 +144,17 @@ def source_names(label: str, files: tuple[str, ...]) -> list[str]:
 
 
 def _staged(
-    plan: Plan, side: SideName, tables: list[TextTable], typed: Path, spill: Path | None
+    plan: Plan, side: SideName, tables: list[TextTable], typed: Path, parted: Parted | None
 ) -> StagedSide | set[int]:
     """The staged side, or the numbers of the files that must be reopened strictly."""
     sources = pl.Enum(source_names(plan.side(side).label, plan.side(side).files))
     casts = [_casts(plan, side, table, padded=False) for table in tables]
     try:
-        collected, counts = _scan(plan, side, _typed(tables, casts), sources, typed, spill)
+        comparables, counts = _scan(plan, side, _typed(tables, casts), sources, typed, parted)
         if counts["bad"].sum() and not any(table.suspect_ragged() for table in tables):
             # Most files have neither padded nor unreadable cells: the first scan does not pay for them.
             casts = [_casts(plan, side, table, padded=True) for table in tables]
-            collected, counts = _scan(plan, side, _typed(tables, casts), sources, typed, spill, leave_out=True)
+            comparables, counts = _scan(plan, side, _typed(tables, casts), sources, typed, parted, leave_out=True)
     except pl.exceptions.ComputeError as error:
         if not any(table.suspect_ragged() for table in tables):
             raise InputError(f"{side}: {' '.join(str(error).split())}") from error
@@ -165,7 +175,9 @@ def _staged(
         side=side,
         sources=sources,
         typed=typed,
-        comparables=pl.scan_parquet(spill) if spill else collected.rechunk().with_row_index("__i").lazy(),
+        comparables=comparables,
+        parted=parted,
+        in_order=len(tables) == 1 and all(row["last"] == rows for row in tally_of.values()),
         rows=rows,
         read=sum(row["rows"] for row in tally_of.values()) + sum(t.rejected.height for t in tables),
         rejected=pl.concat(rejected).cast(REJECTED_SCHEMA),  # type: ignore[arg-type]
@@ -185,9 +197,9 @@ def _typed(tables: list[TextTable], casts: list[list[Cast]]) -> pl.LazyFrame:
 def _typed_file(number: int, table: TextTable, casts: list[Cast]) -> pl.LazyFrame:
     """One file's rows: __row, __file, __bad (some cell cannot be read) and the typed fields."""
     # Fields and columns can share names, so the values are made under names that no column has.
-    raw = table.frame.select("__row", *dict.fromkeys(c.column for c in casts))
+    raw = _source(table).select("__row", *dict.fromkeys(c.reads for c in casts))
     valued = raw.with_columns(c.value.alias(f"__={c.field.name}") for c in casts)
-    failed = [pl.col(c.column).is_not_null() & pl.col(f"__={c.field.name}").is_null() for c in casts if c.can_fail]
+    failed = [pl.col(c.reads).is_not_null() & pl.col(f"__={c.field.name}").is_null() for c in casts if c.can_fail]
     return valued.select(
         "__row",
         pl.lit(number, dtype=pl.UInt16).alias("__file"),
@@ -202,11 +214,11 @@ def _scan(
     every: pl.LazyFrame,
     sources: pl.Enum,
     typed: Path,
-    spill: Path | None,
+    parted: Parted | None,
     *,
     leave_out: bool = False,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """One scan of the text: writes the typed records, collects (or spills) the comparables, counts rows and bad rows
+) -> tuple[pl.LazyFrame, pl.DataFrame]:
+    """One scan of the text: writes the typed records, collects (or parts) the comparables, counts rows and bad rows
     by file. `leave_out`: bad rows are counted only.
     """
     fields = [spec.name for spec in plan.fields]
@@ -214,23 +226,38 @@ def _scan(
     source = pl.col("__file").cat.to(sources).alias("source")
     record = rows.select(source, pl.col("__row").cast(pl.Int64).alias("row"), *fields)
     comparable = rows.select(PLACE, *comparable_columns({n: pl.col(n) for n in fields}, plan, side))
-    tally = every.group_by("__file").agg(pl.len().alias("rows"), pl.col("__bad").sum().alias("bad"))
+    tally = every.group_by("__file").agg(
+        rows=pl.len(), bad=pl.col("__bad").sum(), last=pl.col("__row").filter(~pl.col("__bad")).max()
+    )
     queries = [
         record.sink_parquet(typed, lazy=True, **LOOKED_UP),
-        comparable if spill is None else comparable.with_row_index("__i").sink_parquet(spill, lazy=True, **PARQUET),
+        comparable if parted is None else parted.sink(comparable.with_row_index("__i"), plan),
         tally,
     ]
     _, collected, counts = pl.collect_all(queries, engine="streaming")
-    return collected, counts
+    if parted is None:
+        return collected.rechunk().with_row_index("__i").lazy(), counts
+    return parted.scan(comparable.with_row_index("__i").collect_schema()), counts
 
 
 def _casts(plan: Plan, side: SideName, table: TextTable, *, padded: bool) -> list[Cast]:
-    return [cast_for(spec, side, plan.side(side), table.frame, table.name, padded=padded) for spec in plan.fields]
+    options, kinds = plan.side(side), {} if table.native is None else table.native.collect_schema()
+    casts = []
+    for spec in plan.fields:
+        kind = kinds.get(f"{NATIVE}{spec.column(side)}")
+        native = None if kind is None else cast_native(spec, side, options, kind)
+        casts.append(native or cast_for(spec, side, options, table.frame, table.name, padded=padded))
+    return casts
+
+
+def _source(table: TextTable) -> pl.LazyFrame:
+    """The file's text, and its own values where it has types."""
+    return table.frame if table.native is None else table.native
 
 
 def _rejected(plan: Plan, side: SideName, table: TextTable, casts: list[Cast]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows with an unreadable cell: the first such cell with its raw text and reason; and their readable money."""
-    bad = table.frame.filter(pl.any_horizontal([c.failed for c in casts]))
+    bad = _source(table).filter(pl.any_horizontal([c.failed for c in casts]))
     first_column, first_raw, first_reason = (
         pl.coalesce(
             [pl.when(c.failed).then(pl.lit(literal) if isinstance(literal, str) else literal) for c, literal in pick]

@@ -28,7 +28,7 @@ from recon_engine.plan import Condition, Plan, Rule
 # A group of records that agree on the key makes at most this many pairs; a larger one is not searched but reported as
 # capped. A property of the group alone, so that partitions do not change it.
 LARGEST_GROUP = 10_000_000
-_BINS = 1 << 22
+_MOST_BITS = 22
 
 
 def join_key(plan: Plan, rule_fields: tuple[Condition, ...], names: tuple[str, ...]) -> pl.Expr:
@@ -51,8 +51,10 @@ def most_pairs(left_key: pl.Series, right_key: pl.Series) -> tuple[int, int]:
     """
     if left_key.is_empty() or right_key.is_empty():
         return 0, 0
-    bins = min(_BINS, 1 << max(10, math.ceil(math.log2(2 * max(len(left_key), len(right_key))))))
-    counts = [np.bincount(k.to_numpy() % np.uint64(bins), minlength=bins) for k in (left_key, right_key)]
+    bits = min(_MOST_BITS, max(10, math.ceil(math.log2(max(len(left_key), len(right_key))))))
+    # By the high bits: records that came into one part share the low ones.
+    places = [(k.to_numpy() >> np.uint64(64 - bits)).view(np.int64) for k in (left_key, right_key)]
+    counts = [np.bincount(place, minlength=1 << bits) for place in places]
     pairs = counts[0] * counts[1]
     return int(pairs.sum()), int(pairs.max())
 

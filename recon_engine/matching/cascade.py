@@ -94,6 +94,20 @@ def stages(plan: Plan, distinct: dict[str, int], rows: int) -> list[Stage]:
     return found
 
 
+def leading_fields(plan: Plan) -> tuple[str, ...]:
+    """The fields that the first rules, as many as have any in common, compare for equality: known before the data."""
+    names: tuple[str, ...] = ()
+    for number, rule in enumerate(plan.rules):
+        mine = tuple(c.field for c in equalities(rule) if not c.nulls)
+        common = tuple(n for n in names if n in mine) if number else mine
+        if not common or (number and not rule.is_plain):
+            break
+        names = common
+        if not rule.is_plain:
+            break
+    return names
+
+
 def run_stage(
     plan: Plan,
     stage: Stage,

@@ -71,3 +71,8 @@ def comparable_columns(values: dict[str, pl.Expr], plan: Plan, side: SideName) -
         if spec.type == "text" and spec.name in texts:
             columns.append(value.alias(text_column(spec.name)))
     return [*columns, identity.alias(ID)]
+
+
+def at(values: pl.Series) -> pl.Expr:
+    """Of `values`, which are by position, that of the record at `__i`."""
+    return pl.col("__i").map_batches(values.gather, return_dtype=values.dtype, is_elementwise=True)

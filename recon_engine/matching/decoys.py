@@ -15,15 +15,19 @@ import polars as pl
 
 from recon_engine.matching.assignment import Bools
 from recon_engine.matching.candidates import join_key
-from recon_engine.matching.comparables import ID, columns_of, text_column
+from recon_engine.matching.comparables import ID, at, columns_of, text_column
 from recon_engine.matching.conditions import Rarities, equalities, needed_columns
 from recon_engine.matching.decisions import decide
 from recon_engine.plan import FieldSpec, Plan, Rule
 
 SAMPLED = 50_000
 """About this many left records are tried; which ones is decided by their content."""
+MOST_FREE = 4_000_000
+"""About this many unmatched right records make decoys; which ones is decided by their content."""
 ROUNDS = 5
+_MUCH_LESS = 4
 _Z = 3.0
+Frames = tuple[pl.LazyFrame, pl.LazyFrame]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,31 +63,47 @@ class Chance:
 def chance_of(
     plan: Plan,
     rule: Rule,
-    tables: tuple[pl.DataFrame, pl.DataFrame],
+    frames: Frames,
     is_open: tuple[Bools, Bools],
-    matched: Bools,
+    matched: tuple[Bools, Bools],
     tied: int,
     known: Rarities,
-) -> Chance | None:
+) -> tuple[Chance | None, Frames]:
     """The decoys' hits under a rule; None where decoys say nothing: a single condition, a link, a total.
 
-    `tables`: `__id` and the comparable columns of all records of each side; `is_open`: those that the rule could match;
-    `matched`: the right ones that it did; `tied`: how many right ones it left tied.
+    `frames`: `__i`, `__id` and the comparable columns of all records of each side, at least of those in `is_open`: that
+    the rule could match; `matched`: those that it did; `tied`: how many right ones it left tied. Beside the hits come
+    the frames for the next rule: where the rule left few records, these, read in the same pass.
     """
     if rule.link is not None or rule.total is not None or len({c.field for c in rule.on}) < 2:
-        return None
+        return None, frames
     equal = equalities(rule)
     keys = join_key(plan, equal, tuple(c.field for c in equal)) if equal else pl.col(ID)
     every = max(1, -(-int(is_open[0].sum()) // SAMPLED))
     chosen = (keys.hash(23) % every) == 0 if every > 1 else pl.lit(True)
     columns = [ID, *needed_columns(plan, [rule])]
-    left, right = (table.select(columns) for table in tables)
-    own = _picked(left, is_open[0], chosen)
+    rest = [o & ~m for o, m in zip(is_open, matched, strict=True)]
+    unmatched = [frame.filter(at(pl.Series(flags))) for frame, flags in zip(frames, rest, strict=True)]
+    left_over, opened = (sum(int(flags.sum()) for flags in both) for both in (rest, is_open))
+    count = int(rest[1].sum())
+    of_free = -(-count // MOST_FREE)
+    sampled = unmatched[1] if of_free <= 1 else unmatched[1].filter(pl.col(ID).hash(37) % of_free == 0)
     # Without equalities, nothing says which right records the chosen left ones could match: all of them compete.
-    competing = _picked(right, matched, chosen if equal else pl.lit(True))
-    free = _picked(right, is_open[1] & ~matched, pl.lit(True))
+    own, competing, free, *kept = pl.collect_all(
+        [
+            frames[0].filter(at(pl.Series(is_open[0]))).filter(chosen).select("__i", *columns),
+            frames[1].filter(at(pl.Series(matched[1]))).filter(chosen if equal else True).select("__i", *columns),
+            sampled.select("__i", *columns),
+            *(unmatched if left_over * _MUCH_LESS < opened else []),
+        ],
+        engine="streaming",
+    )
+    if kept:
+        frames = kept[0].sort("__i").lazy(), kept[1].sort("__i").lazy()
+    own, competing, free = (table.sort("__i").select(columns) for table in (own, competing, free))
+    scale = float(every * max(1, of_free))
     if own.is_empty() or free.is_empty():
-        return Chance(0, float(every), free.height, min(tied, free.height))
+        return Chance(0, scale, count, min(tied, count)), frames
     permuted, strata = _permuted(plan, rule, free)
     stratum = join_key(plan, equal, strata) if strata else pl.lit(0, dtype=pl.UInt64)
     # In each stratum, records stand in an order that their content decides.
@@ -97,15 +117,7 @@ def chance_of(
         settled, _ = decide(plan, rule, own.with_row_index("i"), table.with_row_index("i"), ids, known)
         members = settled.sets.filter(pl.col("side") == 1)["i"]
         hits += int((settled.pairs["r"] >= competing.height).sum()) + int((members >= competing.height).sum())
-    return Chance(hits, float(every), free.height, min(tied, free.height))
-
-
-def _picked(table: pl.DataFrame, flags: Bools, chosen: pl.Expr) -> pl.DataFrame:
-    """The flagged records that are `chosen`, which is only asked of them when they are few."""
-    flagged = pl.Series(flags)
-    if 2 * int(flags.sum()) < len(flags):
-        return table.filter(flagged).filter(chosen)
-    return table.lazy().filter(flagged & chosen).collect(engine="streaming")
+    return Chance(hits, scale, count, min(tied, count)), frames
 
 
 def _permuted(plan: Plan, rule: Rule, right: pl.DataFrame) -> tuple[FieldSpec, tuple[str, ...]]:

@@ -11,12 +11,14 @@ import numpy as np
 import polars as pl
 
 from recon_engine.errors import InputError, PlanError, UndecidedError
+from recon_engine.execution.deciding import Found
 from recon_engine.execution.estimate import estimate_of
 from recon_engine.execution.local import OnProgress, Progress, Run
+from recon_engine.execution.partitions import Parted
 from recon_engine.execution.staging import StagedSide, opened, stage, with_scales
-from recon_engine.matching.cascade import Decided
 from recon_engine.nway.groups import MEMBERS_SCHEMA
 from recon_engine.nway.plan import Pair, SidesPlan
+from recon_engine.outcome.places import Places
 from recon_engine.plan import Plan
 from recon_engine.reading import TextTable
 
@@ -31,21 +33,14 @@ class LinkRun(Run):
     def linked(self, sides: tuple[StagedSide, StagedSide]) -> dict[str, Any]:
         """Matches the two sides and writes the tables of a result; returns the summary."""
         self.out.mkdir(parents=True)
-        decided, seconds = self._match(sides)
-        return self._write(sides, decided, seconds)
+        return self._write(sides, self._match(sides))
 
-    def _write_matches(
-        self,
-        plan: Plan,
-        decided: Decided,
-        pairs: pl.DataFrame,
-        groups: pl.DataFrame,
-        places: tuple[pl.DataFrame, pl.DataFrame],
-    ) -> None:
-        super()._write_matches(plan, decided, pairs, groups, places)
+    def _write_matches(self, plan: Plan, found: Found, groups: pl.DataFrame, places: tuple[Places, Places]) -> None:
+        super()._write_matches(plan, found, groups, places)
         suggesting = pl.Series([rule.outcome == "suggested" for rule in plan.rules])
+        lone = found.pairs.frame()
         ends = [
-            pairs.select(link="match_id", side=pl.lit(end), node=column, suggested=suggesting.gather(pairs["rule"]))
+            lone.select(link="match_id", side=pl.lit(end), node=column, suggested=suggesting.gather(lone["rule"]))
             for end, column in enumerate("lr")
         ]
         grouped = groups.select(
@@ -82,9 +77,9 @@ class Sides:
         return max(estimate_of(plan, {"left": rows, "right": 0}).partitions for plan in plans)
 
     def _stage(self, name: str, tables: list[TextTable]) -> StagedSide:
-        spill = self.work / f"{name}.comparables" if self.partitions > 1 else None
+        parted = Parted(self.work / f"{name}.comparables") if self.partitions > 1 else None
         try:
-            staged = stage(self.plan.side_plan(name), "left", tables, self.work / "result" / f"{name}.parquet", spill)
+            staged = stage(self.plan.side_plan(name), "left", tables, self.work / "result" / f"{name}.parquet", parted)
         except (UndecidedError, InputError) as error:
             raise type(error)(_renamed(str(error), self.plan, name)) from error
         return replace(staged, rejected=staged.rejected.with_columns(side=pl.lit(name, dtype=pl.Enum(self.names))))
@@ -116,14 +111,13 @@ class Sides:
 
     def ids(self) -> np.typing.NDArray[np.uint64]:
         """By node, what is equal for interchangeable records."""
-        return np.concatenate(
-            [side.comparables.select("__id").collect().to_series().to_numpy() for side in self.staged]
-        )
+        return np.concatenate([side.table()["__id"].to_numpy() for side in self.staged])
 
     def places(self) -> pl.DataFrame:
         """By node: source (of all sides) and row."""
         names = pl.Enum(list(dict.fromkeys(n for side in self.staged for n in side.sources.categories)))
-        return pl.concat([side.places(names) for side in self.staged]).with_columns(pl.col("row").cast(pl.Int64))
+        every = [(side.places(names), pl.int_range(side.rows, eager=True)) for side in self.staged]
+        return pl.concat([pl.DataFrame([place.source_of(all_), place.row_of(all_)]) for place, all_ in every])
 
 
 def _opened(plan: SidesPlan, name: str) -> list[TextTable]:

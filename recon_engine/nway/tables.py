@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from recon_engine.execution.staging import PARQUET
+from recon_engine.execution.partitions import PARQUET
 from recon_engine.nway.plan import Pair, SidesPlan
 
 _PAIR_TABLES = ("differences", "certificates", "weights")

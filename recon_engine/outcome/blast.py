@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 
 from recon_engine.matching.cascade import Decided, run_stage, stages
-from recon_engine.matching.comparables import ID, comparable_columns, plain_value
+from recon_engine.matching.comparables import ID, at, comparable_columns, plain_value
 from recon_engine.matching.conditions import Rarities
+from recon_engine.matching.pairs import Pairs
 from recon_engine.matching.text_parts import rarity
-from recon_engine.outcome.matches import OPEN, is_suggested, numbered, numbered_groups, states
+from recon_engine.outcome.matches import OPEN, is_suggested, numbered_groups, states
 from recon_engine.plan import SIDES, Plan
 from recon_engine.plan_changes import Change, changed, first_touched
 
@@ -23,24 +24,27 @@ Keys = np.typing.NDArray[np.uint64]
 @dataclass(frozen=True, slots=True)
 class Ran:
     """A finished run: its plan, the typed records and the comparable columns of both sides by position, its numbered
-    matches (pairs, groups), the ties that stayed open, and each record's state.
+    matches (pairs, groups), the ties that stayed open, each record's state, and the comparable open records in order of
+    position.
     """
 
     plan: Plan
     records: tuple[pl.LazyFrame, pl.LazyFrame]
     comparables: tuple[pl.LazyFrame, pl.LazyFrame]
     known: Rarities
-    pairs: pl.DataFrame
+    pairs: Pairs
     groups: pl.DataFrame
     ties: pl.DataFrame
     state: tuple[pl.Series, pl.Series]
+    still_open: tuple[pl.DataFrame, pl.DataFrame]
 
     def open_before(self, rule: int) -> tuple[Flags, Flags]:
         """Per side the records that the rules before number `rule` left open."""
         found = []
         for side, state in enumerate(self.state):
             flags = np.ones(len(state), dtype=np.bool_)
-            flags[self.pairs.filter(pl.col("rule") < rule)["lr"[side]].to_numpy()] = False
+            for earlier in range(rule):
+                flags[self.pairs.of(earlier)[side]] = False
             held = (pl.col("side") == side) & (pl.col("rule") < rule)
             flags[self.groups.filter(held)["i"].to_numpy()] = False
             found.append(flags)
@@ -49,7 +53,9 @@ class Ran:
 
 def effort(ran: Ran, change: Change) -> int:
     """How many records would be matched again."""
-    return sum(int(flags.sum()) for flags in ran.open_before(first_touched(ran.plan, change)))
+    first = first_touched(ran.plan, change)
+    held = 2 * int(ran.pairs.counts[:first].sum()) + ran.groups.filter(pl.col("rule") < first)["i"].len()
+    return sum(len(state) for state in ran.state) - held
 
 
 def blast_of(ran: Ran, change: Change) -> dict[str, int]:
@@ -63,16 +69,17 @@ def blast_of(ran: Ran, change: Change) -> dict[str, int]:
     tables = [_table(ran, plan, change, k, flags) for k, flags in enumerate(is_open)]
     known = _rarities(ran, plan, change, first)
     decided = _again(plan, first, (tables[0], tables[1]), is_open, known)
-    pairs = numbered(decided.matches)
-    groups = numbered_groups(plan, decided.sets, decided.ties, pairs.height + 1)
     sizes = len(is_open[0]), len(is_open[1])
-    state = states(sizes, plan, pairs, groups)
+    pairs = Pairs(plan, sizes)
+    pairs.add(decided.matches)
+    groups = numbered_groups(plan, decided.sets, decided.ties, pairs.height + 1)
+    state = states(plan, pairs, groups)
     still_open = [(s == OPEN).to_numpy() & flags for s, flags in zip(state, is_open, strict=True)]
     contents = [_contents(table, k, sizes[k]) for k, table in enumerate(tables)]
     suggesting = [n for n, r in enumerate(plan.rules) if r.when_ambiguous == "suggest"]
     ties = decided.ties.filter(~pl.col("rule").is_in(suggesting) | pl.col("capped"))
-    before = _matches(ran.pairs.filter(pl.col("rule") >= first), ran.groups.filter(pl.col("rule") >= first), contents)
-    after = _matches(pairs, groups, contents)
+    before = _matches(ran.pairs.frame(first), ran.groups.filter(pl.col("rule") >= first), contents)
+    after = _matches(pairs.frame(), groups, contents)
     old_open = [(s == OPEN).to_numpy() for s in ran.state]
     # Ties of the rules that did not run again are as they were, where their records are still open.
     kept = ran.ties.filter(pl.col("rule") < first)
@@ -87,7 +94,7 @@ def blast_of(ran: Ran, change: Change) -> dict[str, int]:
 def _table(ran: Ran, plan: Plan, change: Change, side: int, is_open: Flags) -> pl.DataFrame:
     """The open records with the comparable columns that the changed plan needs."""
     if change["change"] == "condition":
-        return ran.comparables[side].collect().filter(pl.Series(is_open))
+        return ran.comparables[side].filter(at(pl.Series(is_open))).collect(engine="streaming").sort("__i")
     typed = ran.records[side]
     columns = comparable_columns(_values(ran, plan), plan, SIDES[side])
     return typed.with_row_index("__i").filter(pl.Series(is_open)).select("__i", *columns).collect()

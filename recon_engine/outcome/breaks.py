@@ -10,9 +10,11 @@ import polars as pl
 from recon_engine.matching.comparables import ID
 from recon_engine.matching.conditions import Rarities
 from recon_engine.outcome.judged import Sides
-from recon_engine.outcome.matches import MATCHED, OPEN, SIDE, SUGGESTED
+from recon_engine.outcome.matches import MATCHED, SIDE, SUGGESTED
 from recon_engine.outcome.nearest import nearest
+from recon_engine.outcome.places import Places
 from recon_engine.outcome.ranks import FAINT, LIKELY, TAKEN, TOTAL, VALUES_TAKEN
+from recon_engine.outcome.relevant import relevant
 from recon_engine.plan import SIDES, Plan
 
 CATEGORY = pl.Enum(["missing_counterpart", "value_mismatch", "ambiguous", "duplicate", "one_sided_total"])
@@ -22,7 +24,7 @@ _LISTED_RIVALS = 5
 def breaks_table(
     plan: Plan,
     sides: tuple[pl.LazyFrame, pl.LazyFrame],
-    states: tuple[pl.Series, pl.Series],
+    still_open: tuple[pl.DataFrame, pl.DataFrame],
     ties: pl.DataFrame,
     near: pl.DataFrame,
     known: Rarities,
@@ -30,12 +32,13 @@ def breaks_table(
 ) -> pl.DataFrame:
     """The breaks table of DESIGN.md, one row per open record, in the order of side and position.
 
-    `sides`: per side `__i`, `__id`, `source`, `row` and the comparable columns, for every record in order of position.
+    `sides`: per side `__i`, `__id`, `__state`, `source`, `row` and the comparable columns, for every record, in any
+    order. `still_open`: the same of those whose state is OPEN, in order of position.
     `near`: the best-scored pairs of records that a linkage left open, in global positions (NEAR_SCHEMA and `rule`).
     `duplicates`: per side group, i, kept; those not kept were left out of matching.
     """
-    frames = [side.with_columns(__state=state) for side, state in zip(sides, states, strict=True)]
-    still_open = [frame.filter(pl.col("__state") == OPEN).collect() for frame in frames]
+    named = [_named(end, ties, near, duplicates) for end in range(len(SIDES))]
+    reach = relevant(plan, sides, still_open, (named[0], named[1]))
     parts = []
     for own, side in enumerate(SIDES):
         mine = still_open[own]
@@ -44,28 +47,24 @@ def breaks_table(
         label, other_label = plan.side(side).label, plan.side(SIDES[1 - own]).label
         names = Sides(plan, side, other_label, known)
         explained = mine.select("__i", ID, "source", "row").join(
-            nearest(names, mine.lazy(), frames[1 - own], still_open[1 - own].lazy(), near),
+            nearest(names, mine.lazy(), reach[1 - own], still_open[1 - own].lazy(), near),
             left_on="__i",
             right_on="i",
             how="left",
         )
         explained = explained.join(
-            _tied(plan, ties, own, sides[1 - own], other_label), left_on="__i", right_on="i", how="left"
+            _tied(plan, ties, own, reach[1 - own], other_label), left_on="__i", right_on="i", how="left"
         )
-        twins = frames[own].filter(pl.col("__state").is_in([MATCHED, SUGGESTED])).select(ID, "row")
+        twins = reach[own].filter(pl.col("__state").is_in([MATCHED, SUGGESTED])).select(ID, "row")
         twins = twins.join(mine.lazy().select(ID), on=ID, how="semi").group_by(ID).agg(twin=pl.col("row").min())
-        explained = explained.join(twins.collect(), on=ID, how="left")
+        explained = explained.join(twins.collect(engine="streaming"), on=ID, how="left")
         others = (
-            sides[1 - own]
+            reach[1 - own]
             .select(other="__i", nearest="row")
             .join(explained.lazy().select("other").unique(), on="other", how="semi")
         )
-        explained = explained.join(others.collect(), on="other", how="left", maintain_order="left")
-        excluded = duplicates.get(side, pl.DataFrame(schema={"group": pl.UInt32, "i": pl.UInt32, "kept": pl.Boolean}))
-        firsts = sides[own].select(group="__i", excluded_for="row")
-        excluded = (
-            excluded.lazy().filter(~pl.col("kept")).join(firsts, on="group").select("i", "excluded_for").collect()
-        )
+        explained = explained.join(others.collect(engine="streaming"), on="other", how="left", maintain_order="left")
+        excluded = _excluded(duplicates.get(side), reach[own])
         explained = explained.join(excluded, left_on="__i", right_on="i", how="left", maintain_order="left")
         parts.append(explained.select(_columns(plan, side, label, other_label)))
     if not parts:
@@ -73,10 +72,26 @@ def breaks_table(
     return pl.concat(parts)
 
 
-def duplicates_table(found: Mapping[str, pl.DataFrame], places: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+def _named(end: int, ties: pl.DataFrame, near: pl.DataFrame, duplicates: Mapping[str, pl.DataFrame]) -> pl.Series:
+    """The positions of a side's records that ties, scored pairs and groups of duplicates speak of."""
+    groups = duplicates.get(SIDES[end])
+    found = [ties.filter(pl.col("side") == end)["i"], near["lr"[end]], *([] if groups is None else [groups["group"]])]
+    return pl.concat([positions.cast(pl.UInt32).rename("i") for positions in found]).unique()
+
+
+def _excluded(duplicates: pl.DataFrame | None, own: pl.LazyFrame) -> pl.DataFrame:
+    """The records that were left out as duplicates (i), and the row of the one that was kept (excluded_for)."""
+    if duplicates is None:
+        return pl.DataFrame(schema={"i": pl.UInt32, "excluded_for": pl.UInt32})
+    firsts = own.select(group="__i", excluded_for="row")
+    left_out = duplicates.lazy().filter(~pl.col("kept")).join(firsts, on="group")
+    return left_out.select("i", "excluded_for").collect(engine="streaming")
+
+
+def duplicates_table(found: Mapping[str, pl.DataFrame], places: Mapping[str, Places]) -> pl.DataFrame:
     """Groups of duplicates, one row per record: group (from 1, over both sides), side, source, row, kept.
 
-    `found`: per side group, i, kept; `places`: per side `source` and `row` by position.
+    `found`: per side group, i, kept; `places`: where each side's records stand.
     """
     schema: dict[str, Any] = {
         "group": pl.UInt32,
@@ -92,8 +107,8 @@ def duplicates_table(found: Mapping[str, pl.DataFrame], places: Mapping[str, pl.
             groups.select(
                 pl.col("group").rank("dense").cast(pl.UInt32) + first,
                 pl.lit(side, dtype=SIDE).alias("side"),
-                place["source"].gather(groups["i"]).cast(pl.String).alias("source"),
-                place["row"].gather(groups["i"]).cast(pl.Int64).alias("row"),
+                place.source_of(groups["i"]).cast(pl.String),
+                place.row_of(groups["i"]),
                 "kept",
             )
         )
@@ -167,6 +182,10 @@ def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Exp
 def _tied(plan: Plan, ties: pl.DataFrame, own: int, other: pl.LazyFrame, other_label: str) -> pl.DataFrame:
     """Per tied record its reason: the first rule that tied it, with the rivals it is tied over."""
     mine = ties.filter(pl.col("side") == own).sort("rule").unique("i", keep="first", maintain_order=True)
+    if mine.is_empty():
+        return pl.DataFrame(
+            schema={"i": pl.UInt32, "tie_reason": pl.String, "tie_rule": pl.String, "tie_row": pl.UInt32}
+        )
     theirs = ties.filter((pl.col("side") != own) & ~pl.col("capped")).lazy()
     rows = (
         theirs.join(other.select(i="__i", row="row"), on="i")
@@ -192,4 +211,6 @@ def _tied(plan: Plan, ties: pl.DataFrame, own: int, other: pl.LazyFrame, other_l
     capped = pl.format("rule '{}' found too many candidates to search them all (search capped)", rule)
     led = pl.format("the {} records that fit equally well under rule '{}' lead matches of others", label, rule)
     reason = pl.when("capped").then(capped).when(pl.col("rivals").is_null()).then(led).otherwise(tie)
-    return joined.select("i", tie_reason=reason, tie_rule=rule, tie_row=pl.col("rivals").list.first()).collect()
+    return joined.select("i", tie_reason=reason, tie_rule=rule, tie_row=pl.col("rivals").list.first()).collect(
+        engine="streaming"
+    )

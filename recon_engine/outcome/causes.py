@@ -45,11 +45,10 @@ def causes(ran: Ran) -> Causes:
     """The causes of a run's breaks. They do not depend on the order of rows, and cost nothing without open records on
     both sides.
     """
-    places = [s.eq(OPEN).arg_true() for s in ran.state]
-    nothing = pl.Series("cause", [None] * (len(places[0]) + len(places[1])), dtype=pl.String)
-    if not all(len(p) for p in places):
+    tables = ran.still_open
+    nothing = pl.Series("cause", [None], dtype=pl.String).new_from_index(0, sum(table.height for table in tables))
+    if any(table.is_empty() for table in tables):
         return Causes(sentence=nothing)
-    tables = [frame.filter(state == OPEN).collect() for frame, state in zip(ran.comparables, ran.state, strict=True)]
     sides = OpenSides(ran.plan, tables[0], tables[1], ran.known)
     left_out: list[str] = []
     assigned = _assigned(list(_found(sides, ran, left_out)), (tables[0].height, tables[1].height))

@@ -4,47 +4,77 @@ from __future__ import annotations
 
 import polars as pl
 
+from recon_engine.outcome.places import Places
 from recon_engine.plan import FieldSpec, Plan
+
+DIFFERING_SCHEMA = {"l": pl.UInt32, "r": pl.UInt32, "field": pl.UInt16, "left": pl.Int64, "right": pl.Int64}
+
+
+def differing(plan: Plan, pairs: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
+    """Compared fields that are not equal inside matched pairs (DIFFERING_SCHEMA); a null differs from a value.
+
+    `pairs`: l, r (positions), rule. `left` and `right`: `__i` (ascending) and the comparable columns of at least the
+    matched records. `field` numbers those of `compare`; `left` and `right` are comparable values, but null for text.
+    """
+    parts = [pl.DataFrame(schema=DIFFERING_SCHEMA)]
+    for number, name in enumerate(plan.compare):
+        agreed = [n for n, r in enumerate(plan.rules) if any(c.field == name and c.is_equality for c in r.on)]
+        asked = pairs.filter(~pl.col("rule").is_in(agreed)) if agreed else pairs
+        if asked.is_empty():
+            continue
+        values = [table[name].gather(_rows(table["__i"], asked[end])) for table, end in ((left, "l"), (right, "r"))]
+        told = [pl.lit(None) if plan.field(name).type == "text" else pl.col(end) for end in ("left", "right")]
+        found = asked.select("l", "r", left=values[0], right=values[1]).filter(values[0].ne_missing(values[1]))
+        found = found.with_columns(field=pl.lit(number), left=told[0], right=told[1])
+        parts.append(found.select(*DIFFERING_SCHEMA).cast(DIFFERING_SCHEMA))  # type: ignore[arg-type]
+    return pl.concat(parts)
+
+
+def _rows(ascending: pl.Series, positions: pl.Series) -> pl.Series:
+    """In which rows of a table, whose positions are `ascending`, these positions are."""
+    first, last = int(ascending[0]), int(ascending[-1])
+    if last - first + 1 == len(ascending):  # without a gap
+        return positions - first
+    return ascending.search_sorted(positions)
 
 
 def differences_table(
-    plan: Plan,
-    pairs: pl.DataFrame,
-    comparables: tuple[pl.LazyFrame, pl.LazyFrame],
-    places: tuple[pl.DataFrame, pl.DataFrame],
-    typed: tuple[pl.LazyFrame, pl.LazyFrame],
+    plan: Plan, found: pl.DataFrame, places: tuple[Places, Places], typed: tuple[pl.LazyFrame, pl.LazyFrame]
 ) -> pl.DataFrame:
-    """The differences table of DESIGN.md: compared fields whose values differ; a null differs from a value.
+    """The differences table of DESIGN.md, of what was found differing (match_id and DIFFERING_SCHEMA).
 
-    `pairs`: match_id, l, r (positions). Per side, by position: the comparable columns, `places` (`source`, `row`), and
-    the typed records. Numbers and dates are shown as they were compared (after cleaning), so that the difference adds
-    up; text is shown as it was read. `difference` is right minus left: an exact decimal, days (seconds for datetimes),
-    or the similarity 0-1 of texts; null where a value is missing.
+    `typed`: per side the typed records by position. Numbers and dates are shown as they were compared (after cleaning),
+    so that the difference adds up; text is shown as it was read. `difference` is right minus left: an exact decimal,
+    days (seconds for datetimes), or the similarity 0-1 of texts; null where a value is missing.
     """
     parts = []
-    for name in plan.compare:
+    found = found.sort("match_id", "l", "r")
+    for number, name in enumerate(plan.compare):
         spec = plan.field(name)
-        left, right = (
-            side.select(name).collect().to_series().gather(pairs[column])
-            for side, column in zip(comparables, ("l", "r"), strict=True)
-        )
-        differ = left.ne_missing(right)
-        if not differ.any():
+        mine = found.filter(pl.col("field") == number)
+        if mine.is_empty():
             continue
-        found = pairs.select("match_id", "l", "r", left=left, right=right).filter(differ)
         if spec.type == "text":
-            texts = [side.select(name).collect(engine="streaming").to_series() for side in typed]
-            found = found.with_columns(left=texts[0].gather(found["l"]), right=texts[1].gather(found["r"]))
+            texts = [_texts(side, name, mine[end]) for side, end in zip(typed, "lr", strict=True)]
+            mine = mine.with_columns(left=texts[0], right=texts[1])
         parts.append(
-            found.select(
+            mine.select(
                 "match_id",
                 pl.lit(name).alias("field"),
-                places[0]["row"].gather(found["l"]).cast(pl.Int64).alias("left_row"),
-                places[1]["row"].gather(found["r"]).cast(pl.Int64).alias("right_row"),
+                places[0].row_of(mine["l"]).alias("left_row"),
+                places[1].row_of(mine["r"]).alias("right_row"),
                 *_shown(spec),
             )
         )
-    return pl.concat(parts).sort("match_id", "field") if parts else empty()
+    return pl.concat(parts).sort("match_id", "field", maintain_order=True) if parts else empty()
+
+
+def _texts(typed: pl.LazyFrame, name: str, positions: pl.Series) -> pl.Series:
+    """The texts of a field at these positions."""
+    wanted = positions.unique().sort()
+    kept = typed.select(name).with_row_index("__i").filter(pl.col("__i").is_in(wanted.implode()))
+    texts = kept.collect(engine="streaming").sort("__i")[name]
+    return texts.gather(wanted.search_sorted(positions))
 
 
 def empty() -> pl.DataFrame:
@@ -63,7 +93,7 @@ def _shown(spec: FieldSpec) -> list[pl.Expr]:
     elif spec.type in ("decimal", "integer"):
         shown = [units_text(value, spec.digits) for value in (left, right, difference)]
     elif spec.type == "date":
-        shown = [value.cast(pl.Date).dt.to_string("%Y-%m-%d") for value in (left, right)]
+        shown = [value.cast(pl.Int32).cast(pl.Date).dt.to_string("%Y-%m-%d") for value in (left, right)]
         shown.append(difference.cast(pl.String))
     elif spec.type == "datetime":
         shown = [value.cast(pl.Datetime("us")).dt.to_string("%Y-%m-%dT%H:%M:%S%.f") for value in (left, right)]

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from recon_engine.matching.assignment import is_choice
 from recon_engine.matching.conditions import CLOSE
 from recon_engine.matching.decisions import BITS
+from recon_engine.matching.pairs import Pairs
+from recon_engine.outcome.places import Places
 from recon_engine.plan import Plan
 
 SIDE = pl.Enum(["left", "right"])
 OUTCOME = pl.Enum(["confirmed", "suggested"])
 # States of a record: open, in a confirmed match, in a suggested one.
 OPEN, MATCHED, SUGGESTED = 0, 1, 2
-
-
-def numbered(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Gives each pair its match_id (1-based), in the order of the left records."""
-    return pairs.sort("l").with_row_index("match_id", offset=1).with_columns(pl.col("match_id").cast(pl.Int64))
 
 
 def is_suggested(plan: Plan) -> pl.Expr:
@@ -52,20 +51,18 @@ def numbered_groups(plan: Plan, sets: pl.DataFrame, ties: pl.DataFrame, first_id
     return numbered.sort("match_id", "side", "i")
 
 
-def side_by_side(pairs: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
-    """Match_id, l, r of every pair, and of every group in which one record of a side stands for several of the
-    other.
-    """
+def singles(groups: pl.DataFrame) -> pl.DataFrame:
+    """Match_id, rule, l, r of every group in which one record of a side stands for several of the other."""
     settled = groups.filter(~pl.col("suggested"))
     counted = settled.group_by("match_id").agg(left=(pl.col("side") == 0).sum(), right=(pl.col("side") == 1).sum())
     single = counted.filter(pl.min_horizontal("left", "right") == 1).select("match_id")
-    sides = [
-        settled.filter(pl.col("side") == side).join(single, on="match_id").select("match_id", pl.col("i").alias(n))
+    left, right = (
+        settled.filter(pl.col("side") == side)
+        .join(single, on="match_id")
+        .select("match_id", "rule", pl.col("i").alias(n))
         for side, n in enumerate("lr")
-    ]
-    return pl.concat(
-        [pairs.select("match_id", "l", "r"), sides[0].join(sides[1], on="match_id").sort("match_id", "l", "r")]
     )
+    return left.join(right.drop("rule"), on="match_id").sort("match_id", "l", "r")
 
 
 def certificates_table(plan: Plan, groups: pl.DataFrame, certificates: pl.DataFrame) -> pl.DataFrame:
@@ -86,54 +83,65 @@ def certificates_table(plan: Plan, groups: pl.DataFrame, certificates: pl.DataFr
 
 
 def weights_table(
-    pairs: pl.DataFrame, groups: pl.DataFrame, links: pl.DataFrame, sides: tuple[pl.DataFrame, pl.DataFrame]
+    pairs: Pairs, groups: pl.DataFrame, links: pl.DataFrame, sides: tuple[Places, Places]
 ) -> pl.DataFrame:
     """Per pair of records in a linked match and field: match_id, left_row, right_row, field, bits. The bits of a pair
     add up to its evidence; those of `prior` are what is known before looking at it.
     """
-    linked = links
+    linked = links if links.height else links.clear().with_columns(match_id=pl.lit(None, dtype=pl.Int64))
+    lone = pairs.frame() if links.height else pl.DataFrame()
     for side, end in enumerate("lr" if links.height else ""):
         grouped = groups.filter(pl.col("side") == side).select("match_id", pl.col("i").alias(end))
-        members = pl.concat([pairs.select("match_id", end), grouped])
+        members = pl.concat([lone.select("match_id", end), grouped])
         linked = linked.join(members, on=[end, "match_id"] if side else end)
-    linked = linked if links.height else links.clear().with_columns(match_id=pl.lit(None, dtype=pl.Int64))
     return linked.select(
         "match_id",
-        sides[0]["row"].gather(linked["l"]).cast(pl.Int64).alias("left_row"),
-        sides[1]["row"].gather(linked["r"]).cast(pl.Int64).alias("right_row"),
+        sides[0].row_of(linked["l"]).alias("left_row"),
+        sides[1].row_of(linked["r"]).alias("right_row"),
         "field",
         "bits",
     ).sort("match_id", "left_row", "right_row", "field")
 
 
-def matches_table(
-    plan: Plan, pairs: pl.DataFrame, groups: pl.DataFrame, sides: tuple[pl.DataFrame, pl.DataFrame]
-) -> pl.DataFrame:
-    """The matches table of DESIGN.md, from numbered pairs and suggested groups.
+def matches_table(plan: Plan, pairs: Pairs, groups: pl.DataFrame, sides: tuple[Places, Places]) -> pl.LazyFrame:
+    """The matches table of DESIGN.md, from pairs and numbered groups. Score and margin are shares of a perfect pair.
 
-    `sides`: per side, `source` (Enum) and `row` (UInt32) by position. Score and margin are shares of a perfect pair.
+    It is made piece by piece as it is written, so that it need not fit into memory.
     """
-    rule_names = pl.Enum([rule.name for rule in plan.rules])
-    n = pairs.height
-    rule = pairs["rule"].to_numpy()
-    outcomes = np.array([0 if r.outcome == "confirmed" else 1 for r in plan.rules], dtype=np.uint8)
-    twice = pl.DataFrame(
+
+    def pieces(
+        columns: list[str] | None, _predicate: pl.Expr | None, _rows: int | None, _batch: int | None
+    ) -> Iterator[pl.DataFrame]:
+        for part in pairs.slices():
+            yield _of_pairs(plan, part, sides).select(columns or pl.all())
+        if groups.height:
+            yield _of_groups(plan, groups, sides).select(columns or pl.all())
+
+    schema = _of_pairs(plan, next(pairs.slices()).clear(), sides).schema
+    return register_io_source(pieces, schema=schema)
+
+
+def _of_pairs(plan: Plan, pairs: pl.DataFrame, sides: tuple[Places, Places]) -> pl.DataFrame:
+    n, rule = pairs.height, pairs["rule"].to_numpy()
+    names, outcomes = _names_and_outcomes(plan)
+    return pl.DataFrame(
         {
             "match_id": np.repeat(pairs["match_id"].to_numpy(), 2),
             "side": pl.Series(np.tile(np.array([0, 1], dtype=np.uint8), n)).cat.to(SIDE),
-            "source": _interleaved(sides[0]["source"].gather(pairs["l"]), sides[1]["source"].gather(pairs["r"])),
-            "row": _interleaved(sides[0]["row"].gather(pairs["l"]), sides[1]["row"].gather(pairs["r"])).cast(pl.Int64),
-            "rule": pl.Series(np.repeat(rule, 2)).cat.to(rule_names),
+            "source": _interleaved(sides[0].source_of(pairs["l"]), sides[1].source_of(pairs["r"])),
+            "row": _interleaved(sides[0].row_of(pairs["l"]), sides[1].row_of(pairs["r"])),
+            "rule": pl.Series(np.repeat(rule, 2)).cat.to(names),
             "outcome": pl.Series(np.repeat(outcomes[rule], 2)).cat.to(OUTCOME),
             "score": np.repeat(share(plan, rule, pairs["weight"].to_numpy().astype(np.float64)), 2),
             "rivals": np.repeat(pairs["rivals"].to_numpy(), 2),
             "margin": np.repeat(share(plan, rule, pairs["margin"].to_numpy()), 2),
         }
     )
-    if groups.is_empty():
-        return twice
-    parts = [twice]
+
+
+def _of_groups(plan: Plan, groups: pl.DataFrame, sides: tuple[Places, Places]) -> pl.DataFrame:
     numbers = groups["rule"].to_numpy()
+    names, outcomes = _names_and_outcomes(plan)
     scored = groups.with_columns(
         score=pl.Series(share(plan, numbers, groups["weight"].fill_null(0).cast(pl.Float64).to_numpy())),
         margin=pl.Series(share(plan, numbers, groups["margin"].to_numpy())),
@@ -142,22 +150,30 @@ def matches_table(
         score=pl.when("suggested").then(0.5).otherwise("score"),
         margin=pl.when("suggested").then(0.0).otherwise("margin"),
     )
+    parts = []
     for side in (0, 1):
         part = scored.filter(pl.col("side") == side)
         parts.append(
             part.select(
                 "match_id",
                 side=pl.lit(side, dtype=pl.UInt8).cat.to(SIDE),
-                source=sides[side]["source"].gather(part["i"]),
-                row=sides[side]["row"].gather(part["i"]).cast(pl.Int64),
-                rule=pl.col("rule").cat.to(rule_names),
+                source=sides[side].source_of(part["i"]),
+                row=sides[side].row_of(part["i"]),
+                rule=pl.col("rule").cat.to(names),
                 outcome=pl.col("outcome").cat.to(OUTCOME),
                 score="score",
                 rivals="rivals",
                 margin="margin",
             )
         )
-    return pl.concat([parts[0], pl.concat(parts[1:]).sort("match_id", "side", "source", "row")])
+    return pl.concat(parts).sort("match_id", "side", "source", "row")
+
+
+def _names_and_outcomes(plan: Plan) -> tuple[pl.Enum, np.typing.NDArray[np.uint8]]:
+    """The rules' names, and by rule the number of its outcome."""
+    return pl.Enum([rule.name for rule in plan.rules]), np.array(
+        [0 if rule.outcome == "confirmed" else 1 for rule in plan.rules], dtype=np.uint8
+    )
 
 
 def share(
@@ -173,25 +189,20 @@ def share(
 
 
 def _interleaved(left: pl.Series, right: pl.Series) -> pl.Series:
-    """left[0], right[0], left[1], right[1], …; both of one dtype."""
-    if left.dtype == pl.UInt32:
-        both = np.empty(2 * len(left), dtype=np.uint32)
-        both[0::2], both[1::2] = left.to_numpy(), right.to_numpy()
-        return pl.Series(both)
-    codes = np.empty(2 * len(left), dtype=np.uint32)
-    codes[0::2], codes[1::2] = left.to_physical().to_numpy(), right.to_physical().to_numpy()
-    return pl.Series(codes).cat.to(left.dtype)
+    """left[0], right[0], left[1], right[1], …; both of one dtype: numbers or categories."""
+    ends = [end.to_physical().to_numpy() for end in (left, right)]
+    both = np.empty(2 * len(left), dtype=ends[0].dtype)
+    both[0::2], both[1::2] = ends
+    return pl.Series(both) if left.dtype.is_integer() else pl.Series(both).cat.to(left.dtype)
 
 
-def states(rows: tuple[int, int], plan: Plan, pairs: pl.DataFrame, groups: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+def states(plan: Plan, pairs: Pairs, groups: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
     """Per side, the state of every record by position (UInt8): OPEN, MATCHED or SUGGESTED."""
     outcomes = np.array([MATCHED if r.outcome == "confirmed" else SUGGESTED for r in plan.rules], dtype=np.uint8)
-    found = []
-    for side, (column, count) in enumerate(zip(("l", "r"), rows, strict=True)):
-        state = np.zeros(count, dtype=np.uint8)
-        state[pairs[column].to_numpy()] = outcomes[pairs["rule"].to_numpy()]
+    found = pairs.per_record(outcomes)
+    for side, state in enumerate(found):
         mine = groups.filter(pl.col("side") == side)
-        settled = np.where(mine["suggested"].to_numpy(), SUGGESTED, outcomes[mine["rule"].to_numpy()])
-        state[mine["i"].to_numpy()] = settled
-        found.append(pl.Series(state))
-    return found[0], found[1]
+        state[mine["i"].to_numpy()] = np.where(
+            mine["suggested"].to_numpy(), SUGGESTED, outcomes[mine["rule"].to_numpy()]
+        )
+    return pl.Series(found[0]), pl.Series(found[1])

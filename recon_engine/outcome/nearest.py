@@ -14,12 +14,12 @@ from recon_engine.outcome.judged import Sides, explanation, judgement
 from recon_engine.outcome.matches import OPEN
 from recon_engine.outcome.nearest_scored import alike, linked
 from recon_engine.outcome.ranks import KEYS, NEAREST_SCHEMA, ORDER, failing_once
+from recon_engine.outcome.relevant import KEY_TYPES, keys_of
 from recon_engine.outcome.unfitting_totals import unfitting_totals
 from recon_engine.plan import Condition, Plan, Rule
 
 # Of a crowd with the same keys, a record is compared with this many and with the closest in each measured field.
 _FEW = 8
-_KEY_TYPES = ("text", "integer", "boolean")
 
 
 def nearest(
@@ -33,28 +33,23 @@ def nearest(
     """
     found = [pl.DataFrame(schema=NEAREST_SCHEMA)]
     paired = [(n, r) for n, r in enumerate(sides.plan.rules) if r.link is None and r.total is None]
-    for keys in dict.fromkeys(_keys(sides.plan, rule) for _, rule in paired):
+    for keys in dict.fromkeys(keys_of(sides.plan, rule) for _, rule in paired):
         if keys:
-            rules = [(n, r) for n, r in paired if _keys(sides.plan, r) == keys]
+            rules = [(n, r) for n, r in paired if keys_of(sides.plan, r) == keys]
             found.append(_by_values(sides, keys, rules, own, other))
     for number, rule in enumerate(sides.plan.rules):
         if rule.total is not None and rule.net is None:
             found.append(unfitting_totals(sides.plan, number, rule, sides.side, sides.other_label, own, open_other))
     for number, rule in paired:
-        found += [_by_all_but(sides, number, rule, dropped, own, open_other) for dropped in _keys(sides.plan, rule)]
+        found += [_by_all_but(sides, number, rule, dropped, own, open_other) for dropped in keys_of(sides.plan, rule)]
         if rule.text_fields:
-            found.append(alike(sides, _keys(sides.plan, rule), number, rule, own, (other, open_other)))
+            found.append(alike(sides, keys_of(sides.plan, rule), number, rule, own, (other, open_other)))
     for number in near["rule"].unique().sort():
         found.append(linked(sides, number, near.filter(pl.col("rule") == number), own, other))
     ranked = pl.concat(found)
     if ranked.is_empty():
         return pl.DataFrame(schema=NEAREST_SCHEMA)
     return ranked.sort(ORDER).unique("i", keep="first", maintain_order=True).select(*NEAREST_SCHEMA)
-
-
-def _keys(plan: Plan, rule: Rule) -> tuple[str, ...]:
-    """The rule's equality fields that identify records, rather than measure them."""
-    return tuple(c.field for c in rule.on if c.is_equality and plan.field(c.field).type in _KEY_TYPES)
 
 
 def _pairs(
@@ -79,12 +74,12 @@ def _pairs(
     theirs = other.select(
         key.alias("k"), *(pl.col(c).alias(f"{b}.{c}") for c in columns), other="__i", other_id=ID, state="__state"
     ).drop_nulls("k")
-    wanted = theirs.join(mine.select("k").unique(), on="k", how="semi").collect().lazy()
+    wanted = theirs.join(mine.select("k").unique(), on="k", how="semi").collect(engine="streaming").lazy()
     # The content of a record, not its place, says which ones of a crowd are looked at.
     few = wanted.sort("state", "other_id").group_by("k", maintain_order=True).head(_FEW)
     found = [mine.join(few, on="k")]
     crowded = wanted.group_by("k").len().filter(pl.col("len") > _FEW).select("k")
-    for name in dict.fromkeys(f for f in fields if sides.plan.field(f).type not in _KEY_TYPES):
+    for name in dict.fromkeys(f for f in fields if sides.plan.field(f).type not in KEY_TYPES):
         seeking = mine.join(crowded, on="k", how="semi").drop_nulls(f"{a}.{name}").sort(f"{a}.{name}")
         for part in (pl.col("state") == OPEN, pl.col("state") != OPEN):
             closest = seeking.join_asof(

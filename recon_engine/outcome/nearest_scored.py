@@ -43,7 +43,7 @@ def linked(sides: Sides, number: int, near: pl.DataFrame, own: pl.LazyFrame, oth
     rank = pl.when(part >= asked).then(TAKEN).when(is_open & (part >= 0.5)).then(LIKELY).otherwise(FAINT)
     distance = (asked - part).clip(0).round(6)
     told = failing_once(number, rank, 1 - part, distance, with_state(sides, rule, part >= asked, because))
-    return pairs.filter((part < asked) | ~is_open).select(told).collect()
+    return pairs.filter((part < asked) | ~is_open).select(told).collect(engine="streaming")
 
 
 def alike(
@@ -66,7 +66,8 @@ def alike(
     mine, *pools = (frame.select("__i", ID, "__state", key, *columns).drop_nulls("k") for frame in (own, *others))
     own_table = mine.collect().with_row_index("i")
     for pool, near in zip(pools, _NEAR, strict=True):
-        other_table = pool.join(own_table.lazy().select("k").unique(), on="k", how="semi").collect().with_row_index("i")
+        wanted = pool.join(own_table.lazy().select("k").unique(), on="k", how="semi")
+        other_table = wanted.collect(engine="streaming").sort("__i").with_row_index("i")
         tables = (own_table, other_table) if sides.side == "left" else (other_table, own_table)
         pairs = _searched(sides, _wider(rule, near), *tables)
         if pairs is not None:

@@ -11,6 +11,7 @@ import polars as pl
 
 from recon_engine.errors import UndecidedError
 from recon_engine.plan import FieldSpec, ReaderOptions, SideName
+from recon_engine.reading.table import NATIVE
 
 # Numbers are kept as 18 significant digits: an integer of minor units fits in 64 bits, and so does the difference of
 # two, so sums and keys are exact and fast.
@@ -68,14 +69,16 @@ _FALSE = ["false", "f", "no", "n", "0"]
 class Cast:
     """How one field of one source is read: the typed value, and why a cell can fail.
 
-    `value` is an expression on the source's text columns: null where the cell is null or cannot be read.
-    `how` is the convention used, for people: a date format, a decimal mark.
+    `value` is an expression on the source's columns: null where the cell is null or cannot be read. `how` is the
+    convention used, for people: a date format, a decimal mark. `reads`: the column that `value` looks at, the text or,
+    where the file has the field's type already, the value itself.
     """
 
     field: FieldSpec
     column: str
     value: pl.Expr
     how: str
+    reads: str
 
     @property
     def can_fail(self) -> bool:
@@ -85,7 +88,7 @@ class Cast:
     @property
     def failed(self) -> pl.Expr:
         """True where the cell has text that cannot be read as the field's type."""
-        return pl.col(self.column).is_not_null() & self.value.is_null()
+        return pl.col(self.reads).is_not_null() & self.value.is_null()
 
     @property
     def reason(self) -> str:
@@ -102,6 +105,27 @@ class Cast:
         return f"not a {kind} written as {self.how}"
 
 
+def cast_native(spec: FieldSpec, side: SideName, options: ReaderOptions, kind: pl.DataType) -> Cast | None:
+    """How `spec` is read from a column of type `kind`, when that says the same as reading its text would; else None."""
+    column = spec.column(side)
+    name = f"{NATIVE}{column}"
+    value, given = pl.col(name), spec.formats.left if side == "left" else spec.formats.right
+    if options.nulls or options.decimal or options.thousands or given:
+        return None
+    if spec.type == "date" and kind == pl.Date:
+        return Cast(spec, column, pl.when(value.is_between(_FIRST_DAY, _LAST_DAY)).then(value), DATE_FORMATS[0], name)
+    is_exact = isinstance(kind, pl.Decimal) and kind.scale <= spec.digits
+    if spec.type == "decimal" and (kind.is_integer() or is_exact):
+        exact = value.cast(pl.Decimal(DIGITS, spec.digits), strict=False)
+        return Cast(spec, column, exact, "decimal mark '.'", name)
+    if spec.type == "integer" and kind.is_integer():
+        whole, most = value.cast(pl.Int64, strict=False), 10**DIGITS
+        return Cast(spec, column, pl.when((-most < whole) & (whole < most)).then(whole), "whole", name)
+    if spec.type == "boolean" and kind == pl.Boolean:
+        return Cast(spec, column, value, "yes/no", name)
+    return None
+
+
 def cast_for(
     spec: FieldSpec, side: SideName, options: ReaderOptions, text: pl.LazyFrame, file: str, *, padded: bool = True
 ) -> Cast:
@@ -113,25 +137,25 @@ def cast_for(
     column = spec.column(side)
     source = pl.col(column)
     if spec.type == "text":
-        return Cast(spec, column, source, "text")
+        return Cast(spec, column, source, "text", column)
     trimmed = source.str.strip_chars() if padded else source
     if spec.type == "decimal":
         mark, thousands = _number_marks(text, column, options, file, spec.name, side)
         number = _plain_number(trimmed, mark, thousands)
-        return Cast(spec, column, decimal_value(number, spec.digits), f"decimal mark '{mark}'")
+        return Cast(spec, column, decimal_value(number, spec.digits), f"decimal mark '{mark}'", column)
     if spec.type == "integer":
         number = _plain_number(trimmed, options.decimal or ".", options.thousands)
         whole = number.str.replace(r"\.0*$", "")
         plain = whole.str.contains(rf"^[+-]?[0-9]{{1,{DIGITS}}}$")
-        return Cast(spec, column, pl.when(plain).then(whole.cast(pl.Int64, strict=False)), "whole")
+        return Cast(spec, column, pl.when(plain).then(whole.cast(pl.Int64, strict=False)), "whole", column)
     if spec.type == "boolean":
         lower = trimmed.str.to_lowercase()
         yes_or_no = pl.when(lower.is_in(_TRUE)).then(True).when(lower.is_in(_FALSE)).then(False)
-        return Cast(spec, column, yes_or_no, "yes/no")
+        return Cast(spec, column, yes_or_no, "yes/no", column)
     given = spec.formats.left if side == "left" else spec.formats.right
     form = given or _date_format(text, column, spec, file, side)
     value = date_value(trimmed, form) if spec.type == "date" else datetime_value(trimmed, form)
-    return Cast(spec, column, value, form)
+    return Cast(spec, column, value, form, column)
 
 
 def decimal_value(number: pl.Expr, digits: int) -> pl.Expr:

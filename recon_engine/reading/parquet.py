@@ -8,7 +8,7 @@ import polars as pl
 
 from recon_engine.errors import InputError, Issue
 from recon_engine.plan import ReaderOptions
-from recon_engine.reading.table import ROW, Facts, Scratch, TextTable, empty_as_null, header_names
+from recon_engine.reading.table import NATIVE, ROW, Facts, Scratch, TextTable, empty_as_null, header_names
 
 
 def open_parquet(path: Path, name: str, options: ReaderOptions, facts: Facts, scratch: Scratch) -> TextTable:
@@ -26,9 +26,19 @@ def open_parquet(path: Path, name: str, options: ReaderOptions, facts: Facts, sc
                 f"{name}: column '{column}' is of type {kind}, not a single value; leave it out or flatten it"
             )
     text = [_as_text(column, kind).alias(new) for (column, kind), new in zip(schema.items(), columns, strict=True)]
-    frame = scan.select(text).with_columns(empty_as_null(columns, options.nulls)).with_row_index(ROW, 1)
+    own = [pl.col(column).alias(f"{NATIVE}{new}") for column, new in zip(schema.names(), columns, strict=True)]
+    native = scan.select(*text, *own).with_columns(empty_as_null(columns, options.nulls)).with_row_index(ROW, 1)
     issues = (Issue(name, None, None, "no_rows", "the file has columns and no rows"),) if rows == 0 else ()
-    return TextTable(path=path, name=name, frame=frame, columns=columns, facts=facts, issues=issues, scratch=scratch)
+    return TextTable(
+        path=path,
+        name=name,
+        frame=native.select(ROW, *columns),
+        columns=columns,
+        facts=facts,
+        issues=issues,
+        scratch=scratch,
+        native=native,
+    )
 
 
 def _as_text(column: str, kind: pl.DataType) -> pl.Expr:

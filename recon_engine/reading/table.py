@@ -14,6 +14,8 @@ from recon_engine.errors import InputError, Issue
 from recon_engine.reading.limits import check_columns
 
 ROW = "__row"
+NATIVE = "="
+"""Before a column's name: its own values, in formats that know types."""
 REJECTED_SCHEMA = pl.Schema(
     {"row": pl.Int64, "line": pl.Int64, "column": pl.String, "raw": pl.String, "reason": pl.String}
 )
@@ -80,7 +82,8 @@ class TextTable:
 
     `frame` has ROW (UInt32, the 1-based data row) first, then every column as String, named as in the header; an
     empty cell is null. Rows that are no rows (`rejected`: wrong number of cells, undecodable text) are not in `frame`
-    but keep their row number. `issues` is worth telling and stopped nothing.
+    but keep their row number. `issues` is worth telling and stopped nothing. `native`: of a format that knows types,
+    the frame with the values themselves too, as NATIVE and the name: what is a date already is not read from text.
     """
 
     path: Path
@@ -94,6 +97,7 @@ class TextTable:
     is_ragged: Callable[[], bool] | None = None
     reopen: Callable[[], TextTable] | None = None
     scratch: Scratch | None = None
+    native: pl.LazyFrame | None = None
 
     def lines(self, rows: pl.Series) -> pl.Series:
         """The physical 1-based line (spreadsheets: sheet row) of each of these data rows."""
