@@ -25,10 +25,9 @@ def estimates(plan: Plan, sides: Sides, told: Found) -> list[dict[str, Any] | No
     frames = sides[0].comparables, sides[1].comparables
     for number, rule in enumerate(plan.rules):
         sets = decided.sets.filter(pl.col("rule") == number)
-        gone = [
-            np.concatenate([mine, sets.filter(pl.col("side") == k)["i"].to_numpy()])
-            for k, mine in enumerate(pairs.of(number))
-        ]
+        matched = pairs.of(number)
+        for side, flags in enumerate(matched):
+            flags[sets.filter(pl.col("side") == side)["i"].to_numpy()] = True
         rate = None
         if rule.link is not None:
             lone = pairs.frame(number).filter(pl.col("rule") == number)["weight"]
@@ -40,17 +39,14 @@ def estimates(plan: Plan, sides: Sides, told: Found) -> list[dict[str, Any] | No
             expected = decided.certificates.filter(pl.col("rule") == number)["by_chance"].clip(0, 1)
             rate, method = link_chance(1 - expected), "sums"
         else:
-            matched = [np.zeros(side.rows, dtype=np.bool_) for side in sides]
-            for flags, places in zip(matched, gone, strict=True):
-                flags[places] = True
             is_tied = (pl.col("rule") == number) & (pl.col("side") == 1)
             tied = decided.ties.filter(is_tied)["i"].n_unique()
-            flagged = (is_open[0], is_open[1]), (matched[0], matched[1])
-            chance, frames = chance_of(plan, rule, frames, *flagged, tied, told.known)
-            rate, method = (chance.false_rate(len(gone[0])) if chance else None), "decoys"
+            open_now = is_open[0], is_open[1]
+            chance, frames = chance_of(plan, rule, frames, open_now, matched, tied, told.known)
+            rate, method = (chance.false_rate(int(matched[0].sum())) if chance else None), "decoys"
         found.append(dict(zip(("method", "false_rate", "low", "high"), (method, *rate), strict=True)) if rate else None)
-        for flags, places in zip(is_open, gone, strict=True):
-            flags[places] = False
+        for flags, gone in zip(is_open, matched, strict=True):
+            flags[gone] = False
     return found
 
 

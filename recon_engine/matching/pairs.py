@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from recon_engine.matching.assignment import Bools
 from recon_engine.matching.conditions import CLOSE
 from recon_engine.plan import Plan
 
-Positions = np.typing.NDArray[np.integer[Any]]
 PerRule = np.typing.NDArray[np.uint8]
 NOBODY = np.uint32(0xFFFFFFFF)
 _SLICE = 1 << 19
@@ -51,10 +51,13 @@ class Pairs:
         """How many matches there are."""
         return int(self.counts.sum())
 
-    def of(self, rule: int) -> tuple[Positions, Positions]:
-        """The left and the right records of a rule's matches."""
-        left = np.flatnonzero(self._rule == rule)
-        return left, self._right[left]
+    def of(self, rule: int) -> tuple[Bools, Bools]:
+        """Per side and position, whether this rule matched the record."""
+        left, right = np.asarray(self._rule == rule), np.zeros(self.rows[1], dtype=np.bool_)
+        for begin in range(0, self.rows[0], _SLICE):
+            here = slice(begin, begin + _SLICE)
+            right[self._right[here][left[here]]] = True
+        return left, right
 
     def per_record(self, value_of_rule: PerRule) -> tuple[PerRule, PerRule]:
         """Per side and position, the value of the rule that matched the record; 0 where none did."""

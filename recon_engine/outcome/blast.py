@@ -44,7 +44,7 @@ class Ran:
         for side, state in enumerate(self.state):
             flags = np.ones(len(state), dtype=np.bool_)
             for earlier in range(rule):
-                flags[self.pairs.of(earlier)[side]] = False
+                flags &= ~self.pairs.of(earlier)[side]
             held = (pl.col("side") == side) & (pl.col("rule") < rule)
             flags[self.groups.filter(held)["i"].to_numpy()] = False
             found.append(flags)
