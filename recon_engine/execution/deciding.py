@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recon_engine.execution.partitions import Parted
+from recon_engine.execution.partitions import AT_ONCE, Parted
 from recon_engine.execution.staging import StagedSide
 from recon_engine.matching.cascade import Decided, Stage, run_stage, stages
 from recon_engine.matching.comparables import at, columns_of, text_column
@@ -29,7 +29,6 @@ Sides = tuple[StagedSide, StagedSide]
 Flags = np.typing.NDArray[np.bool_]
 OnRule = Callable[[int, bool], None]
 """Hears that a rule, by number, begins (False) or is done (True)."""
-_AT_ONCE = 2  # parts: polars uses all processors for most of the work, and one of them waits for the rest
 
 
 @dataclass(slots=True)
@@ -102,7 +101,7 @@ class _Stage:
             else self._apart(side, work / f"{side.side}-{self.stage.rules[0]}", partitions)
             for side in self.sides
         ]
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             for one in pool.map(self._part, range(partitions), repeat(parted)):
                 yield self._held(*one)
         for side, made in zip(self.sides, parted, strict=True):
@@ -127,12 +126,12 @@ class _Stage:
 
     def _still_open(self, side: StagedSide, table: pl.DataFrame | None, end: int) -> pl.DataFrame:
         """The open records of a part, or of all where no part is given."""
-        flags = pl.Series(self.is_open[end])
+        flags = self.is_open[end]
         if table is None and side.parted is not None:
-            return side.comparables.filter(at(flags)).collect(engine="streaming").sort("__i")
+            return side.comparables.filter(at(pl.Series(flags))).collect(engine="streaming").sort("__i")
         table = side.comparables.collect() if table is None else table
-        chosen = flags.gather(table["__i"])
-        return table if chosen.all() else table.filter(chosen)
+        chosen = flags[table["__i"].to_numpy()]
+        return table if chosen.all() else table.filter(pl.Series(chosen))
 
     def _decided(self, left: pl.DataFrame, right: pl.DataFrame) -> tuple[Decided, pl.DataFrame, dict[int, float]]:
         seconds, last = {}, time.perf_counter()

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from recon_engine.execution.partitions import AT_ONCE
 from recon_engine.matching.comparables import columns_of
 from recon_engine.plan import SIDES, Plan, SideName
 from recon_engine.reading import TextTable
@@ -57,7 +58,7 @@ def estimate_of(plan: Plan, rows: Mapping[SideName, int], memory: int | None = N
     usable = (memory if memory is not None else free_memory()) * _USABLE
     # What does not shrink with partitions: states, places and pairs of all records.
     fixed = _FIXED_BYTES + total * _KEPT_BYTES
-    part = max(1, min(int(usable - fixed), _PART_BYTES))
+    part = max(1, min(int(usable - fixed) // AT_ONCE, _PART_BYTES))
     parts = 1 if needed <= min(usable, _IN_ONE_PIECE) else -(-(needed - fixed) // part)
     return Estimate(
         left_rows=rows["left"],

@@ -11,6 +11,8 @@ import polars as pl
 from recon_engine.matching.candidates import join_key
 from recon_engine.plan import Plan
 
+AT_ONCE = 2
+"""Parts that are matched at the same time: for much of a part's work one processor would wait for another."""
 PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "statistics": False}
 _SPILLED: dict[str, Any] = {"compression": "lz4", "statistics": False, "mkdir": True}
 
