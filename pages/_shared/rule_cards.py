@@ -37,8 +37,9 @@ def _edit(
 
 def _between(plan: SidesPlan) -> Pair:
     """The two sides that a new rule is to look at, in the order in which other rules name them."""
+    named = {rule.between for rule in plan.rules}
     pairs = [
-        (two, one) if (two, one) in plan.pairs else (one, two)
+        (two, one) if (two, one) in named else (one, two)
         for one, two in combinations(plan.labels, 2)
         if any({one, two} <= spec.columns.keys() for spec in plan.fields)
     ]

@@ -116,7 +116,7 @@ def test_three_sides_from_upload_to_results(page: Page, tmp_path: Path) -> None:
     shot(page, "6-breaks")
     expect(page.get_by_text(re.compile(r"\d+ breaks$"))).to_be_visible()
     steps.select_row(page, "breaks-table", 0)
-    expect(page.locator(".st-key-break-detail")).to_contain_text("missing in")
+    expect(page.locator(".st-key-break-detail")).to_contain_text("Missing in")
     shot(page, "7-break")
     page.get_by_role("radiogroup", name="Missing").get_by_role("radio", name="Ledger", exact=True).click()
     steps.quiet(page)
