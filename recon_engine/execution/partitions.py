@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ class Parted:
     count: int = 1
 
     def sink(self, comparables: pl.LazyFrame, plan: Plan) -> pl.LazyFrame:
-        """The writing of all records, to be collected."""
+        """The writing of all records, to be collected. What an earlier scan has written goes."""
+        shutil.rmtree(self.folder, ignore_errors=True)
         if not self.names:
             return comparables.sink_parquet(self.folder / "all.parquet", lazy=True, **_SPILLED)
         number = (join_key(plan, (), self.names) % self.count).cast(pl.UInt16).fill_null(self.count)
