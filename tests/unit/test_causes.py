@@ -277,7 +277,7 @@ def test_suggest_from_a_result_writes_a_plan_that_keeps_the_promise(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["suggest"], "suggest needs LEFT and RIGHT, or --from RESULT"),
+        (["suggest"], "suggest needs the files of two sides or more, or --sides PLAN, or --from RESULT"),
         (["suggest", "a.csv", "--from", "r"], "suggest takes either LEFT and RIGHT or --from RESULT"),
         (["suggest", "a.csv", "b.csv", "--cause", "2"], "--cause goes with --from only"),
         (["suggest", "--from", "nowhere"], "nowhere: not a result directory"),
