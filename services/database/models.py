@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from services.database.api_models import ApiToken, IdempotencyKey
 from services.database.base import Base, Id, new_id
+from services.database.side_files import SideFiles
 
 __all__ = ["ApiToken", "Base", "IdempotencyKey", "new_id"]  # what else is declared elsewhere
 
@@ -98,41 +99,6 @@ class SignInTicket(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
-
-
-class SideFiles:
-    """What both a reconciliation and a run have: one file a side, and further ones of any side."""
-
-    # the files after the first, and all of sides after the right one: {"left": [id, …], "side_3": [id, …]}
-    more_files_json: Mapped[dict[str, Any] | None]
-
-    @property
-    def left_file_ids(self) -> list[str]:
-        """All files of the left side."""
-        return self.file_ids("left")
-
-    @property
-    def right_file_ids(self) -> list[str]:
-        """All files of the right side."""
-        return self.file_ids("right")
-
-    @property
-    def sides(self) -> list[str]:
-        """The sides there are: left, right, and what was added, in their order."""
-        return ["left", "right", *sorted({*(self.more_files_json or {})} - {"left", "right"})]
-
-    @property
-    def further_file_ids(self) -> list[list[str]]:
-        """All files of each side after the first two."""
-        return [self.file_ids(side) for side in self.sides[2:]]
-
-    def file_ids(self, side: str) -> list[str]:
-        """The files of one side, in order; empty when there are none yet."""
-        more: list[str] = (self.more_files_json or {}).get(side, [])
-        if side not in ("left", "right"):
-            return list(more)
-        first = getattr(self, f"{side}_file_id")
-        return [] if first is None else [first, *more]
 
 
 class StoredFile(Base):

@@ -278,7 +278,7 @@ def test_suggest_from_a_result_writes_a_plan_that_keeps_the_promise(
     ("arguments", "message"),
     [
         (["suggest"], "suggest needs the files of two sides or more, or --sides PLAN, or --from RESULT"),
-        (["suggest", "a.csv", "--from", "r"], "suggest takes either LEFT and RIGHT or --from RESULT"),
+        (["suggest", "a.csv", "--from", "r"], "suggest takes either the files of the sides or --from RESULT"),
         (["suggest", "a.csv", "b.csv", "--cause", "2"], "--cause goes with --from only"),
         (["suggest", "--from", "nowhere"], "nowhere: not a result directory"),
     ],
