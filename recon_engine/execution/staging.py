@@ -150,11 +150,11 @@ def _staged(
     sources = pl.Enum(source_names(plan.side(side).label, plan.side(side).files))
     casts = [_casts(plan, side, table, padded=False) for table in tables]
     try:
-        comparables, counts = _scan(plan, side, _typed(tables, casts), sources, typed, parted)
+        collected, counts = _scan(plan, side, _typed(tables, casts), sources, typed, parted)
         if counts["bad"].sum() and not any(table.suspect_ragged() for table in tables):
             # Most files have neither padded nor unreadable cells: the first scan does not pay for them.
             casts = [_casts(plan, side, table, padded=True) for table in tables]
-            comparables, counts = _scan(plan, side, _typed(tables, casts), sources, typed, parted, leave_out=True)
+            collected, counts = _scan(plan, side, _typed(tables, casts), sources, typed, parted, leave_out=True)
     except pl.exceptions.ComputeError as error:
         if not any(table.suspect_ragged() for table in tables):
             raise InputError(f"{side}: {' '.join(str(error).split())}") from error
@@ -175,7 +175,7 @@ def _staged(
         side=side,
         sources=sources,
         typed=typed,
-        comparables=comparables,
+        comparables=_apart(plan, side, typed, parted) if parted else collected.rechunk().with_row_index("__i").lazy(),
         parted=parted,
         in_order=len(tables) == 1 and all(row["last"] == rows for row in tally_of.values()),
         rows=rows,
@@ -217,9 +217,9 @@ def _scan(
     parted: Parted | None,
     *,
     leave_out: bool = False,
-) -> tuple[pl.LazyFrame, pl.DataFrame]:
-    """One scan of the text: writes the typed records, collects (or parts) the comparables, counts rows and bad rows
-    by file. `leave_out`: bad rows are counted only.
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """One scan of the text: writes the typed records, collects the comparables (not those that are to be `parted`),
+    counts rows and bad rows by file. `leave_out`: bad rows are counted only.
     """
     fields = [spec.name for spec in plan.fields]
     rows = every.filter(~pl.col("__bad")) if leave_out else every
@@ -229,15 +229,22 @@ def _scan(
     tally = every.group_by("__file").agg(
         rows=pl.len(), bad=pl.col("__bad").sum(), last=pl.col("__row").filter(~pl.col("__bad")).max()
     )
-    queries = [
-        record.sink_parquet(typed, lazy=True, **LOOKED_UP),
-        comparable if parted is None else parted.sink(comparable.with_row_index("__i"), plan),
-        tally,
-    ]
-    _, collected, counts = pl.collect_all(queries, engine="streaming")
+    sink = record.sink_parquet(typed, lazy=True, **LOOKED_UP)
     if parted is None:
-        return collected.rechunk().with_row_index("__i").lazy(), counts
-    return parted.scan(comparable.with_row_index("__i").collect_schema()), counts
+        _, collected, counts = pl.collect_all([sink, comparable, tally], engine="streaming")
+        return collected, counts
+    # One by one: of two that are fed by one scan, the faster would wait for the slower in memory.
+    sink.collect(engine="streaming")
+    return pl.DataFrame(), tally.collect(engine="streaming")
+
+
+def _apart(plan: Plan, side: SideName, typed: Path, parted: Parted) -> pl.LazyFrame:
+    """The comparables of the typed records, in parts on disk."""
+    place = pl.col("source").to_physical().cast(pl.UInt16).alias("__file"), pl.col("row").cast(pl.UInt32).alias("__row")
+    values = comparable_columns({spec.name: pl.col(spec.name) for spec in plan.fields}, plan, side)
+    comparable = pl.scan_parquet(typed).select(*place, *values).with_row_index("__i")
+    parted.sink(comparable, plan).collect(engine="streaming")
+    return parted.scan(comparable.collect_schema())
 
 
 def _casts(plan: Plan, side: SideName, table: TextTable, *, padded: bool) -> list[Cast]:
