@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import polars as pl
 import yaml
@@ -27,6 +27,9 @@ from recon_engine.reading import open_table
 from recon_engine.reading.table import TextTable, staged
 from recon_engine.rule_proposals import MappedField, ProposedRule
 
+if TYPE_CHECKING:
+    from recon_engine.nway.plan import SidesPlan
+
 
 class HasReason(Protocol):
     """A part of a proposed plan: how sure it is, and why."""
@@ -38,6 +41,10 @@ class HasReason(Protocol):
     @property
     def reason(self) -> str:
         """In words."""
+
+
+AnyPlan = TypeVar("AnyPlan", Plan, "SidesPlan")
+AnyField = TypeVar("AnyField", bound=HasReason)
 
 
 @dataclass(frozen=True)
@@ -53,11 +60,11 @@ class SuggestedField:
 
 
 @dataclass(frozen=True)
-class Suggestion:
+class Proposed(Generic[AnyPlan, AnyField]):
     """A plan that can be run, the confidence behind each part, and what the data cannot decide."""
 
-    plan: Plan
-    fields: tuple[SuggestedField, ...]
+    plan: AnyPlan
+    fields: tuple[AnyField, ...]
     rules: tuple[ProposedRule, ...]
     questions: tuple[str, ...]
 
@@ -73,6 +80,10 @@ class Suggestion:
     def to_yaml(self) -> str:
         """The plan file, with each field's and rule's confidence and reason as a comment above it."""
         return commented(self.plan.to_data(), self.fields, self.rules, self.questions)
+
+
+class Suggestion(Proposed[Plan, SuggestedField]):
+    """What is proposed for two sides."""
 
 
 def commented(

@@ -53,21 +53,7 @@ def _ask(
     column: Mapping[str, Any],
     editable: bool,
 ) -> None:
-    samples = ", ".join(str(value) for value in column.get("samples", [])[:3])
-    with st.container(border=True):
-        st.markdown(
-            f":orange[:material/help:] **{labels(plan)[side]}: `{spec.column(side)}` fits more than one date order.** "
-            f"Samples: {samples}"
-        )
-        chosen = st.segmented_control(
-            "Date order",
-            column["date_formats"],
-            key=f"ask-{spec.name}-{side}",
-            disabled=not editable,
-            format_func=lambda one: f"{one} ({READS[one]})" if one in READS else one,
-            label_visibility="collapsed",
-        )
-    if chosen:
+    if chosen := date_order(labels(plan)[side], spec.column(side), column, f"ask-{spec.name}-{side}", editable):
         data = plan.to_data()
         for field in data["fields"]:
             if field["name"] == spec.name:
@@ -76,3 +62,20 @@ def _ask(
             draft.save(person, reconciliation, data)
             draft.forget_edits(reconciliation)
             st.rerun()
+
+
+def date_order(label: str, name: str, column: Mapping[str, Any], key: str, editable: bool) -> str | None:
+    """Ask in which order the dates of a side's column are written; None until that is said."""
+    with st.container(border=True):
+        st.markdown(
+            f":orange[:material/help:] **{label}: `{name}` fits more than one date order.** "
+            f"Samples: {', '.join(map(str, column['samples'][:3]))}"
+        )
+        return st.segmented_control(
+            "Date order",
+            column["date_formats"],
+            key=key,
+            disabled=not editable,
+            format_func=lambda one: f"{one} ({READS[one]})" if one in READS else one,
+            label_visibility="collapsed",
+        )

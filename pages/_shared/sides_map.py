@@ -11,7 +11,7 @@ from pages._shared import draft, plan_parts, rule_cards, sides_fields
 from pages._shared.mapping import row_id
 from pages._shared.marks import Marks, named
 from pages._shared.messages import explained
-from pages._shared.questions import READS
+from pages._shared.questions import date_order
 from recon_engine.nway.plan import SidesPlan
 from services.database.models import Reconciliation
 from services.fit import shared_columns
@@ -65,20 +65,7 @@ def _questions(person: Actor, reconciliation: Reconciliation, plan: SidesPlan, e
             formats = spec.formats if isinstance(spec.formats, dict) else dict.fromkeys(spec.columns, spec.formats)
             if formats.get(side) or not column.get("undecided") or len(column["date_formats"]) < 2:
                 continue
-            with st.container(border=True):
-                st.markdown(
-                    f":orange[:material/help:] **{plan.labels[side]}: `{name}` fits more than one date order.** "
-                    f"Samples: {', '.join(map(str, column['samples'][:3]))}"
-                )
-                chosen = st.segmented_control(
-                    "Date order",
-                    column["date_formats"],
-                    key=f"ask-{spec.name}-{side}",
-                    disabled=not editable,
-                    format_func=lambda one: f"{one} ({READS[one]})" if one in READS else one,
-                    label_visibility="collapsed",
-                )
-            if chosen:
+            if chosen := date_order(plan.labels[side], name, column, f"ask-{spec.name}-{side}", editable):
                 data = plan.to_data()
                 data["fields"][number]["formats"] = {**formats, side: chosen}
                 _save(person, reconciliation, data)

@@ -20,8 +20,8 @@ from recon_engine.nway.suggest_rules import joined_rules
 from recon_engine.reading import open_table
 from recon_engine.reading.joined import joined
 from recon_engine.reading.table import TextTable, staged
-from recon_engine.rule_proposals import MappedField, ProposedRule, key_fields, rule
-from recon_engine.suggest import commented
+from recon_engine.rule_proposals import MappedField, key_fields, rule
+from recon_engine.suggest import Proposed
 
 
 @dataclass(frozen=True)
@@ -35,27 +35,8 @@ class SuggestedSidesField:
     reason: str
 
 
-@dataclass(frozen=True)
-class SidesSuggestion:
-    """A plan that can be run, the confidence behind each part, and what the data cannot decide."""
-
-    plan: SidesPlan
-    fields: tuple[SuggestedSidesField, ...]
-    rules: tuple[ProposedRule, ...]
-    questions: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {
-            "plan": self.plan.to_data(),
-            "fields": [vars(f) for f in self.fields],
-            "rules": [{"name": r.rule.name, "confidence": r.confidence, "reason": r.reason} for r in self.rules],
-            "questions": list(self.questions),
-        }
-
-    def to_yaml(self) -> str:
-        """The plan file, with each field's and rule's confidence and reason as a comment above it."""
-        return commented(self.plan.to_data(), self.fields, self.rules, self.questions)
+class SidesSuggestion(Proposed[SidesPlan, SuggestedSidesField]):
+    """What is proposed for two sides or more."""
 
 
 def sides_of(files: Sequence[str]) -> list[NamedSide]:
