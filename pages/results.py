@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._shared import layout, result_balance, result_break, result_overview, result_rows, result_rules, wizard
+from pages._shared import (
+    layout,
+    progress,
+    result_balance,
+    result_break,
+    result_overview,
+    result_rows,
+    result_rules,
+    wizard,
+)
 from pages._shared.context import actor, address_parameter, may, services
 from pages._shared.messages import explained
 from recon_engine.nway.plan import build_plan
 from recon_engine.plan import Plan
 from services.database.models import Job
 from services.errors import NotFound
+from services.jobs.queue import UNDER_WAY
 from services.permissions import Action, Actor
 
 SHOWN = "_results_shown"
@@ -35,9 +45,17 @@ def opened(person: Actor) -> Job:
         name, steps = reconciliation.name, wizard.reachable(reconciliation, job)
     layout.page_title(name)
     layout.stepper("results", steps)
+    if job.status in UNDER_WAY:
+        progress.watch(person, job.id, build_plan(job.plan_json))
+        st.stop()
     if job.status != "succeeded":
         layout.status_badge(job.status)
-        st.markdown(job.error or "This run has no results.")
+        if job.status == "failed":
+            st.error(job.error or "The run ended without saying why.", icon=":material/error:")
+        else:
+            st.markdown("The run was cancelled. Nothing of it is kept.")
+        if "run" in steps:
+            st.page_link("run.py", label="Back to the run", icon=":material/arrow_back:", query_params=steps["run"])
         st.stop()
     return job
 

@@ -7,14 +7,13 @@ from typing import Literal
 import streamlit as st
 
 from pages._shared import layout, progress, wizard, wording
-from pages._shared.context import actor, fragment, may, services
+from pages._shared.context import actor, may, services
 from pages._shared.messages import explained
 from recon_engine.plan import SIDES, Plan, Rule
 from services.database.models import Job, Reconciliation
+from services.jobs.queue import UNDER_WAY
 from services.permissions import Action, Actor
 from services.sides import AnyPlan
-
-ACTIVE = ("queued", "running", "cancelling", "paused")
 
 
 def expected(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> None:
@@ -70,21 +69,6 @@ def launch(
             st.rerun()
 
 
-@fragment(run_every=1)
-def watch(person: Actor, job_id: str, plan: AnyPlan) -> None:
-    """The running job, asked for once a second. Ends by showing the whole page again."""
-    job = services().jobs.get(person, job_id)
-    if job.status not in ACTIVE:
-        st.rerun()
-    progress.show(job, plan, services().clock.now())
-    if may(person, Action.JOB_CANCEL) and st.button(
-        "Cancel run", icon=":material/cancel:", disabled=job.status == "cancelling"
-    ):
-        with explained():
-            services().jobs.cancel(actor(), job_id)
-            st.rerun(scope="fragment")
-
-
 def ended(person: Actor, reconciliation: Reconciliation, job: Job, plan: AnyPlan) -> None:
     """How the last run ended, and what can be done next."""
     with st.container(border=True):
@@ -127,9 +111,9 @@ def main() -> None:
     if plan is None:
         wizard.go("map", reconciliation)
     job = wizard.current_job(person, reconciliation)
-    if job is not None and job.status in ACTIVE:
+    if job is not None and job.status in UNDER_WAY:
         st.session_state["watched"] = job.id
-        watch(person, job.id, plan)
+        progress.watch(person, job.id, plan)
         return
     if job is not None and job.status == "succeeded" and st.session_state.pop("watched", None) == job.id:
         st.switch_page("results.py", query_params={"job": job.id})

@@ -9,8 +9,12 @@ from typing import Any
 import streamlit as st
 
 from pages._shared import layout, wording
+from pages._shared.context import actor, fragment, may, services
+from pages._shared.messages import explained
 from recon_engine.nway.plan import SidesPlan
 from services.database.models import Job
+from services.jobs.queue import UNDER_WAY
+from services.permissions import Action, Actor
 from services.sides import AnyPlan
 
 STAGES = {
@@ -20,6 +24,21 @@ STAGES = {
     "evidence": "Writing the evidence",
 }
 WAITING = {"queued": "Waiting for a free worker", "paused": "Paused by an administrator"}
+
+
+@fragment(run_every=1)
+def watch(person: Actor, job_id: str, plan: AnyPlan) -> None:
+    """The running job, asked for once a second. Ends by showing the whole page again."""
+    job = services().jobs.get(person, job_id)
+    if job.status not in UNDER_WAY:
+        st.rerun()
+    show(job, plan, services().clock.now())
+    if may(person, Action.JOB_CANCEL) and st.button(
+        "Cancel run", icon=":material/cancel:", disabled=job.status == "cancelling"
+    ):
+        with explained():
+            services().jobs.cancel(actor(), job_id)
+            st.rerun(scope="fragment")
 
 
 def show(job: Job, plan: AnyPlan, now: datetime) -> None:

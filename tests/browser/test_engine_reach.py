@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from recon_engine.plan import Plan
-from services.container import build_container
+from services.container import Container, build_container
+from services.database.models import Job
+from services.errors import Conflict
 from services.jobs.leases import Leases
 from services.jobs.run import Run
+from services.permissions import Actor
 from services.settings import load_settings
 from tests import rich
 from tests.browser import steps
@@ -30,15 +35,26 @@ class Opened:
 
     def plan(self, data: Path) -> Plan:
         """The plan in preparation, as it is kept now."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("RECON_DATA_DIR", str(data))
-            container = build_container(load_settings(embedded_worker=False))
-        actor = container.sessions.resolve(
-            container.sessions.sign_in(steps.EMAIL, steps.PASSWORD, "127.0.0.1", "test")[0]
-        )
-        kept = container.plans.get(actor, self.reconciliation_id)
-        container.close()
-        return Plan.build(kept.plan_json or {})
+        with _services(data) as (container, actor):
+            return Plan.build(container.plans.get(actor, self.reconciliation_id).plan_json or {})
+
+
+@contextmanager
+def _services(data: Path) -> Iterator[tuple[Container, Actor]]:
+    """The services over the server's own data, and the owner signed in to them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECON_DATA_DIR", str(data))
+        container = build_container(load_settings(embedded_worker=False))
+    with closing(container):
+        token = container.sessions.sign_in(steps.EMAIL, steps.PASSWORD, "127.0.0.1", "test")[0]
+        yield container, container.sessions.resolve(token)
+
+
+def _wait(holds: Callable[[], bool]) -> None:
+    deadline = monotonic() + 60
+    while not holds():
+        assert monotonic() < deadline, "a run of a few rows did not end in a minute"
+        sleep(0.1)
 
 
 @pytest.fixture
@@ -63,6 +79,7 @@ def opened(browser: Browser, server: Server, tmp_path: Path) -> Iterator[Opened]
     claimed = Leases(container).claim("test")
     if claimed is not None:  # else the server's own worker was faster
         Run(container, Leases(container), *claimed, tmp_path / "own").execute()
+    _wait(lambda: container.jobs.get(actor, job.id).status == "succeeded")
     context = browser.new_context(base_url=server.address, viewport={"width": 1440, "height": 900})
     context.add_cookies([{"name": "recon_session", "value": token, "url": server.address}])
     page = context.new_page()
@@ -241,3 +258,36 @@ def _stands_below(mark: Locator, widget: Locator) -> None:
     assert above is not None
     assert here is not None
     assert 0 <= here["y"] - (above["y"] + above["height"]) < 120
+
+
+@pytest.mark.timeout(180)
+def test_results_opened_before_the_run_has_ended_wait_for_it(opened: Opened, tmp_path: Path) -> None:
+    """The address of a run that is still under way shows how far it is, and its results as soon as there are any."""
+    page = opened.page
+    with _services(tmp_path) as (container, actor):
+        job = _paused(container, actor, container.jobs.get(actor, opened.job_id))
+        page.goto(f"/results?job={job.id}")
+        expect(page.get_by_text("Paused by an administrator")).to_be_visible(timeout=60_000)
+        expect(page.get_by_role("button", name="Cancel run")).to_be_visible()
+        container.jobs.resume(actor, job.id)
+        expect(page.get_by_text("Every row is accounted for")).to_be_visible(timeout=60_000)
+
+        job = _paused(container, actor, job)
+        page.goto(f"/results?job={job.id}")
+        steps.button(page, "Cancel run").click()
+        expect(page.get_by_text("The run was cancelled. Nothing of it is kept.")).to_be_visible()
+        page.get_by_role("link", name="Back to the run").click()
+        expect(page.get_by_role("button", name="Retry")).to_be_visible()
+
+
+def _paused(container: Container, actor: Actor, like: Job) -> Job:
+    """A run like another one, paused before it has ended; the server's own worker may be faster than the pause."""
+    assert like.reconciliation_id is not None
+    plan = Plan.build(like.plan_json)
+    for _ in range(20):
+        job = container.jobs.launch(actor, like.reconciliation_id, plan, like.left_file_id, like.right_file_id)
+        try:
+            return container.jobs.pause(actor, job.id)
+        except Conflict:
+            continue
+    raise AssertionError("no run could be paused")
