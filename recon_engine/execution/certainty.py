@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 
 from recon_engine.execution.deciding import Found, Sides
+from recon_engine.matching.comparables import ID
+from recon_engine.matching.conditions import needed_columns
 from recon_engine.matching.decisions import BITS
 from recon_engine.matching.decoys import chance_of, link_chance
 from recon_engine.plan import Plan
@@ -22,7 +24,9 @@ def estimates(plan: Plan, sides: Sides, told: Found) -> list[dict[str, Any] | No
     found: list[dict[str, Any] | None] = []
     pairs, decided = told.pairs, told.decided
     is_open = [np.ones(side.rows, dtype=np.bool_) for side in sides]
-    frames = sides[0].comparables, sides[1].comparables
+    # What the rules look at: the records that a rule left are kept in memory for the next one.
+    columns = ["__i", ID, *needed_columns(plan, list(plan.rules))]
+    frames = sides[0].comparables.select(columns), sides[1].comparables.select(columns)
     for number, rule in enumerate(plan.rules):
         sets = decided.sets.filter(pl.col("rule") == number)
         matched = pairs.of(number)

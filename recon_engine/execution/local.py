@@ -189,8 +189,10 @@ class Run:
         frames = sides[0].comparables, sides[1].comparables
         records = sides[0].records(), sides[1].records()
         differ = pl.concat([_numbered(found), _inside_groups(plan, groups, frames)])
-        different = differences.differences_table(plan, differ, places, records)
-        different.write_parquet(self.out / "differences.parquet")
+        different = differ.height
+        table = differences.differences_table(plan, differ, places, records)
+        table.sink_parquet(self.out / "differences.parquet", **LOOKED_UP)
+        del differ, table  # the longest of what was found; what follows has no use for them
         self.tell("explain", 1, 3)
         left, right = (
             s.comparables.with_columns(source=pl.col("__file").cat.to(s.sources), row=pl.col("__row"), __state=at(k))
@@ -213,7 +215,7 @@ class Run:
             self.out / "rejected.parquet"
         )
         self.tell("explain", 2, 3)
-        return broken, different.height
+        return broken, different
 
     def _summary(
         self,

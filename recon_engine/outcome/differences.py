@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from recon_engine.outcome.places import Places
 from recon_engine.plan import FieldSpec, Plan
 
+# So many differences are put into words at once.
+_PIECE = 1_000_000
 DIFFERING_SCHEMA = {"l": pl.UInt32, "r": pl.UInt32, "field": pl.UInt16, "left": pl.Int64, "right": pl.Int64}
 
 
@@ -40,33 +45,56 @@ def _rows(ascending: pl.Series, positions: pl.Series) -> pl.Series:
 
 def differences_table(
     plan: Plan, found: pl.DataFrame, places: tuple[Places, Places], typed: tuple[pl.LazyFrame, pl.LazyFrame]
-) -> pl.DataFrame:
+) -> pl.LazyFrame:
     """The differences table of DESIGN.md, of what was found differing (match_id and DIFFERING_SCHEMA).
 
     `typed`: per side the typed records by position. Numbers and dates are shown as they were compared (after cleaning),
     so that the difference adds up; text is shown as it was read. `difference` is right minus left: an exact decimal,
     days (seconds for datetimes), or the similarity 0-1 of texts; null where a value is missing.
+
+    It is made piece by piece as it is written, so that it need not fit into memory.
     """
-    parts = []
-    found = found.sort("match_id", "l", "r")
-    for number, name in enumerate(plan.compare):
-        spec = plan.field(name)
-        mine = found.filter(pl.col("field") == number)
-        if mine.is_empty():
-            continue
-        if spec.type == "text":
-            texts = [_texts(side, name, mine[end]) for side, end in zip(typed, "lr", strict=True)]
-            mine = mine.with_columns(left=texts[0], right=texts[1])
-        parts.append(
-            mine.select(
-                "match_id",
-                pl.lit(name).alias("field"),
-                places[0].row_of(mine["l"]).alias("left_row"),
-                places[1].row_of(mine["r"]).alias("right_row"),
-                *_shown(spec),
-            )
-        )
-    return pl.concat(parts).sort("match_id", "field", maintain_order=True) if parts else empty()
+    found = found.sort("match_id", pl.col("field").replace_strict(_alphabetical(plan.compare)), "l", "r")
+    texts = {
+        number: [_texts(side, name, mine[end]) for side, end in zip(typed, "lr", strict=True)]
+        for number, name in enumerate(plan.compare)
+        if plan.field(name).type == "text" and (mine := found.filter(pl.col("field") == number)).height
+    }
+
+    def pieces(
+        columns: list[str] | None, _predicate: pl.Expr | None, _rows: int | None, _batch: int | None
+    ) -> Iterator[pl.DataFrame]:
+        told = dict.fromkeys(texts, 0)
+        for piece in found.iter_slices(_PIECE):
+            parts = [empty()]
+            for number, name in enumerate(plan.compare):
+                mine = piece.filter(pl.col("field") == number)
+                if mine.is_empty():
+                    continue
+                if number in texts:
+                    left, right = (text.slice(told[number], mine.height) for text in texts[number])
+                    mine, told[number] = mine.with_columns(left=left, right=right), told[number] + mine.height
+                parts.append(_of_field(plan.field(name), mine, places))
+            ordered = pl.concat(parts).sort("match_id", "field", maintain_order=True)
+            yield ordered.select(columns or pl.all())
+
+    return register_io_source(pieces, schema=empty().schema)
+
+
+def _alphabetical(names: tuple[str, ...]) -> dict[int, int]:
+    """The place of each name in the alphabet, by its number."""
+    return {names.index(name): place for place, name in enumerate(sorted(names))}
+
+
+def _of_field(spec: FieldSpec, found: pl.DataFrame, places: tuple[Places, Places]) -> pl.DataFrame:
+    """What differs in one field, as it is told; the order is kept."""
+    return found.select(
+        "match_id",
+        pl.lit(spec.name).alias("field"),
+        places[0].row_of(found["l"]).alias("left_row"),
+        places[1].row_of(found["r"]).alias("right_row"),
+        *_shown(spec),
+    )
 
 
 def _texts(typed: pl.LazyFrame, name: str, positions: pl.Series) -> pl.Series:

@@ -12,7 +12,8 @@ from recon_engine.matching.comparables import ID, at
 from recon_engine.outcome.matches import OPEN
 from recon_engine.plan import Plan, Rule
 
-_BINS_EACH = 8
+# The more bins a record has, the fewer others share one by chance; a bin takes a byte while they are filled.
+_BINS_EACH, _MOST_BINS = 64, 1 << 28
 KEY_TYPES = ("text", "integer", "boolean")
 Frames = tuple[pl.LazyFrame, pl.LazyFrame]
 
@@ -48,7 +49,7 @@ def relevant(
 
 def _among(key: pl.Expr, records: pl.DataFrame) -> pl.Expr:
     """True where the UInt64 `key` is that of one of the records, seldom where it is not: it shares a bin with one."""
-    bins = 1 << max(10, (_BINS_EACH * records.height).bit_length())
+    bins = min(_MOST_BINS, 1 << max(10, (_BINS_EACH * records.height).bit_length()))
     there = np.zeros(bins, dtype=np.bool_)
     there[records.select((key % bins).drop_nulls()).to_series().to_numpy()] = True
     found = pl.Series(there)
