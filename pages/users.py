@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+
 import streamlit as st
 
 from pages._shared import layout, wording
@@ -129,7 +132,18 @@ def request(person: Actor, account: Account) -> None:
                 approve(person, account)
 
 
-def line(person: Actor, account: Account, editable: bool) -> None:
+def since_when(account: Account, invited: Mapping[str, datetime | None]) -> str:
+    """How long the account is there; of one whose owner has not come yet, also how long the link is good."""
+    begun = wording.ago(account.created_at, services().clock.now())
+    if account.id not in invited:
+        return f"Since {begun}"
+    until = invited[account.id]
+    if until is None:
+        return f"Invited {begun}; the link has run out: send another under Change"
+    return f"Invited {begun}; the link is good until {wording.minute(until)} UTC"
+
+
+def line(person: Actor, account: Account, editable: bool, invited: Mapping[str, datetime | None]) -> None:
     """One person."""
     with st.container(border=True):
         who, role, since, button = st.columns([3, 1.5, 1.5, 1], vertical_alignment="center")
@@ -142,7 +156,9 @@ def line(person: Actor, account: Account, editable: bool) -> None:
                 st.badge("second factor", color="green", icon=":material/verified_user:")
             if not account.active:
                 st.badge("cannot sign in", color="orange")
-        since.caption(f"Since {wording.ago(account.created_at, services().clock.now())}")
+            if account.id in invited:
+                st.badge("invited", color="orange", icon=":material/hourglass_top:")
+        since.caption(since_when(account, invited))
         if editable and button.button("Change", key=f"change-{account.id}", width="stretch"):
             change(person, account)
 
@@ -159,6 +175,7 @@ def main() -> None:
     link_to_hand_over()
     with explained():
         accounts = services().accounts.list(person)
+        invited = services().password_links.invited(person)
         waiting = [account for account in accounts if account.waiting]
         if editable and waiting:
             st.subheader("Waiting for you", anchor=False)
@@ -167,7 +184,7 @@ def main() -> None:
             st.subheader("People", anchor=False)
         for account in accounts:
             if not account.waiting:
-                line(person, account, editable)
+                line(person, account, editable, invited)
 
 
 main()

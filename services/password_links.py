@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from services.database.models import Account, AccountToken
@@ -79,6 +79,20 @@ class PasswordLinks:
             link = self._send_reset(session, account)
             self._container.audit.record(session, actor, "account.reset", "account", account.id)
         return self.to_hand_over(link)
+
+    def invited(self, actor: Actor) -> dict[str, datetime | None]:
+        """Who has set no password yet, by account: until when their link is good, None when there is none any more."""
+        check(actor, Action.ACCOUNT_READ)
+        now = self._container.clock.now()
+        links = (AccountToken.account_id == Account.id, AccountToken.used_at.is_(None), AccountToken.expires_at > now)
+        query = (
+            select(Account.id, func.max(AccountToken.expires_at).label("until"))
+            .outerjoin(AccountToken, and_(*links))
+            .where(Account.workspace_id == actor.workspace_id, Account.active, Account.password_hash == "")
+            .group_by(Account.id)
+        )
+        with self._container.session() as session:
+            return {row.id: row.until for row in session.execute(query)}
 
     def look(self, token: str) -> OpenLink:
         """Whose link this is and what for. Raises NotFound when it is unknown, used or too old."""

@@ -116,6 +116,7 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "analytics.dashboard": (Action.ANALYTICS_READ, ()),
     "audit.entries": (Action.AUDIT_READ, ()),
     "audit.verify": (Action.AUDIT_READ, ()),
+    "password_links.invited": (Action.ACCOUNT_READ, ()),
     "password_links.send_reset": (Action.ACCOUNT_MANAGE, (ACCOUNT,)),
     "registration.approve": (Action.ACCOUNT_MANAGE, (ACCOUNT,)),
     "registration.invite": (Action.ACCOUNT_MANAGE, ("N", "not an address", Role.ANALYST)),

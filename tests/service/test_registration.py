@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -152,6 +153,21 @@ def test_invitation(container: Container, admin: Actor) -> None:
     assert container.sessions.sign_in(BEN, NEW, "", "")[1].role == Role.REVIEWER
     with pytest.raises(Conflict, match="already"):
         container.registration.invite(admin, "Ben", BEN, Role.ANALYST)
+
+
+def test_who_was_invited_and_has_not_come_is_told(container: Container, admin: Actor, clock: FakeClock) -> None:
+    """Until the password is set; with the end of the link, as long as it is good."""
+    container.registration.invite(admin, "Ben", BEN, Role.REVIEWER)
+    ask(container, "somebody.else@example.org")
+    ben = account(container).id
+    until = clock.now() + timedelta(hours=24)
+    assert container.password_links.invited(admin) == {ben: until}
+    clock.advance(hours=24)
+    assert container.password_links.invited(admin) == {ben: None}
+    container.password_links.send_reset(admin, ben)
+    assert container.password_links.invited(admin) == {ben: clock.now() + timedelta(minutes=30)}
+    container.password_links.redeem(token_in(mails(container, "Set a new password")[0]), NEW, "")
+    assert container.password_links.invited(admin) == {}
 
 
 def test_link_is_shown_only_where_no_mail_is_sent(container: Container, admin: Actor, settings: Settings) -> None:
