@@ -54,9 +54,14 @@ def row(reconciliation: Reconciliation, job: Job | None) -> None:
             layout.status_badge(job.status if job else "draft")
         if job is not None and job.summary_json:
             sides = job.summary_json["rows"].values()
-            read, done, broken = (sum(rows[part] for rows in sides) for part in ("read", "matched", "breaks"))
+            read, done, broken, suggested = (
+                sum(rows[part] for rows in sides) for part in ("read", "matched", "breaks", "suggested")
+            )
             matched.markdown(wording.share(done, read) + " matched")
-            breaks.markdown(wording.count(broken, "break"))
+            with breaks.container(gap="xxsmall"):
+                st.markdown(wording.count(broken, "break"))
+                if suggested:
+                    st.caption(f"{wording.number(suggested)} suggested")
         when.caption(wording.ago(reconciliation.updated_at, services().clock.now()))
 
 

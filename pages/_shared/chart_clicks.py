@@ -24,13 +24,18 @@ def clickable(figure: go.Figure, key: str, bars: Sequence[Sequence[Rows]]) -> No
 
 def _open(key: str, bars: Sequence[Sequence[Rows]]) -> None:
     for point in st.session_state[key]["selection"]["points"][:1]:
-        section, chosen = bars[point["curve_number"]][point["point_index"]]
-        name = section.lower()
-        st.session_state["section"] = section
-        for known in (f"{name}-{choice}" for choice in _CHOICES):  # what was chosen there before holds no more
-            st.session_state.pop(known, None)
-            st.query_params.pop(known, None)
-        for choice, (value, words) in chosen.items():  # a choice that is not drawn yet writes no address by itself
-            st.session_state[f"{name}-{choice}"] = value
-            st.query_params[f"{name}-{choice}"] = words
-        first_page(name)
+        open_rows(bars[point["curve_number"]][point["point_index"]])
+
+
+def open_rows(rows: Rows) -> None:
+    """Let the next run of the page show these rows."""
+    section, chosen = rows
+    name = section.lower()
+    st.session_state["section"] = section
+    for known in (f"{name}-{choice}" for choice in _CHOICES):  # what was chosen there before holds no more
+        st.session_state.pop(known, None)
+        st.query_params.pop(known, None)
+    for choice, (value, words) in chosen.items():  # a choice that is not drawn yet writes no address by itself
+        st.session_state[f"{name}-{choice}"] = value
+        st.query_params[f"{name}-{choice}"] = words
+    first_page(name)

@@ -99,15 +99,28 @@ def _conservation(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
         else:
             st.error("The result does not add up and must not be relied on.", icon=":material/gpp_bad:")
         st.markdown(wording.conservation_sentence(summary, names))
-        breaks = sum(int(rows["breaks"]) for rows in summary["rows"].values())
+        _next_steps(summary)
+        with st.expander("Counts and control totals"):
+            table(_totals(summary, names), HEADINGS, "conservation", amounts=PARTS)
+
+
+def _next_steps(summary: Mapping[str, Any]) -> None:
+    """What waits for a person: the breaks first, then what is only suggested."""
+    breaks, suggested = (sum(int(rows[part]) for rows in summary["rows"].values()) for part in ("breaks", "suggested"))
+    with st.container(horizontal=True):
         if breaks:
             st.button(
                 f"Look at {'the break' if breaks == 1 else f'the {wording.number(breaks)} breaks'}",
                 type="primary",
                 on_click=_open_breaks,
             )
-        with st.expander("Counts and control totals"):
-            table(_totals(summary, names), HEADINGS, "conservation", amounts=PARTS)
+        if suggested:
+            st.button(
+                f"Check the {wording.count(suggested, 'suggested row')}",
+                type="secondary" if breaks else "primary",
+                on_click=chart_clicks.open_rows,
+                args=(("Matches", OUTCOME_OF["suggested"]),),
+            )
 
 
 def _open_breaks() -> None:

@@ -87,6 +87,18 @@ def test_results_of_another_run_begin_at_their_overview(seen: Seen) -> None:
 
 
 @pytest.mark.timeout(180)
+def test_what_is_only_suggested_is_a_step_to_take(seen: Seen) -> None:
+    """Home says how many records wait, the overview leads to them: of both sides, and no confirmed one among them."""
+    page = seen.page
+    page.goto("/")
+    expect(page.get_by_text("4 suggested")).to_have_count(len(seen.jobs))
+    page.goto(f"/results?job={seen.jobs[0]}")
+    steps.button(page, "Check the 4 suggested rows").click()
+    expect(page.get_by_role("radio", name="Suggested")).to_be_checked()
+    expect(page.get_by_text("4 records in matches")).to_be_visible()
+
+
+@pytest.mark.timeout(180)
 def test_the_bar_of_what_is_suggested_opens_just_that(seen: Seen) -> None:
     """The suggested matches of one side, and no confirmed one among them."""
     page = seen.page
