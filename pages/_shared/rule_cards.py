@@ -73,8 +73,7 @@ def show(
         with st.container(border=True, key=f"rule-card-{place}"):
             text, buttons = st.columns([5, 1.7], vertical_alignment="center")
             with text.container(gap="xsmall"):
-                _description(plan, place, suggested.get(rule.name))
-                counts.append(st.container())
+                counts.append(_description(plan, place, suggested.get(rule.name)))
             with buttons.container(horizontal=True, horizontal_alignment="right", gap="xsmall", wrap=False):
                 if editable:
                     _buttons(person, reconciliation, plan, place)
@@ -87,7 +86,8 @@ def show(
     return headline, counts
 
 
-def _description(plan: AnyPlan, place: int, suggestion: Mapping[str, Any] | None) -> None:
+def _description(plan: AnyPlan, place: int, suggestion: Mapping[str, Any] | None) -> DeltaGenerator:
+    """What the rule is and does. Returns where its count goes: in the line of its name, for a short page."""
     rule = plan.rules[place]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{place + 1}. {literal(rule.name)}**", width="content")
@@ -95,11 +95,13 @@ def _description(plan: AnyPlan, place: int, suggestion: Mapping[str, Any] | None
             st.badge("suggested", color="orange")
         if suggestion:
             st.badge(f"{suggestion['confidence']:.0%} sure", color="gray", help=suggestion["reason"])
+        count = st.container(width="content")
     st.markdown(rule_in(plan, rule))
     reason = suggestion["reason"] if suggestion else ""
     about = [reason[:1].upper() + reason[1:], handling_sentence(rule)]
     if any(about):
         st.caption(" · ".join(filter(None, about)))
+    return count
 
 
 def _buttons(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, place: int) -> None:

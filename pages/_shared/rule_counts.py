@@ -77,8 +77,10 @@ def _draw(plan: Plan, found: dict[str, Any] | None, places: Places) -> None:
 
 def _sentence(rule: dict[str, Any], label: str) -> str:
     matched, ambiguous = number(rule["matched"]), number(rule["ambiguous"])
-    colour = "green" if rule["matched"] else "gray"
-    told = f":{colour}[**{matched}**] of {number(rule['open'])} open {label} rows would match"
+    if rule["matched"]:
+        told = f":green[**{matched}**] of {number(rule['open'])} open {label} rows would match"
+    else:
+        told = f":gray[no effect on the {number(rule['open'])} open {label} rows]"
     if rule["ambiguous"]:
         told += f"; :orange[**{ambiguous}** ambiguous]"
     return told + ("" if rule["guarantee"] else " (at least: it compares nothing for equality, so a sample says less)")
