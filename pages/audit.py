@@ -23,6 +23,7 @@ HEADINGS = {
     "address": "From",
     "hash": "Hash",
 }
+WIDTHS = {"detail": 300}
 
 
 def shown(entry: AuditEntry, names: dict[str, str]) -> dict[str, str]:
@@ -71,7 +72,7 @@ def trail(person: Actor) -> None:
     starts: list[str | None] = st.session_state.setdefault("audit-starts", [None])
     names = {account.id: account.name for account in services().accounts.list(person)}
     entries = services().audit.entries(person, cursor=starts[-1], limit=PAGE_ENTRIES)
-    tables.table([shown(entry, names) for entry in entries], HEADINGS, "audit")
+    tables.table([shown(entry, names) for entry in entries], HEADINGS, "audit", widths=WIDTHS)
     with st.container(horizontal=True):
         if st.button("Newer", icon=":material/chevron_left:", disabled=len(starts) == 1):
             starts.pop()

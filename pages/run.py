@@ -80,6 +80,8 @@ def ended(person: Actor, reconciliation: Reconciliation, job: Job, plan: AnyPlan
         else:
             seconds = float((job.summary_json or {}).get("seconds", 0))
             st.markdown(f"The run finished in {wording.lasted(seconds)}.")
+    # The same again would most likely fail again: the way on is to change something.
+    stuck = job.status == "failed" and (job.finished_at is None or reconciliation.updated_at <= job.finished_at)
     with st.container(horizontal=True):
         if job.status == "succeeded" and st.button("Open results", type="primary", icon=":material/fact_check:"):
             st.switch_page("results.py", query_params={"job": job.id})
@@ -87,8 +89,8 @@ def ended(person: Actor, reconciliation: Reconciliation, job: Job, plan: AnyPlan
             if job.status == "succeeded":
                 launch(person, reconciliation, plan, "Run again", "secondary")
             else:
-                launch(person, reconciliation, plan, "Retry")
-        if st.button("Back to mapping", icon=":material/arrow_back:"):
+                launch(person, reconciliation, plan, "Retry", "secondary" if stuck else "primary")
+        if st.button("Back to mapping", type="primary" if stuck else "secondary", icon=":material/arrow_back:"):
             wizard.go("map", reconciliation)
 
 

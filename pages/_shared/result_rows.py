@@ -79,10 +79,11 @@ OF_SIDES = HEADINGS | {
         "difference": "Difference",
     }
 }
+WIDTHS = {"left_value": 200, "right_value": 200}
 EMPTY = {
     "matches": ("No match", "No rule brought two records together: look at the breaks, and at the rules."),
     "differences": ("No differences", "Every compared field is equal inside every match."),
-    "duplicates": ("No duplicates", "No record is there twice."),
+    "duplicates": ("No duplicates", "The search found no record twice."),
     "rejected": ("No rejected rows", "Every row could be read as the plan says."),
 }
 UNSEARCHED = ("Not searched", "To find records that are there twice, let the Map step search a side for duplicates.")
@@ -127,7 +128,7 @@ def _show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
         pager(name, found.total, NOUNS[name], whole)
         return
     st.caption("Select a row to see the whole match.")
-    chosen = table(rows, headings, f"{name}-table", selectable=True, amounts=amount_fields(plan))
+    chosen = table(rows, headings, f"{name}-table", selectable=True, amounts=amount_fields(plan), widths=WIDTHS)
     pager(name, found.total, NOUNS[name], whole)
     if chosen is not None:
         result_match.show(person, job, plan, int(found.rows[chosen]["match_id"]))

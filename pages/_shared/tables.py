@@ -97,16 +97,20 @@ def table(
     key: str,
     selectable: bool = False,
     amounts: Collection[str] = (),
+    widths: Mapping[str, int] | None = None,
 ) -> int | None:
     """Rows as a table with the given columns and headings; returns the place of the selected row.
 
-    The columns named in `amounts` stand at the right, as numbers do.
+    The columns named in `amounts` stand at the right, as numbers do. Those in `widths` are so many pixels wide: a long
+    text there must not push what follows it out of sight; opening its cell shows all of it.
     """
     shown = [{heading: _shown(row.get(name)) for name, heading in headings.items()} for row in rows]
-    right = {headings[name]: st.column_config.TextColumn(alignment="right") for name in amounts if name in headings}
+    told = {name: st.column_config.TextColumn(alignment="right") for name in amounts}
+    told |= {name: st.column_config.TextColumn(width=width) for name, width in (widths or {}).items()}
+    settings = {headings[name]: column for name, column in told.items() if name in headings}
     height = _height(len(shown), selectable)
     if not selectable:
-        st.dataframe(shown, hide_index=True, key=key, placeholder="", height=height, column_config=right)
+        st.dataframe(shown, hide_index=True, key=key, placeholder="", height=height, column_config=settings)
         return None
     state = st.dataframe(
         shown,
@@ -114,7 +118,7 @@ def table(
         key=key,
         placeholder="",
         height=height,
-        column_config=right,
+        column_config=settings,
         on_select="rerun",
         selection_mode="single-row",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from services.permissions import Role
 from services.settings import load_settings
 from tests.browser import steps
 from tests.browser.server import Server
+from tests.work import wait_for
 
 OPEN_TO_ALL = ["", "plans", "upload", "map", "run", "results"]
 OVERSIGHT = ["health", "users", "backups", "rollout", "audit"]
@@ -89,6 +91,49 @@ def test_what_a_file_holds_is_seen_without_scrolling(
             steps.quiet(page)
         expect(tables).to_have_count(2)
         assert tables.evaluate_all("all => all.map(one => one.scrollWidth - one.clientWidth)") == [0, 0], tab
+    page.context.close()
+
+
+def test_the_trail_and_the_invited_are_seen_whole(
+    browser: Browser, installation: tuple[Server, Container], tokens: dict[Role, str]
+) -> None:
+    """On a desk the audit table shows its last column, the hash; who was invited and has not come is told apart."""
+    server, container = installation
+    actor = container.sessions.resolve(tokens[Role.ADMIN])
+    container.registration.invite(actor, "Grace", "grace@example.org", Role.ANALYST)
+    page = _page_of(browser, server, tokens[Role.ADMIN])
+    page.goto("/audit")
+    table = page.locator(".dvn-scroller")
+    expect(table).to_be_visible()
+    steps.quiet(page)
+    assert table.evaluate("one => one.scrollWidth - one.clientWidth") == 0
+    page.goto("/users")
+    expect(page.get_by_text("the link is good until")).to_have_count(1)
+    page.context.close()
+
+
+def test_after_a_failure_the_way_on_is_to_change_something(
+    browser: Browser, installation: tuple[Server, Container], tokens: dict[Role, str]
+) -> None:
+    """The same run would fail again: first the mapping, then, once something was changed, the retry."""
+    server, container = installation
+    actor = container.sessions.resolve(tokens[Role.ANALYST])
+    seen = container.plans.list(actor)[0]
+    files = seen.file_ids("left"), seen.file_ids("right")
+    plan = container.files.suggest(actor, *files)["plan"]
+    plan["fields"][0]["right"] = "no such column"
+    failing = container.plans.start(actor, "Fails")
+    container.plans.set_files(actor, failing.id, *files)
+    container.plans.set_plan(actor, failing.id, plan)
+    wait_for(container, container.jobs.launch(actor, failing.id, plan, *files).id, "failed")
+    page = _page_of(browser, server, tokens[Role.ANALYST])
+    primary = page.get_by_test_id("stBaseButton-primary")
+    page.goto(f"/run?r={failing.id}")
+    expect(page.get_by_text("there is no column 'no such column'")).to_be_visible()
+    expect(primary).to_have_text(re.compile("Back to mapping"))
+    container.plans.set_plan(actor, failing.id, container.files.suggest(actor, *files)["plan"])
+    page.reload()
+    expect(primary).to_have_text(re.compile("Retry"))
     page.context.close()
 
 
