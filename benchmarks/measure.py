@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +23,14 @@ class Measurement:
 
 def measure(command: list[str], cwd: Path) -> Measurement:
     """Run `command` in `cwd` and measure the process with all it waited for."""
-    log = cwd / "last-run.log"
-    with log.open("wb") as output:
+    with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
         process = subprocess.Popen(command, cwd=cwd, stdout=output, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
+        output.seek(0)
+        lines = output.read().decode("utf-8", errors="replace").strip().splitlines()
     process.returncode = os.waitstatus_to_exitcode(status)
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return Measurement(
         seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, process.returncode, lines[-1] if lines else ""
     )

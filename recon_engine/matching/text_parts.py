@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 
 WORD = r"[\p{L}\p{N}]+"
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+# So many texts are taken apart at once, where only counts are wanted.
+_AT_ONCE = 1 << 17
+_NOTHING = pl.DataFrame(schema={"p": pl.UInt64, "n": pl.Int64})
 _KEPT = 20_000_000  # parts of distinct texts of which the vectors are kept: 12 bytes each
 
 
@@ -62,16 +65,18 @@ class Parts:
 
 def parts_of(texts: pl.Series, method: Similarity) -> Parts:
     """The parts of each text (String, no nulls)."""
+    counted = _taken_apart(texts, method).group_by("t", "p").agg(pl.len().cast(pl.Int64).alias("n")).sort("t", "p")
+    return Parts(len(texts), counted["t"].to_numpy(), counted["p"].to_numpy(), counted["n"].to_numpy())
+
+
+def _taken_apart(texts: pl.Series, method: Similarity) -> pl.DataFrame:
+    """Every part of each text as often as it stands there: t (position of the text), p."""
     plain = texts.str.to_lowercase()
     if method == "token_set":
         words = plain.str.extract_all(WORD).to_frame("p").with_row_index("t").explode("p").drop_nulls("p")
-        text, part = words["t"].to_numpy().astype(np.int64), words["p"].hash(5).to_numpy()
-    else:
-        text, part = windows(" " + plain.str.replace_all(r"\s+", " ").str.strip_chars() + " ", 3)
-    counted = (
-        pl.DataFrame({"t": text, "p": part}).group_by("t", "p").agg(pl.len().cast(pl.Int64).alias("n")).sort("t", "p")
-    )
-    return Parts(len(texts), counted["t"].to_numpy(), counted["p"].to_numpy(), counted["n"].to_numpy())
+        return words.select(pl.col("t").cast(pl.Int64), pl.col("p").hash(5))
+    text, part = windows(" " + plain.str.replace_all(r"\s+", " ").str.strip_chars() + " ", 3)
+    return pl.DataFrame({"t": text, "p": part})
 
 
 def windows(texts: pl.Series, size: int) -> tuple[Ints, Hashes]:
@@ -92,14 +97,26 @@ def windows(texts: pl.Series, size: int) -> tuple[Ints, Hashes]:
 def rarity(columns: list[pl.Series], method: Similarity) -> Rarity:
     """The rarity of parts over the texts of both files (String, nulls left out), one text a record."""
     texts = pl.concat(columns).alias("text").drop_nulls().value_counts(name="n") if columns else pl.DataFrame()
+    total = int(texts["n"].sum())
+    if method != "tfidf":  # what each text holds is not asked for again: only counts are kept
+        pieces = [_counts(t.to_series(0), t["n"], method) for t in texts.iter_slices(_AT_ONCE)]
+        counted = pl.concat(pieces or [_NOTHING]).group_by("p").agg(pl.col("n").sum()).sort("p")
+        return Rarity(counted["p"].to_numpy(), counted["n"].to_numpy(), total)
     found = parts_of(texts.to_series(0), method)
     held = texts["n"].to_numpy().astype(np.int64)[found.text]
     parts, place = np.unique(found.part, return_inverse=True)
     count = np.bincount(place, weights=held, minlength=len(parts)).astype(np.int64)
-    known = Rarity(parts, count, int(texts["n"].sum()))
-    if method != "tfidf" or len(place) > _KEPT:
+    known = Rarity(parts, count, total)
+    if len(place) > _KEPT:
         return known
     return replace(known, seen=(texts.select("text").with_row_index("row"), _unit_rows(found, parts, place, known)))
+
+
+def _counts(texts: pl.Series, times: pl.Series, method: Similarity) -> pl.DataFrame:
+    """Per part, how many records hold it; `times`: how many records have each text."""
+    held = _taken_apart(texts, method).unique()
+    counted = held.select("p", n=times.cast(pl.Int64).gather(held["t"]))
+    return counted.group_by("p").agg(pl.col("n").sum())
 
 
 def vectors_of(texts: pl.Series, known: Rarity) -> csr_array:

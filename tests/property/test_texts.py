@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -9,8 +10,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recon_engine.matching import cosines
-from recon_engine.matching.text_parts import rarity
+from recon_engine.matching import cosines, text_parts
+from recon_engine.matching.text_parts import parts_of, rarity
 from recon_engine.matching.texts import candidate_texts, similarity
 from recon_engine.rules import Similarity
 
@@ -61,3 +62,19 @@ def test_a_likeness_is_the_same_to_the_last_bit(ours: list[str], theirs: list[st
     assert like.equals(similarity(pairs, "l", "r", "tfidf", replace(known, seen=None)))
     with patch.object(cosines, "_ENTRIES", 1):
         assert like.equals(similarity(pairs, "l", "r", "tfidf", known))
+
+
+@given(st.lists(st.text("ab 1é", max_size=8) | st.none(), max_size=30), st.sampled_from(["levenshtein", "token_set"]))
+def test_rarity_does_not_depend_on_how_many_texts_are_taken_apart_at_once(
+    texts: list[str | None], method: Similarity
+) -> None:
+    """A part counts once for each record that holds it, whatever the pieces and however often it repeats."""
+    column = pl.Series("t", texts, dtype=pl.String)
+    whole = rarity([column], method)
+    with patch.object(text_parts, "_AT_ONCE", 2):
+        pieces = rarity([column[::-1]], method)
+    assert whole.records == pieces.records == len(texts) - column.null_count()
+    assert whole.parts.tolist() == pieces.parts.tolist()
+    assert whole.count.tolist() == pieces.count.tolist()
+    held = Counter(p for text in texts if text is not None for p in set(parts_of(pl.Series([text]), method).part))
+    assert dict(zip(whole.parts, whole.count, strict=True)) == held
