@@ -79,8 +79,10 @@ def _sentence(rule: dict[str, Any], label: str) -> str:
     matched, ambiguous = number(rule["matched"]), number(rule["ambiguous"])
     if rule["matched"]:
         told = f":green[**{matched}**] of {number(rule['open'])} open {label} rows would match"
-    else:
+    elif rule["guarantee"]:
         told = f":gray[no effect on the {number(rule['open'])} open {label} rows]"
+    else:
+        told = f":gray[no match found for the {number(rule['open'])} open {label} rows]"
     if rule["ambiguous"]:
         told += f"; :orange[**{ambiguous}** ambiguous]"
-    return told + ("" if rule["guarantee"] else " (at least: it compares nothing for equality, so a sample says less)")
+    return told + ("" if rule["guarantee"] else " (it compares nothing for equality, so a sample finds fewer)")
