@@ -122,8 +122,8 @@ def main() -> None:
         st.caption("Each side can be searched for records that are the same thing twice, before the rules run.")
         duplicate_cards.show(person, reconciliation, plan, editable)
     with file:
-        plan_parts.plan_file(person, reconciliation, plan, editable)
-    plan_parts.onwards(person, reconciliation, plan, editable)
+        unapplied = plan_parts.plan_file(person, reconciliation, plan, editable)
+    plan_parts.onwards(person, reconciliation, plan, editable, unapplied)
     rule_counts.fill(person, reconciliation, plan, counts)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+from zlib import crc32
+
 import streamlit as st
 
 from pages._shared import draft, wizard
@@ -13,18 +16,23 @@ from services.database.models import Reconciliation
 from services.permissions import Actor
 from services.sides import AnyPlan
 
+DISCARDED = "plan-file-discarded"
 
-def plan_file(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editable: bool) -> None:
-    """The plan as the command line reads it."""
+
+def plan_file(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editable: bool) -> bool:
+    """The plan as the command line reads it. True while its text has changes that are not applied."""
     st.caption("The same plan as a file. `python -m recon_engine run` takes it as it is.")
-    marks = Marks()
+    marks, kept = Marks(), plan.to_yaml()
+    # A plan that was changed elsewhere, and changes that were discarded, begin a new text.
+    key = f"plan-text-{crc32(kept.encode())}-{st.session_state.get(DISCARDED, 0)}"
     with st.container(key="plan-file"):
-        text = st.text_area("Plan", plan.to_yaml(), height=520, disabled=not editable, label_visibility="collapsed")
+        text = st.text_area("Plan", kept, height=520, disabled=not editable, label_visibility="collapsed", key=key)
     with st.container(horizontal=True):
-        applied = st.button("Apply", type="primary", disabled=not editable or text == plan.to_yaml())
-        st.download_button(
-            "Download", plan.to_yaml(), file_name="plan.yaml", mime="application/yaml", on_click="ignore"
-        )
+        applied = st.button("Apply", type="primary", disabled=not editable or text == kept)
+        if st.button("Discard changes", disabled=text == kept):
+            st.session_state[DISCARDED] = st.session_state.get(DISCARDED, 0) + 1
+            st.rerun()
+        st.download_button("Download", kept, file_name="plan.yaml", mime="application/yaml", on_click="ignore")
     found = draft.faults(text) if applied else ()
     if applied and not marks.show_here(found, {fault.place: fault.place for fault in found}):
         with explained():
@@ -32,10 +40,15 @@ def plan_file(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, edit
             draft.forget_edits(reconciliation)
             notice("The plan is applied.")
             st.rerun()
+    return text != kept
 
 
-def onwards(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editable: bool) -> None:
-    """Back, keep as a template, and on to the run."""
+def onwards(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editable: bool, unapplied: bool) -> None:
+    """Back, keep as a template, and on to the run; not with changes of the plan file that are `unapplied`."""
+    if unapplied:
+        st.warning(
+            "The plan file has changes that are not applied. Apply or discard them first.", icon=":material/edit:"
+        )
     with st.container(horizontal=True, key="onwards"):
         if st.button("Back to upload", icon=":material/arrow_back:"):
             wizard.go("upload", reconciliation)
@@ -47,5 +60,6 @@ def onwards(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editab
                         saved = services().plans.save_template(person, name, plan, reconciliation.id)
                         notice(f"'{saved.name}' is saved under Plans, version {saved.version}.")
                         st.rerun()
-        if st.button("Continue to run", type="primary", icon=":material/arrow_forward:"):
+        kind: Literal["primary", "secondary"] = "secondary" if unapplied else "primary"
+        if st.button("Continue to run", type=kind, icon=":material/arrow_forward:", disabled=unapplied):
             wizard.go("run", reconciliation)

@@ -43,8 +43,8 @@ def show(
         suggested = {rule["name"]: rule for rule in (reconciliation.suggestion_json or {}).get("rules", [])}
         rule_cards.show(person, reconciliation, plan, suggested, editable)
     with file:
-        plan_parts.plan_file(person, reconciliation, plan, editable)
-    plan_parts.onwards(person, reconciliation, plan, editable)
+        unapplied = plan_parts.plan_file(person, reconciliation, plan, editable)
+    plan_parts.onwards(person, reconciliation, plan, editable, unapplied)
 
 
 def _save(person: Actor, reconciliation: Reconciliation, data: dict[str, Any]) -> None:

@@ -24,8 +24,9 @@ def estimates(plan: Plan, sides: Sides, told: Found) -> list[dict[str, Any] | No
     found: list[dict[str, Any] | None] = []
     pairs, decided = told.pairs, told.decided
     is_open = [np.ones(side.rows, dtype=np.bool_) for side in sides]
-    # What the rules look at: the records that a rule left are kept in memory for the next one.
-    columns = ["__i", ID, *needed_columns(plan, list(plan.rules))]
+    # What decoys are tried on: the records that a rule left are kept in memory for the next one.
+    tried = [rule for rule in plan.rules if rule.link is None and rule.total is None]
+    columns = ["__i", ID, *needed_columns(plan, tried)]
     frames = sides[0].comparables.select(columns), sides[1].comparables.select(columns)
     for number, rule in enumerate(plan.rules):
         sets = decided.sets.filter(pl.col("rule") == number)

@@ -163,7 +163,7 @@ def test_mistakes_are_marked_below_their_widgets(opened: Opened, tmp_path: Path)
 
 @pytest.mark.timeout(180)
 def test_mistakes_of_a_plan_file_are_told_by_place(opened: Opened, tmp_path: Path) -> None:
-    """A file that is no plan is not taken; every mistake is named by its place in it."""
+    """A file that is no plan is not taken; every mistake is named by its place in it. Nobody leaves it by accident."""
     page = opened.page
     page.goto(f"/map?r={opened.reconciliation_id}")
     page.get_by_role("tab", name="Plan file").click()
@@ -179,6 +179,13 @@ def test_mistakes_of_a_plan_file_are_told_by_place(opened: Opened, tmp_path: Pat
     expect(page.get_by_text("compare[0]: There is no field 'due'")).to_be_visible()
     expect(page.get_by_text("fields[3].name: Field names must be unique; repeated: who")).to_be_visible()
     assert opened.plan(tmp_path).compare == ("amount",)
+    expect(page.get_by_text("The plan file has changes that are not applied")).to_be_visible()
+    expect(page.get_by_role("button", name="Continue to run")).to_be_disabled()
+    steps.picture(page, "mistakes-in-a-plan-file")
+    steps.button(page, "Discard changes").click()
+    expect(page.get_by_text("The plan file has changes that are not applied")).to_have_count(0)
+    expect(text).to_have_value(re.compile("compare:\n- amount"))
+    expect(page.get_by_role("button", name="Continue to run")).to_be_enabled()
 
 
 @pytest.mark.timeout(180)
