@@ -116,7 +116,9 @@ def _show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
         empty_state(*EMPTY[name], icon=":material/task_alt:")
         return
     told = (HEADINGS if isinstance(plan, Plan) else OF_SIDES)[name]
-    own = [column for column in told if column in found.columns]
+    # With one file a side, the side says which file; the room is for the reasons.
+    known = {"source"} if all(len(files) == 1 for files in job.side_file_ids.values()) else set()
+    own = [column for column in told if column in found.columns and column not in known]
     fields = [spec.name for spec in plan.fields if spec.name in found.columns and spec.name not in own]
     names = labels(plan)
     headings = {column: told[column].format(**names) for column in own} | {field: field for field in fields}
