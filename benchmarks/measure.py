@@ -12,13 +12,18 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Measurement:
-    """One run: wall and processor seconds, peak bytes of the largest process, exit status, last line printed."""
+    """One run: wall and processor seconds, peak bytes of the largest process, exit status, all that it printed."""
 
     seconds: float
     cpu_seconds: float
     peak_bytes: int
     status: int
-    last_line: str
+    printed: str
+
+    @property
+    def last_line(self) -> str:
+        """The last line printed; empty where nothing was."""
+        return self.printed.rpartition("\n")[2]
 
 
 def measure(command: list[str], cwd: Path) -> Measurement:
@@ -29,8 +34,6 @@ def measure(command: list[str], cwd: Path) -> Measurement:
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         output.seek(0)
-        lines = output.read().decode("utf-8", errors="replace").strip().splitlines()
+        printed = output.read().decode("utf-8", errors="replace").strip()
     process.returncode = os.waitstatus_to_exitcode(status)
-    return Measurement(
-        seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, process.returncode, lines[-1] if lines else ""
-    )
+    return Measurement(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, process.returncode, printed)

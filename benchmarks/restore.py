@@ -69,7 +69,7 @@ def command(folder: Path, *words: str) -> float:
     peak, said = measured.peak_bytes / 2**20, measured.last_line
     print(f"ops {' '.join(words):<12} {measured.seconds:6.1f} s, {peak:5.0f} MB at most: {said}", flush=True)
     if measured.status:
-        sys.exit(said)
+        sys.exit(measured.printed)
     return measured.seconds
 
 

@@ -49,11 +49,7 @@ def opened(person: Actor) -> Job:
         progress.watch(person, job.id, build_plan(job.plan_json))
         st.stop()
     if job.status != "succeeded":
-        layout.status_badge(job.status)
-        if job.status == "failed":
-            st.error(job.error or "The run ended without saying why.", icon=":material/error:")
-        else:
-            st.markdown("The run was cancelled. Nothing of it is kept.")
+        progress.ended(job)
         if "run" in steps:
             st.page_link("run.py", label="Back to the run", icon=":material/arrow_back:", query_params=steps["run"])
         st.stop()

@@ -6,7 +6,7 @@ from typing import Literal
 
 import streamlit as st
 
-from pages._shared import layout, progress, wizard, wording
+from pages._shared import progress, wizard, wording
 from pages._shared.context import actor, may, services
 from pages._shared.messages import explained
 from recon_engine.plan import SIDES, Plan, Rule
@@ -72,14 +72,7 @@ def launch(
 def ended(person: Actor, reconciliation: Reconciliation, job: Job, plan: AnyPlan) -> None:
     """How the last run ended, and what can be done next."""
     with st.container(border=True):
-        layout.status_badge(job.status)
-        if job.status == "failed":
-            st.error(job.error or "The run ended without saying why.", icon=":material/error:")
-        elif job.status == "cancelled":
-            st.markdown("The run was cancelled. Nothing of it is kept.")
-        else:
-            seconds = float((job.summary_json or {}).get("seconds", 0))
-            st.markdown(f"The run finished in {wording.lasted(seconds)}.")
+        progress.ended(job)
     # The same again would most likely fail again: the way on is to change something.
     stuck = job.status == "failed" and (job.finished_at is None or reconciliation.updated_at <= job.finished_at)
     with st.container(horizontal=True):

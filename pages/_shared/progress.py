@@ -1,4 +1,4 @@
-"""A running job: what is being done now, rule by rule, how far, for how long."""
+"""A job under way: what is being done now, rule by rule, how far, for how long; and how it ended."""
 
 from __future__ import annotations
 
@@ -39,6 +39,18 @@ def watch(person: Actor, job_id: str, plan: AnyPlan) -> None:
         with explained():
             services().jobs.cancel(actor(), job_id)
             st.rerun(scope="fragment")
+
+
+def ended(job: Job) -> None:
+    """How a run ended: done, failed with its reason, or cancelled."""
+    layout.status_badge(job.status)
+    if job.status == "failed":
+        st.error(job.error or "The run ended without saying why.", icon=":material/error:")
+    elif job.status == "cancelled":
+        st.markdown("The run was cancelled. Nothing of it is kept.")
+    else:
+        seconds = float((job.summary_json or {}).get("seconds", 0))
+        st.markdown(f"The run finished in {wording.lasted(seconds)}.")
 
 
 def show(job: Job, plan: AnyPlan, now: datetime) -> None:

@@ -112,7 +112,8 @@ def _next_steps(summary: Mapping[str, Any]) -> None:
             st.button(
                 f"Look at {'the break' if breaks == 1 else f'the {wording.number(breaks)} breaks'}",
                 type="primary",
-                on_click=_open_breaks,
+                on_click=chart_clicks.open_rows,
+                args=(("Breaks", {}),),  # all of them, whatever was chosen there before
             )
         if suggested:
             st.button(
@@ -121,10 +122,6 @@ def _next_steps(summary: Mapping[str, Any]) -> None:
                 on_click=chart_clicks.open_rows,
                 args=(("Matches", OUTCOME_OF["suggested"]),),
             )
-
-
-def _open_breaks() -> None:
-    st.session_state["section"] = "Breaks"
 
 
 def _totals(summary: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -77,12 +77,10 @@ def _draw(plan: Plan, found: dict[str, Any] | None, places: Places) -> None:
 
 def _sentence(rule: dict[str, Any], label: str) -> str:
     matched, ambiguous = number(rule["matched"]), number(rule["ambiguous"])
-    if rule["matched"]:
-        told = f":green[**{matched}**] of {number(rule['open'])} open {label} rows would match"
-    elif rule["guarantee"]:
-        told = f":gray[no effect on the {number(rule['open'])} open {label} rows]"
-    else:
-        told = f":gray[no match found for the {number(rule['open'])} open {label} rows]"
+    if rule["guarantee"] and not rule["matched"] and not rule["ambiguous"]:
+        return f":gray[no effect on the {number(rule['open'])} open {label} rows]"
+    colour = "green" if rule["matched"] else "gray"
+    told = f":{colour}[**{matched}**] of {number(rule['open'])} open {label} rows would match"
     if rule["ambiguous"]:
         told += f"; :orange[**{ambiguous}** ambiguous]"
-    return told + ("" if rule["guarantee"] else " (it compares nothing for equality, so a sample finds fewer)")
+    return told + ("" if rule["guarantee"] else " (at least: it compares nothing for equality, so a sample says less)")
