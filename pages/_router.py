@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from pages._shared import feedback, gate_forms, layout, outage, sign_in, telemetry
-from pages._shared.context import known, may, note_page, signed_in
+from pages._shared.context import keep_to_the_page, known, may, signed_in
 from pages._shared.messages import explained
 from pages._shared.watcher import watch
 from pages._shared.wording import literal
@@ -61,7 +61,7 @@ def _show(run: telemetry.Run) -> None:
         watch(session=True)
         page = _only_account() if person.must_enrol else _navigation(person)
         run.page = page.url_path or "home"
-        note_page(run.page)
+        keep_to_the_page()
         _account_corner(person, run.page)
         with explained(), outage.waited_out():  # a limit or an outage may meet any call of a page
             page.run()

@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec
 import streamlit as st
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 from streamlit.runtime.scriptrunner_utils.script_run_context import ThreadState
 
 from pages._shared.outage import waited_out
@@ -73,25 +74,21 @@ def actor(*, poll: bool = False) -> Actor:
     return person
 
 
-def note_page(path: str) -> None:
-    """Remember which page is drawn, and for what address."""
-    st.session_state[_PAGE] = (_asked_page(), path, st.query_params.to_dict())
+def keep_to_the_page() -> None:
+    """Forget the parts of the page before, as soon as another one is drawn.
 
-
-def _asked_page() -> str | None:
-    context = get_script_run_ctx()
-    return context.page_script_hash if context else None
-
-
-def _keep_to_the_page() -> None:
-    """Show the present page again when the browser asked for a part of the one before.
-
-    A clock may ask for a part in the moment in which the server changes the page. Streamlit then takes it for a change
-    back, and empties the page.
+    A clock may ask for a part of a page while the server changes it. Streamlit would take that for a change back, and
+    leave the page empty, for it forgets the part only when the new page has been drawn. What was asked for before this
+    becomes a whole drawing of the new page; what is asked for later finds no part.
     """
-    drawn, path, parameters = st.session_state.get(_PAGE, (None, "", {}))
-    if _in_this_run.get() is None and drawn is not None and drawn != _asked_page():
-        st.switch_page(f"{path}.py", query_params=parameters)
+    context = get_script_run_ctx()
+    if context is None or st.session_state.get(_PAGE) == context.page_script_hash:
+        return
+    st.session_state[_PAGE] = context.page_script_hash
+    context.fragment_storage.clear()
+    requests = context.script_requests
+    if requests is not None and requests._state is ScriptRequestType.RERUN:  # noqa: SLF001  # no other way to ask
+        st.rerun()
 
 
 def dialog(title: str, **options: Any) -> Callable[[Callable[Concatenate[Actor, P], None]], Any]:
@@ -126,8 +123,6 @@ def _asked_again(
 ) -> Callable[Concatenate[Actor, P], None]:
     @wraps(function)
     def asked(then: Actor, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        if poll:
-            _keep_to_the_page()
         pressed = not poll and _in_this_run.get() is None
         with counted_alone() if pressed else nullcontext(), waited_out("fragment"):
             function(_there(then) if through_outages else actor(poll=poll), *args, **kwargs)

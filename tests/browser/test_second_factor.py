@@ -30,7 +30,6 @@ def pictures(page: Page, name: str) -> None:
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of the two words
         steps.picture(page, f"{name}-{scheme}")
     page.emulate_media(color_scheme="light")
-    steps.quiet(page)  # what is pressed while the colours change may be lost
 
 
 def code_not_before(app: TOTP, used: str) -> str:

@@ -2,12 +2,19 @@
 // session has ended, or when the browser went from light to dark. A page that nobody sees asks nothing.
 
 const EVERY_MS = 3000;
+const AT_REST_MS = 1000;
+const OCCUPIED = "[data-testid=stDialog], [data-testid=stApp]:not([data-test-script-state=notRunning])";
 const DARK = matchMedia("(prefers-color-scheme: dark)");
+const PRESSES = ["pointerdown", "keydown"];
 const watched = new WeakMap();
+
+let touched = 0;
+for (const kind of PRESSES) document.addEventListener(kind, () => (touched = Date.now()), true);
 
 export default function ({ parentElement, data, setTriggerValue }) {
   watched.get(parentElement)?.();
   let over = !data.session;
+  let waiting;
   const ask = async () => {
     if (document.hidden || over) return;
     const answer = await fetch("/api/health/session", { cache: "no-store" }).catch(() => null);
@@ -15,12 +22,17 @@ export default function ({ parentElement, data, setTriggerValue }) {
     over = true;
     setTriggerValue("over", true);
   };
-  // A page that is run anew closes its dialogs, and with them goes what was typed there.
-  const recoloured = () =>
-    document.querySelector("[data-testid=stDialog]")
-      ? setTimeout(recoloured, 1000)
-      : setTriggerValue("recoloured", DARK.matches);
-  const later = () => setTimeout(recoloured, 200); // the theme itself follows a moment later
+  // A page that is run anew closes its dialogs, and with them goes what was typed there; and it takes the place of a run
+  // that somebody has just asked for: the colours wait until the page has been at rest for a second.
+  const recoloured = () => {
+    if (Date.now() - touched < AT_REST_MS || document.querySelector(OCCUPIED)) recolourIn(300);
+    else setTriggerValue("recoloured", DARK.matches);
+  };
+  const recolourIn = (milliseconds) => {
+    clearTimeout(waiting);
+    waiting = setTimeout(recoloured, milliseconds);
+  };
+  const later = () => recolourIn(200); // the theme itself follows a moment later
   const clock = setInterval(ask, EVERY_MS);
   document.addEventListener("visibilitychange", ask);
   DARK.addEventListener("change", later);
