@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     suggest.add_argument("--sides", metavar="PLAN", help="a file with the sides of a plan: propose the rest of it")
     suggest.add_argument("--from", dest="result", metavar="RESULT", help="a result: its plan, with a cause applied")
     suggest.add_argument("--cause", type=int, metavar="N", help="with --from: which cause, from 1; default the first")
-    suggest.add_argument("-o", dest="plan", metavar="PLAN", help="write the plan here instead of stdout")
+    suggest.add_argument("-o", "--out", dest="plan", metavar="PLAN", help="write the plan here instead of stdout")
     suggest.add_argument("--left-options", default="{}", metavar="JSON", help="reader options of the left file")
     suggest.add_argument("--right-options", default="{}", metavar="JSON", help="reader options of the right file")
     suggest.add_argument("--more-left", nargs="+", default=[], metavar="FILE", help="more files of the left side")

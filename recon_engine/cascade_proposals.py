@@ -135,13 +135,18 @@ def _linked(
             f"{best.spec.name} is equal for {told.coverage:.0%} of the smaller side's records, whose other texts "
             f"are often written in two ways: {best.spec.name} may be, too"
         )
-    elif keys or len(texts) < 2 or not any(f.pair.left.repeats < 0.5 and _wordy(f) for f in texts):
+    elif keys or not any(f.pair.left.repeats < 0.5 and _wordy(f) for f in texts) or _equal_already(texts):
         return None
     else:
         why = "no field alone identifies a record in both files"
     seen = [repeats(tables, [f], None, None, part) for f in telling_fields(usable)[:_USED]]
     cardinality, repeated = repeated_side(seen)
     return linkage_rule(link_fields(usable), cardinality, f"{why}; {repeated}")
+
+
+def _equal_already(texts: list[MappedField]) -> bool:
+    """Whether there is one text only, and its values are in both files as they stand."""
+    return len(texts) == 1 and texts[0].pair.overlap >= _WHOLE
 
 
 def _wordy(mapped: MappedField) -> bool:

@@ -11,117 +11,19 @@ mapped field as interchangeable (those are paired in row order). Its margin is h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from recon_engine.matching.best_assignments import best_flow, in_some_best
+from recon_engine.matching.best_assignments import best_flow, dominant, in_some_best
 from recon_engine.matching.connected import components
-
-Ints = NDArray[np.int64]
-Ids = NDArray[np.uint64]
-Bools = NDArray[np.bool_]
+from recon_engine.matching.settled import PAIRS_SCHEMA, TIES_SCHEMA, Bools, Ids, Ints, Parts, Settled
 
 # Components up to this many records a side are solved together, by listing their matchings.
 _LISTED = 3
 # Larger components are solved one by one; beyond this many records only those of one thing many times are decided.
 LARGEST_COMPONENT = 400
-
-PAIRS_SCHEMA: dict[str, Any] = {
-    "l": pl.UInt32,
-    "r": pl.UInt32,
-    "weight": pl.Int64,
-    "rivals": pl.UInt32,
-    "margin": pl.Float64,
-}
-SETS_SCHEMA: dict[str, Any] = {
-    "set": pl.Int64,
-    "side": pl.UInt8,
-    "i": pl.UInt32,
-    "weight": pl.Int64,
-    "rivals": pl.UInt32,
-    "margin": pl.Float64,
-}
-CERTIFICATES_SCHEMA: dict[str, Any] = {
-    "set": pl.Int64,
-    "search": pl.String,
-    "candidates": pl.UInt32,
-    "by_chance": pl.Float64,
-}
-LINKS_SCHEMA: dict[str, Any] = {"l": pl.UInt32, "r": pl.UInt32, "field": pl.String, "bits": pl.Float64}
-NEAR_SCHEMA: dict[str, Any] = {
-    "l": pl.UInt32,
-    "r": pl.UInt32,
-    "probability": pl.Float64,
-    "field": pl.String,
-    "bits": pl.Float64,
-}
-TIES_SCHEMA: dict[str, Any] = {"component": pl.Int64, "side": pl.UInt8, "i": pl.UInt32, "capped": pl.Boolean}
-
-
-@dataclass(slots=True)
-class Settled:
-    """What one rule decided.
-
-    `pairs`: one row per settled pair: l, r, weight, rivals (other candidates of either record), margin (weight units).
-    `ties`: one row per tied record: component (equal numbers compete), side (0 left, 1 right), i, capped.
-    `sets`: one row per record of a match that is not one to one: set (a number, unique within the rule), side, i.
-    `certificates`: per set of a search for sums: how it was searched, among how many candidates, and how many sets
-    would fit by chance.
-    `links`: per pair of a linkage and field, the weight of the field's evidence in bits: l, r, field, bits.
-    `near`: of the records that a linkage left open, the pairs that it scores best, each with the field whose bits cost
-    most (null: none costs any).
-    `facts`: what a linkage learnt, as plain data.
-    """
-
-    pairs: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PAIRS_SCHEMA))
-    ties: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TIES_SCHEMA))
-    sets: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SETS_SCHEMA))
-    certificates: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CERTIFICATES_SCHEMA))
-    links: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LINKS_SCHEMA))
-    near: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NEAR_SCHEMA))
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Parts:
-    """Collects arrays of settled pairs and ties."""
-
-    pairs: list[tuple[Ints, ...]] = field(default_factory=list)
-    ties: list[tuple[Ints, Ints, int, bool]] = field(default_factory=list)
-
-    def settle(self, left: Ints, right: Ints, weight: Ints, rivals: Ints, margin: Ints) -> None:
-        if len(left):
-            self.pairs.append((left, right, weight, rivals, margin))
-
-    def tie(self, component: Ints, side: int, i: Ints, capped: bool = False) -> None:
-        if len(i):
-            self.ties.append((component, i, side, capped))
-
-    def result(self) -> Settled:
-        settled = Settled()
-        if self.pairs:
-            columns = zip(
-                ("l", "r", "weight", "rivals", "margin"),
-                map(np.concatenate, zip(*self.pairs, strict=True)),
-                strict=True,
-            )
-            settled.pairs = pl.DataFrame(dict(columns)).cast(PAIRS_SCHEMA)  # type: ignore[arg-type]
-        if self.ties:
-            count = [len(i) for _, i, _, _ in self.ties]
-            component, i, side, capped = zip(*self.ties, strict=True)
-            ties = {
-                "component": np.concatenate(component),
-                "side": np.repeat(side, count),
-                "i": np.concatenate(i),
-                "capped": np.repeat(capped, count),
-            }
-            settled.ties = pl.DataFrame(ties).cast(TIES_SCHEMA).unique()  # type: ignore[arg-type]
-        return settled
 
 
 def settle(left: Ints, right: Ints, weight: Ints, left_id: Ids, right_id: Ids, *, leave: bool = False) -> Settled:
@@ -130,7 +32,7 @@ def settle(left: Ints, right: Ints, weight: Ints, left_id: Ids, right_id: Ids, *
     `left_id` / `right_id` give every record's identity (by position): equal means interchangeable.
     With `leave`, records that have a rival candidate are never matched.
     """
-    parts = _Parts()
+    parts = Parts()
     left_degree = np.bincount(left, minlength=len(left_id))
     right_degree = np.bincount(right, minlength=len(right_id))
     rivals = left_degree[left] + right_degree[right] - 2
@@ -146,6 +48,10 @@ def settle(left: Ints, right: Ints, weight: Ints, left_id: Ids, right_id: Ids, *
         return parts.result()
     is_large = _sizes(left, right, component, len(left_id), len(right_id)) > LARGEST_COMPONENT
     if is_large.any():
+        split = _without_dominant(parts, left, right, weight, rivals, is_large)
+        left, right, weight, rivals, component = (a[split] for a in (left, right, weight, rivals, component))
+        component = components(left, right)
+        is_large = _sizes(left, right, component, len(left_id), len(right_id)) > LARGEST_COMPONENT
         lefts, rights, w, n, c = (a[is_large] for a in (left, right, weight, rivals, component))
         _settle_large(parts, lefts, rights, w, n, c, left_id, right_id)
         left, right, weight, rivals, component = (a[~is_large] for a in (left, right, weight, rivals, component))
@@ -253,8 +159,21 @@ def _sizes(left: Ints, right: Ints, component: Ints, n_left: int, n_right: int) 
     return size[component]
 
 
+def _without_dominant(parts: Parts, left: Ints, right: Ints, weight: Ints, rivals: Ints, is_large: Bools) -> Bools:
+    """Settles the dominant pairs of large components, which then fall apart. Returns which pairs are left to solve.
+
+    The margin of such a pair is what is certain: the total falls at least by so much without it.
+    """
+    chosen, least, open_still = dominant(left[is_large], right[is_large], weight[is_large])
+    pairs = np.flatnonzero(is_large)[chosen]
+    parts.settle(left[pairs], right[pairs], weight[pairs], rivals[pairs], least[chosen])
+    keep = ~is_large
+    keep[is_large] = open_still
+    return keep
+
+
 def _settle_large(
-    parts: _Parts, left: Ints, right: Ints, weight: Ints, rivals: Ints, component: Ints, left_id: Ids, right_id: Ids
+    parts: Parts, left: Ints, right: Ints, weight: Ints, rivals: Ints, component: Ints, left_id: Ids, right_id: Ids
 ) -> None:
     """Components too large to solve: where each side is one thing many times, pairs in row order; else capped."""
     pairs = pl.DataFrame({"c": component, "l": left, "r": right, "w": weight, "n": rivals})
@@ -305,7 +224,7 @@ def _by_size(
 
 
 def _settle_listed(
-    parts: _Parts,
+    parts: Parts,
     shape: tuple[int, int],
     members: Ints,
     left: Ints,
@@ -349,7 +268,7 @@ def _rank_within(which: Ints, value: Ints) -> Ints:
 
 
 def _settle_alone(
-    parts: _Parts,
+    parts: Parts,
     left: Ints,
     right: Ints,
     weight: Ints,

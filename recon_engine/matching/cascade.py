@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recon_engine.matching.assignment import (
+from recon_engine.matching.assignment import is_choice
+from recon_engine.matching.candidates import LARGEST_GROUP, join_key, joined, most_pairs, with_values
+from recon_engine.matching.comparables import ID
+from recon_engine.matching.conditions import Rarities, equalities, holds, needed_columns, weight, windows
+from recon_engine.matching.decisions import decide, decide_groups, settle_pairs
+from recon_engine.matching.settled import (
     CERTIFICATES_SCHEMA,
     LINKS_SCHEMA,
     NEAR_SCHEMA,
@@ -19,12 +24,7 @@ from recon_engine.matching.assignment import (
     Bools,
     Ids,
     Settled,
-    is_choice,
 )
-from recon_engine.matching.candidates import LARGEST_GROUP, join_key, joined, most_pairs, with_values
-from recon_engine.matching.comparables import ID
-from recon_engine.matching.conditions import Rarities, equalities, holds, needed_columns, weight, windows
-from recon_engine.matching.decisions import decide, decide_groups, settle_pairs
 from recon_engine.plan import Condition, Plan, Rule
 
 MATCHES_SCHEMA: dict[str, Any] = {

@@ -6,13 +6,14 @@ import numpy as np
 import polars as pl
 
 from recon_engine.errors import PlanError
-from recon_engine.matching.assignment import LINKS_SCHEMA, NEAR_SCHEMA, Ids, Settled, settle, settle_groups
+from recon_engine.matching.assignment import settle, settle_groups
 from recon_engine.matching.candidates import grouped, search
 from recon_engine.matching.comparables import text_column
 from recon_engine.matching.conditions import CLOSE, Rarities, windows
 from recon_engine.matching.group_totals import settle_group_totals
 from recon_engine.matching.linkage import LinkField, link
 from recon_engine.matching.sets import as_sets, settle_sets
+from recon_engine.matching.settled import LINKS_SCHEMA, NEAR_SCHEMA, Ids, Settled
 from recon_engine.matching.totals import settle_totals
 from recon_engine.plan import Plan, Rule
 

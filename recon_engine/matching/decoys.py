@@ -13,11 +13,11 @@ from math import sqrt
 import numpy as np
 import polars as pl
 
-from recon_engine.matching.assignment import Bools
 from recon_engine.matching.candidates import join_key
 from recon_engine.matching.comparables import ID, at, columns_of, text_column
 from recon_engine.matching.conditions import Rarities, equalities, needed_columns
 from recon_engine.matching.decisions import decide
+from recon_engine.matching.settled import Bools
 from recon_engine.plan import FieldSpec, Plan, Rule
 
 SAMPLED = 50_000

@@ -10,16 +10,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from recon_engine.matching.assignment import (
-    CERTIFICATES_SCHEMA,
-    SETS_SCHEMA,
-    TIES_SCHEMA,
-    Ids,
-    Ints,
-    Settled,
-)
 from recon_engine.matching.conditions import CLOSE
 from recon_engine.matching.connected import components
+from recon_engine.matching.settled import CERTIFICATES_SCHEMA, SETS_SCHEMA, TIES_SCHEMA, Ids, Ints, Settled
 from recon_engine.matching.total_window import TotalWindow
 from recon_engine.matching.totals import every_subset
 from recon_engine.plan import Plan, Rule

@@ -26,6 +26,7 @@ from recon_engine.matching.linkage_compare import (
     Prepared,
     compare,
     prepare,
+    within_level,
 )
 from recon_engine.matching.linkage_learning import UNKNOWN, Floats, Model, learn, patterns
 
@@ -35,6 +36,9 @@ __all__ = ["LinkField", "Linked", "link"]
 FLOOR = 0.01
 # How often learning and choosing who may belong together alternate.
 _ROUNDS = 4
+# Of two pairs of the same level the nearer one weighs more, by so much of what the next level would add: enough to be
+# told apart, too little to match by.
+_TOLD_APART = 0.05
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,10 @@ def link(
     model = _start(prepared, u, left.height, right.height)
     together = Together(prepared, plan)
     term = [_term_weights(item, candidates["l"], level) for item, level in zip(prepared, levels, strict=True)]
+    inside = [
+        within_level(item, candidates["l"], candidates["r"], level)
+        for item, level in zip(prepared, levels, strict=True)
+    ]
     may, less = np.ones(candidates.height, dtype=np.bool_), np.zeros(candidates.height)
     for _ in range(_ROUNDS):
         model = learn(*patterns(levels, less, known, may), model)
@@ -85,6 +93,9 @@ def link(
         weights = _spread(weights, less)
         total = model.prior_weight + np.sum(weights, axis=0)
         may = _best_of_both(candidates, total) | (known != UNKNOWN)
+    between = map(_between, levels, inside, model.weights(), model.ladders)
+    weights = [w + _TOLD_APART * bits for w, bits in zip(weights, between, strict=True)]
+    total = model.prior_weight + np.sum(weights, axis=0)
     said = np.any([level != MISSING for level in levels], axis=0)
     odds = np.exp2(-total)
     pairs = candidates.with_columns(
@@ -153,6 +164,15 @@ def _weights(levels: list[Levels], term: list[Floats], model: Model) -> list[Flo
         np.append(w, np.zeros(MISSING + 1 - len(w)))[level] + bits
         for w, level, bits in zip(model.weights(), levels, term, strict=True)
     ]
+
+
+def _between(level: Levels, inside: Floats, weight: Floats, ladders: list[list[int]]) -> Floats:
+    """Bits by which a pair's weight lies between its level's and the next one's, so that near is told from nearer."""
+    down, up = np.zeros(MISSING + 1), np.zeros(MISSING + 1)
+    for run in ladders:
+        gaps = np.diff(weight[run[:-1]])
+        down[run[1:-1]], up[run[:-2]] = gaps, gaps
+    return np.where(inside < 0, down[level], up[level]) * inside
 
 
 def _spread(weights: list[Floats], less: Floats) -> list[Floats]:

@@ -35,6 +35,8 @@ METHODS = ("name", "code", "tfidf", "exact", "date", "datetime", "number")
 MISSING = 255
 # Pairs are compared in slices, so that memory stays flat.
 SLICE = 1_000_000
+# Where at most so many times as many pairs as are asked for stand between the same records, a product of all is faster.
+_NEARLY_ALL = 4
 _COSINE = tuple(round(0.1 * step, 1) for step in range(1, 10))
 
 
@@ -321,13 +323,7 @@ def _compare_slice(item: Prepared, lefts: pl.Series, rights: pl.Series) -> Level
 
 
 def _tfidf_levels(item: Prepared, pairs: pl.DataFrame, lefts: NDArray[np.uint32], rights: NDArray[np.uint32]) -> Levels:
-    assert item.vectors is not None
-    a, b = item.vectors
-    cosine = np.zeros(len(lefts))
-    for start in range(0, len(lefts), 100_000):
-        part = slice(start, start + 100_000)
-        cosine[part] = a[lefts[part]].multiply(b[rights[part]]).sum(axis=1)
-    step = np.searchsorted(np.array(_COSINE), cosine + 1e-6, side="right")
+    step = np.searchsorted(np.array(_COSINE), _cosines(item, lefts, rights) + 1e-6, side="right")
     if item.codes is not None:
         status = _code_status(item.codes, pl.DataFrame({"l": lefts, "r": rights}))
         fine = len(_COSINE) + 1
@@ -335,6 +331,33 @@ def _tfidf_levels(item: Prepared, pairs: pl.DataFrame, lefts: NDArray[np.uint32]
         step = np.where(status < 2, fine * status + step, 2 * fine + 3 * (status - 2) + coarse)
     equal = pairs.select((A == B).fill_null(False)).to_series().to_numpy()
     return np.where(equal, item.equal, step).astype(np.uint8)
+
+
+def _cosines(item: Prepared, lefts: NDArray[np.uint32], rights: NDArray[np.uint32]) -> NDArray[np.float64]:
+    assert item.vectors is not None
+    a, b = item.vectors
+    rows, left = np.unique(lefts, return_inverse=True)
+    columns, right = np.unique(rights, return_inverse=True)
+    if len(rows) * len(columns) <= _NEARLY_ALL * len(lefts):
+        return np.asarray((a[rows] @ b[columns].T).toarray()[left, right], dtype=np.float64)
+    cosine = np.zeros(len(lefts))
+    for start in range(0, len(lefts), 100_000):
+        part = slice(start, start + 100_000)
+        cosine[part] = a[lefts[part]].multiply(b[rights[part]]).sum(axis=1)
+    return cosine
+
+
+def within_level(item: Prepared, lefts: pl.Series, rights: pl.Series, level: Levels) -> NDArray[np.float64]:
+    """How far above the middle of its level each pair is, from -0.5 to 0.5 of the way to the next; 0 where a level is
+    one thing.
+    """
+    fine = len(_COSINE) + 1
+    found = np.zeros(len(level))
+    if item.vectors is not None:
+        at = np.flatnonzero(level < 2 * fine)
+        cosine = _cosines(item, lefts.gather(at).to_numpy(), rights.gather(at).to_numpy())
+        found[at] = np.clip(np.round(cosine * fine - level[at] % fine, 3), 0, 1) - 0.5
+    return found
 
 
 def sharing(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recon_engine.matching.assignment import Bools
 from recon_engine.matching.conditions import CLOSE
+from recon_engine.matching.settled import Bools
 from recon_engine.plan import Plan
 
 PerRule = np.typing.NDArray[np.uint8]

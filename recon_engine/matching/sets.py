@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from recon_engine.matching.assignment import SETS_SCHEMA, Ids, Settled, competing
+from recon_engine.matching.assignment import competing
 from recon_engine.matching.connected import components
+from recon_engine.matching.settled import SETS_SCHEMA, Ids, Settled
 from recon_engine.rules import Cardinality
 
 

@@ -14,16 +14,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recon_engine.matching.assignment import (
-    CERTIFICATES_SCHEMA,
-    SETS_SCHEMA,
-    TIES_SCHEMA,
-    Ids,
-    Ints,
-    Settled,
-    competing,
-)
+from recon_engine.matching.assignment import competing
 from recon_engine.matching.conditions import CLOSE
+from recon_engine.matching.settled import CERTIFICATES_SCHEMA, SETS_SCHEMA, TIES_SCHEMA, Ids, Ints, Settled
 from recon_engine.matching.total_window import TotalWindow
 from recon_engine.plan import Plan, Rule
 

@@ -78,6 +78,24 @@ def test_things_that_one_side_repeats_are_linked_one_to_many(tmp_path: Path) -> 
     assert suggested(tmp_path, columns(right), columns(left)).plan.rules[0].cardinality == "many_to_one"
 
 
+def test_lists_of_names_are_linked(tmp_path: Path) -> None:
+    """A text of several words is enough, where it is the only column that both files have; what is equal needs none."""
+    names = [f"{person(i)['given']} {person(i)['family']} {person(i)['street']}" for i in range(300)]
+    spelt = [name[:5] + name[6:] if i % 3 else name.upper() for i, name in enumerate(names)]
+    found = suggested(tmp_path, {"company": names}, {"name": spelt[::-1]})
+    (rule,) = found.plan.rules
+    assert rule.link is not None
+    assert rule.link.fields == ("company",)
+    result = reconcile(found.plan, left=pl.DataFrame({"company": names}), right=pl.DataFrame({"name": spelt[::-1]}))
+    matches = result.matches().collect()
+    rows = [matches.filter(pl.col("side") == side).sort("match_id")["row"] for side in ("left", "right")]
+    right_ones = int((rows[0] + rows[1] == 301).sum())
+    assert right_ones >= 0.95 * 300
+    assert right_ones >= 0.99 * len(rows[0])
+    (equal,) = suggested(tmp_path, {"company": names}, {"name": names[::-1]}).plan.rules
+    assert equal.link is None
+
+
 def test_row_numbers_are_no_key(tmp_path: Path) -> None:
     """Both files number their rows from 1; the names say that equal numbers are different people."""
     left = [{"id": str(i + 1)} | person(i) for i in range(200)]
