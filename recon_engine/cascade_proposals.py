@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from recon_engine.code_maps import with_codes
-from recon_engine.column_names import concepts
+from recon_engine.code_maps import differing_codes, with_codes
+from recon_engine.column_matching import Column
+from recon_engine.column_names import concepts, name_likeness
 from recon_engine.key_evidence import Testimony, misspelt, testimony
 from recon_engine.link_proposals import link_fields, linkage_rule, readable, repeated_side, telling_fields
+from recon_engine.reference_proposals import Spoken, spoken, spoken_rules
 from recon_engine.rule_proposals import (
     MappedField,
     Observed,
@@ -28,10 +30,15 @@ _TRIED, _USED = 4, 2
 # A key that joins so many of the smaller side's records leaves little to link.
 _WHOLE = 0.98
 _NAMES_ONE = 0.9
-_AGREES = 0.98
+_AGREES, _USUALLY, _SAME_MEANING = 0.98, 0.5, 0.5
+# Beside better rules, one that is less sure is left out.
+_LEAST_SURE = 0.3
 # Where so many have a counterpart of the same day, the day decides: records are not repeats, and another day tells.
 _SAME_DAY = 0.5
 _NO_KEY = "no column alone identifies a record in both files, as a number would: check the rules, or add such a column"
+
+
+Columns = tuple[Sequence[Column], Sequence[Column]]
 
 
 @dataclass
@@ -64,8 +71,10 @@ def is_currency(mapped: MappedField) -> bool:
     return mapped.spec.type == "text" and "currency" in concepts(mapped.spec.name)
 
 
-def proposed_cascade(tables: Tables, fields: list[MappedField], rows: tuple[int, int], part: int) -> Cascade:
-    """Rules for what the data shows, strict ones first."""
+def proposed_cascade(
+    tables: Tables, fields: list[MappedField], rows: tuple[int, int], part: int, columns: Columns | None = None
+) -> Cascade:
+    """Rules for what the data shows, strict ones first. `columns`: all of both files, where texts may hold codes."""
     decided = [f for f in fields if not f.pair.left.undecided and not f.pair.right.undecided]
     roles = _roles(decided)
     keys, mistaken = _keys(tables, fields, decided, part)
@@ -100,7 +109,24 @@ def proposed_cascade(tables: Tables, fields: list[MappedField], rows: tuple[int,
     if rules:
         return Cascade(_named(rules), [coded.get(f.spec.name, f) for f in fields], untold, questions)
     nothing = Cascade([], fields, mistaken, [*questions, _NO_KEY], keyless=True)
-    return _keyless(tables, fields, usable, roles, rows, part, nothing)
+    keyless = _keyless(tables, fields, usable, roles, rows, part, nothing)
+    codes = spoken(tables, columns, roles.amount, roles.date, [f.spec.name for f in fields]) if columns else None
+    return _led_by(codes, keyless, roles) if codes else keyless
+
+
+def _led_by(seen: Spoken, found: Cascade, roles: _Roles) -> Cascade:
+    """The rules of codes in texts; what would match without a code is then for a person to judge."""
+    rules = spoken_rules(seen, roles.amount, roles.currency)
+    if not rules:
+        return found
+    rest = [
+        replace(r, rule=r.rule.model_copy(update={"outcome": "suggested"}), confidence=round(0.6 * r.confidence, 2))
+        for r in found.rules
+        if r.confidence >= _LEAST_SURE
+    ]
+    untold = [*found.untold, *([roles.date] if roles.date and seen.same_day < _SAME_DAY else [])]
+    questions = [q for q in found.questions if q != _NO_KEY]
+    return Cascade(_named([*rules, *rest]), [*found.fields, seen.field], untold, questions, keyless=True)
 
 
 def _roles(decided: list[MappedField]) -> _Roles:
@@ -115,10 +141,32 @@ def _keys(
     tables: Tables, fields: list[MappedField], decided: list[MappedField], part: int
 ) -> tuple[list[tuple[MappedField, Testimony]], list[MappedField]]:
     """The keys that the other fields confirm, best first, and those that they refute."""
+    witnesses = [f for f in decided if _may_testify(f)]
     asked = [
-        (key, testimony(tables, key, [f for f in decided if f is not key], part)) for key in key_fields(fields)[:_TRIED]
+        (key, testimony(tables, key, [f for f in witnesses if f is not key], part))
+        for key in key_fields(fields)[:_TRIED]
     ]
-    return [(k, t) for k, t in asked if t.believed], [k for k, t in asked if not t.believed]
+    believed = [(k, t) for k, t in asked if t.believed]
+    refuted = [k for k, t in asked if not t.believed]
+    # A quantity names nothing, but where records that share a key agree in it, it is no numbering either.
+    return believed, [k for k in refuted if not (believed and _goes_with(tables, believed[0][0], k, part))]
+
+
+def _may_testify(mapped: MappedField) -> bool:
+    """Numbers of columns with other names may have nothing to do with each other, however many they share; and what is
+    said in other codes agrees never.
+    """
+    if differing_codes([mapped]):
+        return False
+    a, b = mapped.pair.left, mapped.pair.right
+    numbers = all(bool(c.keys.str.contains(r"^[0-9]+$").all()) for c in (a, b))
+    return not numbers or name_likeness(a.name, b.name) >= _SAME_MEANING
+
+
+def _goes_with(tables: Tables, key: MappedField, mapped: MappedField, part: int) -> bool:
+    """Whether most records that share a key agree in a field."""
+    groups = [repeats(tables, each, None, None, part) for each in ([key], [key, mapped])]
+    return bool(all(groups) and groups[1].keys >= _USUALLY * groups[0].keys)  # type: ignore[union-attr]
 
 
 def _linked(
@@ -183,7 +231,10 @@ def _keyless(
         found.rules = [sums] if sums else []
     nothing = Observed(0, 0, 0, 0, None, None, 0)
     seen = observed(*tables, undated, roles.amount, roles.date, part) if undated else nothing
-    found.rules = [*keyless_rules(composite or fields[:1], roles.date, seen, share), *found.rules]
+    agreeing = _agreeing(tables, usable, composite, roles, part) if composite else []
+    if roles.date and roles.date not in composite and seen.same_day >= _AGREES:
+        agreeing.append(roles.date)
+    found.rules = [*keyless_rules(composite or fields[:1], agreeing, roles.date, seen, share), *found.rules]
     return found
 
 

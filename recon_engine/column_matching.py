@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 from scipy.optimize import linear_sum_assignment
 
+from recon_engine.cleaning import cleaned
 from recon_engine.column_names import concepts, is_identifier, name_likeness
-from recon_engine.plan import ReaderOptions
+from recon_engine.plan import CleanName, ReaderOptions
 from recon_engine.reading.table import ROW, TextTable
 from recon_engine.value_types import Reading, candidates
 
@@ -20,13 +21,23 @@ _LEAST_SCORE = 0.4
 _FEW_VALUES = 50
 _SAME_NAME = 0.9
 _SEED = 20_260
+# Spellings of codes, and what they leave out. They must keep nearly all codes apart, and bring many more together.
+_LEFT_OUT: dict[tuple[CleanName, ...], str] = {
+    ("strip_leading_zeros",): "leading zeros",
+    ("digits_only", "strip_leading_zeros"): "letters and leading zeros",
+}
+
+_FEWEST_CODES, _KEPT_APART, _SPELT_ALIKE, _SPELT_BETTER, _WORDY = 10, 0.95, 0.5, 0.3, 0.2
+_UNLIKE = 0.1
 _NUMBERS = ("decimal", "integer")
 _DATES = ("date", "datetime")
 
 
 @dataclass
 class Column:
-    """A column as seen for mapping. `keys`: its distinct comparable values of the picked part, as text."""
+    """A column as seen for mapping. `keys`: its distinct comparable values of the picked part, as text; `spelling`: the
+    clean steps that bring its codes into the other side's spelling.
+    """
 
     name: str
     readings: list[Reading]
@@ -35,6 +46,7 @@ class Column:
     repeats: float
     keys: pl.Series
     raw: pl.Series = field(repr=False)
+    spelling: tuple[CleanName, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -115,9 +127,12 @@ def _picked(column: pl.Expr, key: pl.Expr, part: int) -> pl.Expr:
     return filled if part == 1 else column.filter(key.is_not_null() & (key.hash(_SEED) % part == 0))
 
 
-def matched_columns(left: list[Column], right: list[Column]) -> list[Pair]:
-    """One-to-one pairs with the best total score, in the order of the left file; doubtful ones are left out."""
-    pairs = [[pair_of(a, b) for b in right] for a in left]
+def matched_columns(left: list[Column], right: list[Column], *, respelt: bool = False) -> list[Pair]:
+    """One-to-one pairs with the best total score, in the order of the left file; doubtful ones are left out.
+
+    `respelt`: codes are also the same in another spelling (0042 and 42, SKU042 and 42).
+    """
+    pairs = [[pair_of(a, b, respelt=respelt) for b in right] for a in left]
     scores = np.array([[p.score for p in row] for row in pairs], dtype=float)
     if not scores.size:
         return []
@@ -126,7 +141,7 @@ def matched_columns(left: list[Column], right: list[Column]) -> list[Pair]:
     return [pairs[i][j] for i, j in zip(*chosen, strict=True) if scores[i, j] >= _LEAST_SCORE]
 
 
-def pair_of(a: Column, b: Column) -> Pair:
+def pair_of(a: Column, b: Column, *, respelt: bool = False) -> Pair:
     """Two columns, how sure it is that they mean the same (0 when their types differ), and why."""
     named = name_likeness(a.name, b.name)
     fitting = _fitting(a, b)
@@ -136,20 +151,60 @@ def pair_of(a: Column, b: Column) -> Pair:
     if fitting == 0:
         return Pair(a, b, 0.0, 0.0, "types differ")
     overlap, negated = _overlap(a, b)
+    spelt = _respelt(a, b, overlap) if respelt else None
+    if spelt:
+        a, b, overlap = spelt
     # The same few short values (Y and N, three currencies, small counts) meet by chance; many or long ones do not.
     length = min(float(c.keys.str.len_chars().mean() or 0) for c in (a, b))  # type: ignore[arg-type]
     telling = min(1.0, (np.log10(1 + min(a.distinct, b.distinct)) + 0.15 * min(length, 10)) / 2.5)
     clash = _clash(a, b)
-    score = fitting * (0.5 * named + 0.5 * overlap * max(telling, 0.6 * named) + 0.25 * named * (1 - overlap)) - clash
-    if overlap > 0.8 and telling > 0.9 and a.kind == "text":
-        score = max(score, 0.55 + 0.3 * overlap * (0.5 + 0.5 * named) - clash)
+    # Numbers that run on (1, 2, 3 ...) meet whatever they number: there the names must tell.
+    shared = overlap * (1 - _running(a, b) * (1 - named))
+    score = fitting * (0.5 * named + 0.5 * shared * max(telling, 0.6 * named) + 0.25 * named * (1 - shared)) - clash
+    if shared > 0.8 and telling > 0.9 and a.kind == "text":
+        score = max(score, 0.55 + 0.3 * shared * (0.5 + 0.5 * named) - clash)
+    # Of columns that hold the same values, what names single records is rather what does so across.
+    score -= _UNLIKE * overlap * abs(a.repeats - b.repeats)
     told = [
         f"names {named:.0%} alike",
         f"{overlap:.0%} of the values in common"
         if not negated
         else f"{overlap:.0%} of the values in common once the right side's sign is turned",
     ]
+    if spelt:
+        told[1] += f" once {_LEFT_OUT[a.spelling]} are left out"
     return Pair(a, b, float(np.clip(score, 0, 1)), overlap, ", ".join(told), negated)
+
+
+def _running(a: Column, b: Column) -> float:
+    """How densely the whole numbers of the longer column fill the range of the shorter one's; 0 for all else."""
+    few, many = sorted((a.keys, b.keys), key=len)
+    if len(few) < _FEWEST_CODES or not all(k.str.contains(r"^[0-9]{1,15}$").all() for k in (few, many)):
+        return 0.0
+    low, high = few.cast(pl.Int64).min(), few.cast(pl.Int64).max()
+    return float(many.cast(pl.Int64).is_between(low, high).sum() / (int(high) - int(low) + 1))  # type: ignore[arg-type]
+
+
+def _respelt(a: Column, b: Column, overlap: float) -> tuple[Column, Column, float] | None:
+    """Codes that are the same in another spelling (0042 and 42, SKU042 and 42), and the share then in common."""
+    if not {a.kind, b.kind} <= {"text", "integer"} or {a.kind, b.kind} == {"integer"}:
+        return None
+    if any(float(c.raw.str.contains(r"\S\s+\S").mean() or 0) > _WORDY for c in (a, b)):  # type: ignore[arg-type]
+        return None
+    one, two = _as_text(a), _as_text(b)
+    for steps in _LEFT_OUT:
+        keys = [_spelt(c.keys, steps) for c in (one, two)]
+        if any(len(k) < max(_FEWEST_CODES, _KEPT_APART * len(c.keys)) for k, c in zip(keys, (one, two), strict=True)):
+            continue
+        share = _contained(*keys)
+        if share >= max(_SPELT_ALIKE, overlap + _SPELT_BETTER):
+            one, two = (replace(c, keys=k, spelling=steps) for c, k in zip((one, two), keys, strict=True))
+            return one, two, share
+    return None
+
+
+def _spelt(keys: pl.Series, steps: tuple[CleanName, ...]) -> pl.Series:
+    return keys.alias("v").to_frame().select(cleaned(pl.col("v"), steps)).to_series().drop_nulls().unique()
 
 
 def _as_text(column: Column) -> Column:

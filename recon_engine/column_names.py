@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from difflib import SequenceMatcher
 
-# The first word of each line stands for the others.
-_SYNONYMS = [
-    "id no nr num number code key identifier",
-    "reference ref txn transaction trn trx tran e2e invoice inv doc document voucher order",
-    "amount amt value sum total gross betrag montant importe castka spend price",
-    "date day dt posted posting booking booked paid payment settlement settled at on datum time timestamp",
-    "description desc narrative narration memo details detail text note particulars remark remarks purpose",
-    "account acct acc iban konto",
-    "currency ccy cur curr",
-    "name payee merchant supplier vendor counterparty beneficiary customer payer company",
-    "bank institution",
-    "category type class",
-    "department dept directorate area unit",
-]
-_CONCEPT = {word: line.split()[0] for line in _SYNONYMS for word in line.split()}
-_IDENTIFIERS = {"reference", "id", "account"}
+# What words of column names stand for.
+_SYNONYMS = """
+id: no nr num number code key identifier nummer numero
+reference: ref txn transaction trn trx tran e2e invoice inv doc document voucher order
+reference: referenz beleg belegnummer belegnr rechnung rechnungsnummer rechnungsnr auftrag facture factura fattura
+amount: amt value sum total gross betrag montant importe castka spend price summe brutto netto importo
+date: day dt posted posting booking booked paid payment settlement settled at on datum time timestamp
+date: buchungsdatum buchungstag valutadatum wertstellung rechnungsdatum fecha
+description: desc narrative narration memo details detail text note particulars remark remarks purpose
+description: verwendungszweck buchungstext bezeichnung beschreibung libelle concepto descrizione
+account: acct acc iban konto kontonummer kontonr compte cuenta conto
+currency: ccy cur curr wahrung waehrung devise moneda divisa
+name: payee merchant supplier vendor counterparty beneficiary customer payer company client
+name: kunde lieferant empfanger auftraggeber debitor kreditor fournisseur cliente proveedor
+product: sku item article artikel artikelnummer material
+quantity: qty counted menge anzahl quantite cantidad
+location: bin warehouse shelf lager lagerplatz
+bank: institution
+category: type class
+department: dept directorate area unit
+"""
+_CONCEPT = {
+    word: concept
+    for concept, others in (line.split(": ") for line in _SYNONYMS.strip().splitlines())
+    for word in (concept, *others.split())
+}
+_IDENTIFIERS = {"reference", "id", "account", "product"}
 
 
 def words(name: str) -> list[str]:
-    """The words of a column name in lower case: 'bookingDate' and 'BOOKING_DATE' are both booking, date."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    """The words of a column name in lower case without accents: 'bookingDate' and 'BOOKING_DATE' are booking, date."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
     lower = re.sub(r"[^0-9a-z]+", " ", spaced.lower()).strip()
     return re.sub(r"\bend to end\b", "e2e", lower).split()
 

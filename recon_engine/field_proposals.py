@@ -63,7 +63,8 @@ def described(columns: Mapping[str, Column], negated: Collection[str]) -> dict[s
     elif kinds == {"boolean"}:
         kind = "boolean"
     else:
-        data["clean"] = list(_cleaning(every))
+        spelling = next((c.spelling for c in every if c.spelling), None)
+        data["clean"] = list(spelling or _cleaning(every))
     return {"type": kind, **data}
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from recon_engine.column_matching import Pair, comparable
+from recon_engine.cleaning import cleaned
+from recon_engine.column_matching import Pair, comparable, number_key
 from recon_engine.column_names import concepts
 from recon_engine.plan import FieldSpec, Rule
 from recon_engine.reading.table import TextTable
@@ -136,7 +137,10 @@ def picked(frame: pl.LazyFrame, part: int) -> pl.LazyFrame:
 def sided_key(mapped: MappedField, side: str, *, thorough: bool) -> pl.Expr:
     """The field on one side as text that is equal where the values are."""
     column = mapped.pair.left if side == "left" else mapped.pair.right
-    return comparable(column.name, column.readings, thorough=thorough)
+    if mapped.pair.negated and side == "right":
+        return number_key(0.0 - sided_value(mapped, side).cast(pl.Float64))
+    key = comparable(column.name, column.readings, thorough=thorough)
+    return cleaned(key, column.spelling) if column.spelling else key
 
 
 def _value(mapped: MappedField | None, side: str, alias: str) -> pl.Expr | None:
@@ -275,15 +279,22 @@ def link_rule(
 
 
 def keyless_rules(
-    composite: list[MappedField], date: MappedField | None, seen: Observed, unique_share: float
+    composite: list[MappedField],
+    agreeing: list[MappedField],
+    date: MappedField | None,
+    seen: Observed,
+    unique_share: float,
 ) -> list[ProposedRule]:
-    """Without a key: all telling fields together, then the same with dates near each other, for a person to confirm."""
+    """Without a key: all telling fields together, with those that agree in nearly all such records; then the same with
+    dates near each other, and without those that nearly always agree, for a person to confirm.
+    """
     names = [f.spec.name for f in composite]
+    every = [*names, *(f.spec.name for f in agreeing)]
     reason = f"no single key; these together are unique in {unique_share:.0%} of the smaller file's records"
-    rules = [rule("exact", [*names], 0.9 * unique_share, reason, stage=0)]
-    if date is not None and date.spec.name in names and len(names) > 1:
+    rules = [rule("exact", [*every], 0.9 * unique_share, reason, stage=0)]
+    if date is not None and date.spec.name in every and len(every) > 1:
         window = seen.lag or (-3, 3)
-        others = [n for n in names if n != date.spec.name]
+        others = [n for n in every if n != date.spec.name]
         why = (
             "as seen in records that agree in the rest"
             if seen.lag
@@ -291,6 +302,12 @@ def keyless_rules(
         )
         on: On = [*others, {"field": date.spec.name, "days": list(window)}]
         rules.append(rule("near dates", on, 0.5 * unique_share, why, stage=1, outcome="suggested"))
+    if agreeing:
+        left_out = ", ".join(f.spec.name for f in agreeing)
+        why = f"{reason}; {left_out} may differ"
+        rules.append(
+            rule(f"same {' and '.join(names)}", [*names], 0.5 * unique_share, why, stage=2, outcome="suggested")
+        )
     return rules
 
 

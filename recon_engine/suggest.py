@@ -127,12 +127,16 @@ def suggest(
             f"{tables[0].name} and {tables[1].name} have no columns with like names or values; map the fields yourself"
         )
     fields = _fields(pairs)
+    cascade = proposed_cascade(tables, fields, (rows[0], rows[1]), part, (columns[0], columns[1]))
+    if cascade.keyless:
+        spelt = matched_columns(*columns, respelt=True)
+        keyed = proposed_cascade(tables, _fields(spelt), (rows[0], rows[1]), part)
+        pairs, cascade = (pairs, cascade) if keyed.keyless else (spelt, keyed)
     questions = _questions(tables, pairs, rows)
-    cascade = proposed_cascade(tables, fields, (rows[0], rows[1]), part)
     fields, rules = cascade.fields, cascade.rules
     questions += cascade.questions
-    # What every rule demands to be equal cannot differ.
-    settled = [{c.field for c in r.rule.on if c.is_equality} for r in rules]
+    # What every rule demands to be equal, or to add up, cannot differ.
+    settled = [{c.field for c in r.rule.on if c.is_equality or c.total} for r in rules]
     compared = [f for f in fields if f not in cascade.untold and worth_comparing(f)]
     compare = [f.spec.name for f in compared if not all(f.spec.name in s for s in settled)]
     currency = next((f for f in fields if is_currency(f)), None)

@@ -16,14 +16,17 @@ DIFFERING_SCHEMA = {"l": pl.UInt32, "r": pl.UInt32, "field": pl.UInt16, "left": 
 
 
 def differing(plan: Plan, pairs: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
-    """Compared fields that are not equal inside matched pairs (DIFFERING_SCHEMA); a null differs from a value.
+    """Compared fields that are not equal inside matched pairs (DIFFERING_SCHEMA); a null differs from a value. A field
+    whose total a rule compares is not asked: each single value is another one.
 
     `pairs`: l, r (positions), rule. `left` and `right`: `__i` (ascending) and the comparable columns of at least the
     matched records. `field` numbers those of `compare`; `left` and `right` are comparable values, but null for text.
     """
     parts = [pl.DataFrame(schema=DIFFERING_SCHEMA)]
     for number, name in enumerate(plan.compare):
-        agreed = [n for n, r in enumerate(plan.rules) if any(c.field == name and c.is_equality for c in r.on)]
+        agreed = [
+            n for n, r in enumerate(plan.rules) if any(c.field == name and (c.is_equality or c.total) for c in r.on)
+        ]
         asked = pairs.filter(~pl.col("rule").is_in(agreed)) if agreed else pairs
         if asked.is_empty():
             continue

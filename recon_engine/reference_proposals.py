@@ -1,0 +1,225 @@
+"""Codes of one file that the texts of the other speak of: an invoice's number in the words of a payment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+from typing import Literal
+
+import polars as pl
+
+from recon_engine.cleaning import cleaned
+from recon_engine.column_matching import Column, Pair
+from recon_engine.field_proposals import field_name
+from recon_engine.matching.references import candidate_texts, found
+from recon_engine.plan import CleanName, FieldSpec
+from recon_engine.reading.table import TextTable
+from recon_engine.rule_proposals import MappedField, On, ProposedRule, Tables, rule, sided_value
+from recon_engine.rules import Cardinality
+
+# Texts looked at, and codes looked for in them; pairs of a code and a text, and of columns, that are afforded.
+_TEXTS, _CODES, _MOST, _COLUMNS = 2_000, 500_000, 2_000_000, 30
+# A column of codes has values of at least so many characters, nearly all with a digit, hardly any with a space.
+_SHORTEST, _DIGITS, _SPACES, _FEWEST = 4, 0.9, 0.1, 10
+# Texts are longer than codes: so many have several words.
+_WORDS = 0.3
+# From this share of texts on it is how the files are; by chance it may come about in so much of that.
+_HELD, _BY_CHANCE = 0.2, 0.2
+_DIGITS_BETTER = 0.02
+_CENT = 0.005
+_SEEN, _SUMS_FIT, _FEWEST_SUMS = 0.005, 0.5, 3
+Side = Literal["left", "right"]
+_SIDES: tuple[Side, Side] = ("left", "right")
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What texts that hold a code show, in shares of such texts.
+
+    `field`: the codes' column and the texts' as one field; `codes`: the side of the codes; `held`: the share of texts
+    that hold one; `lone`: that lead to a single record; `equal`: whose amount is that record's; `several`: how many
+    lead to several records, and `fits`: the share of these whose amount is their sum. `same_day`: of lone ones.
+    """
+
+    field: MappedField
+    codes: Side
+    held: float
+    lone: float
+    equal: float
+    several: int
+    fits: float
+    same_day: float
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A column of codes on the side `codes`, the column of texts that hold them, and in which share of these."""
+
+    share: float
+    codes: Side
+    code: Column
+    text: Column
+    steps: tuple[CleanName, ...] = ()
+
+
+def spoken(
+    tables: Tables,
+    columns: tuple[Sequence[Column], Sequence[Column]],
+    amount: MappedField | None,
+    date: MappedField | None,
+    taken: Sequence[str],
+) -> Spoken | None:
+    """The column of codes and the column of texts that most go together; None where none do.
+
+    `taken`: names that fields of the plan have already.
+    """
+    held = [h for codes, side in enumerate(_SIDES) for h in _held(tables, columns, codes, side)]
+    best = max(held, key=lambda h: h.share - _DIGITS_BETTER * len(h.steps), default=None)
+    return _seen(tables, best, amount, date, taken) if best and best.share > _HELD else None
+
+
+def _held(
+    tables: Tables, columns: tuple[Sequence[Column], Sequence[Column]], codes: int, side: Side
+) -> Iterator[_Held]:
+    pairs = product(filter(_is_code, columns[codes]), filter(_is_text, columns[1 - codes]))
+    for code, text in islice(pairs, _COLUMNS):
+        wanted, words = _distinct(tables[codes], code), _sample(tables[1 - codes], text)
+        share = _share(wanted, words)
+        yield _Held(share, side, code, text)
+        bare = wanted.str.replace_all(r"[^0-9]", "")
+        if bare.str.len_chars().min() >= _SHORTEST and bare.n_unique() == len(wanted):  # type: ignore[operator]
+            yield _Held(_share(bare, words), side, code, text, ("digits_only",))
+
+
+def spoken_rules(seen: Spoken, amount: MappedField | None, currency: MappedField | None) -> list[ProposedRule]:
+    """The code in the text with the amount, several that add up to it, then the code alone for a person to judge."""
+    name = seen.field.spec.name
+    code, text = (seen.field.pair.left.name, seen.field.pair.right.name)[:: 1 if seen.codes == "left" else -1]
+    inside: On = [{"field": name, "found_in": name}]
+    told = f"{seen.held:.0%} of the texts in {text} hold a value of {code}"
+    if amount is None:
+        return [rule(f"{name} in the text", inside, 0.5 + 0.45 * seen.held, told, stage=0)]
+    base: On = [*inside, *([currency.spec.name] if currency else [])]
+    rules = []
+    if seen.lone * seen.equal > _SEEN:
+        why = f"{told}; in {seen.equal:.0%} of those that lead to one record the amounts are equal"
+        rules.append(rule(f"amount, {name} in the text", [*base, amount.spec.name], 0.97, why, stage=0))
+    if seen.several >= _FEWEST_SUMS and seen.fits >= _SUMS_FIT:
+        cardinality: Cardinality = "many_to_one" if seen.codes == "left" else "one_to_many"
+        on: On = [*base, {"field": amount.spec.name, "total": True}]
+        why = f"{told}; in {seen.fits:.0%} of those that lead to several records these add up to the amount"
+        rules.append(rule(f"adds up by {name} in the text", on, 0.95, why, stage=1, cardinality=cardinality))
+    if seen.lone * (1 - seen.equal) > _SEEN:
+        why = f"{told}, but of those that lead to one record {1 - seen.equal:.0%} have another amount"
+        rules.append(rule(f"{name} in the text", base, 0.6, why, stage=3, outcome="suggested"))
+    return rules
+
+
+def _is_code(column: Column) -> bool:
+    values = column.raw.drop_nulls()
+    if column.kind not in ("text", "integer") or len(values) < _FEWEST:
+        return False
+    has_digit, has_space, length = (
+        values.alias("v")
+        .to_frame()
+        .select(
+            pl.col("v").str.contains(r"\d").mean(),
+            pl.col("v").str.contains(r"\S\s+\S").mean().alias("s"),
+            pl.col("v").str.replace_all(r"[^\p{L}\p{N}]", "").str.len_chars().median().alias("n"),
+        )
+        .row(0)
+    )
+    return bool(has_digit >= _DIGITS and has_space <= _SPACES and length >= _SHORTEST)
+
+
+def _is_text(column: Column) -> bool:
+    return column.kind == "text" and float(column.raw.str.contains(r"\S\s+\S").mean() or 0) >= _WORDS  # type: ignore[arg-type]
+
+
+def _distinct(table: TextTable, column: Column) -> pl.Series:
+    values = table.frame.select(pl.col(column.name).str.strip_chars().drop_nulls().unique())
+    return values.collect(engine="streaming").to_series().sort().head(_CODES)
+
+
+def _sample(table: TextTable, column: Column) -> pl.Series:
+    texts = table.frame.select(pl.col(column.name)).drop_nulls().collect(engine="streaming").to_series()
+    return texts.gather_every(max(1, len(texts) // _TEXTS))
+
+
+def _pairs(codes: pl.Series, texts: pl.Series) -> pl.DataFrame:
+    """Positions (a, b) of codes and of the texts that hold them; of codes inside each other only the longest."""
+    pairs, _ = candidate_texts(codes, texts, _MOST)
+    both = pl.DataFrame({"code": codes.gather(pairs["a"]), "text": texts.gather(pairs["b"])})
+    held = pairs.filter(found(both, [("code", "text")]).fill_null(0.0) > 0)
+    length = codes.str.len_chars().gather(held["a"])
+    return held.filter(length == held.with_columns(n=length).select(pl.col("n").max().over("b")).to_series())
+
+
+def _share(codes: pl.Series, texts: pl.Series) -> float:
+    """The share of texts that hold a code, less what other codes of the same form would be held as often."""
+    if not len(codes) or not len(texts):
+        return 0.0
+    others = codes.str.replace_many([str(d) for d in range(10)], [str((d + 5) % 10) for d in range(10)])
+    others = others.filter(~others.is_in(codes.implode()))
+    held, strangers = (_pairs(c, texts)["b"].n_unique() / len(texts) for c in (codes, others))
+    return held if strangers <= _BY_CHANCE * held else 0.0
+
+
+def _seen(
+    tables: Tables, held: _Held, amount: MappedField | None, date: MappedField | None, taken: Sequence[str]
+) -> Spoken:
+    number = _SIDES.index(held.codes)
+    one, two = (
+        _valued(tables[k], column, _SIDES[k], amount, date)
+        for k, column in ((number, held.code), (1 - number, held.text))
+    )
+    one = one.with_columns(cleaned(pl.col("v").str.strip_chars(), held.steps))
+    records = one.group_by("v").agg(pl.len(), pl.col("amount").sum(), pl.col("day").first()).sort("v").head(_CODES)
+    texts = two.gather_every(max(1, two.height // _TEXTS))
+    pairs = _pairs(records["v"], texts["v"])
+    led = pl.DataFrame([pairs["b"], *(records[c].gather(pairs["a"]) for c in ("len", "amount", "day"))])
+    led = led.group_by("b").agg(pl.col("len", "amount").sum(), pl.col("day").first())
+    sign = -1 if amount is not None and amount.pair.negated else 1
+    led = led.with_columns(
+        fits=(pl.col("amount") - sign * texts["amount"].gather(led["b"])).abs() < _CENT,
+        same_day=pl.col("day") == texts["day"].gather(led["b"]),
+    )
+    lone, several = led.filter(pl.col("len") == 1), led.filter(pl.col("len") > 1)
+    return Spoken(
+        field=_as_field(held, taken),
+        codes=held.codes,
+        held=held.share,
+        lone=lone.height / max(1, led.height),
+        equal=_mean(lone["fits"]),
+        several=several.height,
+        fits=_mean(several["fits"]),
+        same_day=_mean(lone["same_day"]),
+    )
+
+
+def _as_field(held: _Held, taken: Sequence[str]) -> MappedField:
+    """The codes' column and the texts' as one field, which is looked for in itself."""
+    ends = (held.code, held.text) if held.codes == "left" else (held.text, held.code)
+    data = {
+        "name": field_name(held.code.name, taken),
+        "left": ends[0].name,
+        "right": ends[1].name,
+        "clean": {held.codes: list(held.steps)} if held.steps else (),
+    }
+    why = f"{held.share:.0%} of the texts in {held.text.name} hold a value of {held.code.name}"
+    return MappedField(FieldSpec.model_validate(data), Pair(*ends, round(held.share, 2), 0.0, why))
+
+
+def _mean(values: pl.Series) -> float:
+    return float(values.mean() or 0.0)  # type: ignore[arg-type]
+
+
+def _valued(
+    table: TextTable, column: Column, side: Side, amount: MappedField | None, date: MappedField | None
+) -> pl.DataFrame:
+    """Of every record that has a text in the column: v (the text), amount, day."""
+    value = sided_value(amount, side).cast(pl.Float64) if amount else pl.lit(None, pl.Float64)
+    day = sided_value(date, side).cast(pl.Date) if date else pl.lit(None, pl.Date)
+    frame = table.frame.select(v=pl.col(column.name), amount=value, day=day).filter(pl.col("v").is_not_null())
+    return frame.collect(engine="streaming")
