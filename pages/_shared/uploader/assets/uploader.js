@@ -15,45 +15,59 @@ for (const kind of ["7z", "rar", "tar", "tgz", "bz2", "xz"]) REFUSED[kind] = "is
 const zones = new WeakMap();
 
 export default function ({ parentElement, data, setTriggerValue }) {
-  const known = zones.get(parentElement);
-  const zone = known ?? begin(parentElement);
+  const zone = zones.get(parentElement) ?? begin(parentElement);
   zones.set(parentElement, zone);
   zone.data = data;
   zone.tell = (ids) => setTriggerValue("arrived", ids);
-  parentElement.querySelector("input").setAttribute("aria-label", data.label);
-  parentElement.querySelector(".choose").setAttribute("aria-label", `Choose files: ${data.label}`);
-  parentElement.querySelector(".what").textContent =
-    `CSV, Excel, Parquet or JSON, also as .gz, .zst or .zip · several at once · up to ${size(data.limit)} each`;
-  const input = parentElement.querySelector("input");
-  if (!known && input.files.length) input.dispatchEvent(new Event("change")); // chosen before this script was here
+  dress(zone);
 }
 
+// The page may make its elements anew within the root at any time: so the root listens, and what is new is dressed.
 function begin(root) {
-  const zone = { root, queue: [], busy: false };
-  const box = root.querySelector(".zone");
-  const input = root.querySelector("input");
-  root.querySelector(".choose").addEventListener("click", () => input.click());
-  input.addEventListener("change", () => {
-    take(zone, [...input.files]);
-    input.value = "";
+  const zone = { root, queue: [], busy: false, files: root.querySelector(".files") };
+  const within = (event) => event.target.closest?.(".zone");
+  root.addEventListener("click", (event) => {
+    if (event.target.closest?.(".choose")) root.querySelector("input").click();
   });
-  box.addEventListener("dragover", (event) => {
+  root.addEventListener("change", () => chosen(zone));
+  root.addEventListener("dragover", (event) => {
+    if (!within(event)) return;
     event.preventDefault();
-    box.classList.add("over");
+    within(event).classList.add("over");
   });
-  box.addEventListener("dragleave", () => box.classList.remove("over"));
-  box.addEventListener("drop", (event) => {
+  root.addEventListener("dragleave", (event) => within(event)?.classList.remove("over"));
+  root.addEventListener("drop", (event) => {
+    if (!within(event)) return;
     event.preventDefault();
-    box.classList.remove("over");
+    within(event).classList.remove("over");
     const items = [...event.dataTransfer.items].filter((item) => item.kind === "file");
     const folders = items.filter((item) => item.webkitGetAsEntry?.()?.isDirectory).map((item) => item.webkitGetAsEntry().name);
     take(zone, [...event.dataTransfer.files], folders);
   });
+  new MutationObserver(() => dress(zone)).observe(root, { childList: true });
   return zone;
 }
 
+function dress(zone) {
+  const { root, data, files } = zone;
+  const input = root.querySelector("input");
+  if (!input) return;
+  input.setAttribute("aria-label", data.label);
+  root.querySelector(".choose").setAttribute("aria-label", `Choose files: ${data.label}`);
+  root.querySelector(".what").textContent =
+    `CSV, Excel, Parquet or JSON, also as .gz, .zst or .zip · several at once · up to ${size(data.limit)} each`;
+  if (root.querySelector(".files") !== files) root.querySelector(".files").replaceWith(files);
+  if (input.files.length) chosen(zone); // before this script was here
+}
+
+function chosen(zone) {
+  const input = zone.root.querySelector("input");
+  take(zone, [...input.files]);
+  input.value = "";
+}
+
 function take(zone, files, folders = []) {
-  zone.root.querySelectorAll(".wrong").forEach((line) => line.remove());
+  zone.files.querySelectorAll(".wrong").forEach((line) => line.remove());
   for (const file of files) {
     const line = added(zone, file);
     const why = folders.includes(file.name) ? "is a folder; drop the files that are in it" : refusal(file, zone.data.limit);
@@ -126,7 +140,7 @@ function added(zone, file) {
   parts[1].setAttribute("aria-label", file.name);
   parts[2].textContent = `${size(file.size)} · waiting`;
   line.append(...parts);
-  zone.root.querySelector(".files").append(line);
+  zone.files.append(line);
   return line;
 }
 
