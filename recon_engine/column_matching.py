@@ -181,8 +181,9 @@ def _running(a: Column, b: Column) -> float:
     few, many = sorted((a.keys, b.keys), key=len)
     if len(few) < _FEWEST_CODES or not all(k.str.contains(r"^[0-9]{1,15}$").all() for k in (few, many)):
         return 0.0
-    low, high = few.cast(pl.Int64).min(), few.cast(pl.Int64).max()
-    return float(many.cast(pl.Int64).is_between(low, high).sum() / (int(high) - int(low) + 1))  # type: ignore[arg-type]
+    ends, numbers = few.cast(pl.Int64).to_numpy(), many.cast(pl.Int64)
+    low, high = int(ends.min()), int(ends.max())
+    return float(numbers.is_between(low, high).sum()) / (high - low + 1)
 
 
 def _respelt(a: Column, b: Column, overlap: float) -> tuple[Column, Column, float] | None:

@@ -84,6 +84,15 @@ class ReaderOptions(Model):
     sheet: str | None = None
     header_row: Annotated[int, Field(ge=1)] | None = None
     nulls: tuple[str, ...] = ()
+    debit: str | None = None
+    credit: str | None = None
+
+    def _faults(self) -> Iterator[Misplaced]:
+        if (self.debit is None) != (self.credit is None):
+            missing = "debit" if self.debit is None else "credit"
+            yield (missing,), "debit and credit name the two columns of an amount: give both, or neither"
+        elif self.debit is not None and self.debit == self.credit:
+            yield ("credit",), "debit and credit are two columns; they cannot be the same one"
 
 
 class Side(ReaderOptions):

@@ -120,7 +120,8 @@ def suggest(
     tables = (_opened(left, options[0]), _opened(right, options[1]))
     rows = tuple(int(t.frame.select(pl.len()).collect(engine="streaming").item()) for t in tables)
     part = max(1, max(rows) // VALUES_COMPARED)
-    columns = [columns_of(t, o, n, part) for t, o, n in zip(tables, options, rows, strict=True)]
+    every = [columns_of(t, o, n, part) for t, o, n in zip(tables, options, rows, strict=True)]
+    columns = [[c for c in own if c.name not in (t.parts or ())] for own, t in zip(every, tables, strict=True)]
     pairs = matched_columns(*columns)
     if not pairs:
         raise InputError(
@@ -192,7 +193,7 @@ def _labels(tables: tuple[TextTable, TextTable]) -> tuple[str, str]:
 
 
 def _side(table: TextTable, label: str, options: ReaderOptions, columns: list[Column]) -> dict[str, Any]:
-    return {"label": label, "files": [str(table.path.resolve())], **read_as(options, columns)}
+    return {"label": label, "files": [str(table.path.resolve())], **read_as(options, columns), **table.two_columns}
 
 
 def _block(data: dict[str, Any]) -> str:

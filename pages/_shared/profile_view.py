@@ -10,6 +10,7 @@ import streamlit as st
 from pages._shared.context import services
 from pages._shared.messages import explained
 from pages._shared.wording import amount, count, literal, number, size
+from recon_engine.reading.two_columns import AMOUNT
 from services.database.models import StoredFile
 from services.permissions import Actor
 
@@ -17,6 +18,7 @@ AUTOMATIC = "detect"
 TABS = ["Columns", "Ranges", "First rows"]
 DELIMITERS = {AUTOMATIC: "Detect", ",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Bar"}
 DECIMALS = {AUTOMATIC: "Detect", ".": "Point: 1,234.56", ",": "Comma: 1.234,56"}
+TWO_COLUMNS = "Where what goes out and what comes in stand in two columns: the amount is one less the other."
 _VISIBLE = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
 
 
@@ -168,12 +170,21 @@ def _questions(columns: list[dict[str, Any]]) -> None:
             )
 
 
+def _own_columns(stored: StoredFile) -> list[str]:
+    """The columns that the file itself has."""
+    profile = stored.profile_json or {"columns": [], "facts": {}}
+    made = profile["facts"].keys() & {AMOUNT}
+    return [c["name"] for c in profile["columns"] if c["name"] not in made]
+
+
 def _reading(person: Actor, stored: StoredFile) -> None:
     with st.expander("Read it differently", icon=":material/tune:"), st.form(f"options-{stored.id}", border=False):
         given = stored.options_json
         left, right = st.columns(2)
         delimiters, decimals = list(DELIMITERS), list(DECIMALS)
         delimiter, decimal = given.get("delimiter", AUTOMATIC), given.get("decimal", AUTOMATIC)
+        kept = [given[name] for name in ("debit", "credit") if name in given]
+        own = list(dict.fromkeys([AUTOMATIC, *kept, *_own_columns(stored)]))
         chosen = {
             "delimiter": left.selectbox(
                 "Delimiter", delimiters, delimiters.index(delimiter), format_func=DELIMITERS.__getitem__
@@ -183,6 +194,10 @@ def _reading(person: Actor, stored: StoredFile) -> None:
             ),
             "encoding": left.text_input("Encoding", given.get("encoding", ""), placeholder="detect"),
             "sheet": right.text_input("Sheet", given.get("sheet", ""), placeholder="the first one that is not empty"),
+            "debit": left.selectbox(
+                "Column of debits", own, own.index(given.get("debit", AUTOMATIC)), help=TWO_COLUMNS
+            ),
+            "credit": right.selectbox("Column of credits", own, own.index(given.get("credit", AUTOMATIC))),
         }
         header = left.number_input("Header row", min_value=1, value=given.get("header_row"), placeholder="detect")
         nulls = right.text_input("Texts that mean empty", ", ".join(given.get("nulls", [])), placeholder="NULL, n/a, -")

@@ -71,7 +71,9 @@ class _Proposal:
         self.tables = tables
         self.rows = {n: int(t.frame.select(pl.len()).collect(engine="streaming").item()) for n, t in tables.items()}
         part = max(1, max(self.rows.values()) // VALUES_COMPARED)
-        self.same = same_columns({n: columns_of(t, self.sides[n], self.rows[n], part) for n, t in tables.items()})
+        columns = {n: columns_of(t, self.sides[n], self.rows[n], part) for n, t in tables.items()}
+        parts = {n: t.parts or () for n, t in tables.items()}
+        self.same = same_columns({n: [c for c in own if c.name not in parts[n]] for n, own in columns.items()})
         self.fields = self._fields()
         self.mapped = {pair: self._mapped(pair) for pair in combinations(self.sides, 2)}
         found = {
@@ -221,7 +223,7 @@ class _Proposal:
         columns = [same.columns[name] for same in self.same if name in same.columns]
         files = [str(self.tables[name].path.resolve())] if len(side.files) == 1 else list(side.files)
         data = {"name": name, "label": side.label, "files": files}
-        return data | read_as(side, columns) | data
+        return data | read_as(side, columns) | self.tables[name].two_columns | data
 
     def _questions(self) -> list[str]:
         told = []

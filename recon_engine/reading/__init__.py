@@ -11,6 +11,7 @@ from recon_engine.reading.compression import compression_of, is_office_file, unp
 from recon_engine.reading.delimited import open_delimited
 from recon_engine.reading.formats import refuse_binary, text_format
 from recon_engine.reading.table import REJECTED_SCHEMA, ROW, Facts, Scratch, TextTable
+from recon_engine.reading.two_columns import with_amount
 
 __all__ = ["REJECTED_SCHEMA", "ROW", "Facts", "TextTable", "open_table"]
 
@@ -22,14 +23,17 @@ def open_table(path: str | Path, options: ReaderOptions | None = None, name: str
     sentence that names the file, the place and the mend.
     """
     path = Path(path)
-    table = _opened(path, options or ReaderOptions(), name or path.name)
-    return _from(path, table)
+    options = options or ReaderOptions()
+    return _finished(path, _opened(path, options, name or path.name), options)
 
 
-def _from(path: Path, table: TextTable) -> TextTable:
-    """The table with the path that was asked for, not that of an unpacked or transcoded copy."""
+def _finished(path: Path, table: TextTable, options: ReaderOptions) -> TextTable:
+    """The table with the path that was asked for, not that of an unpacked or transcoded copy; with the amount of two
+    columns.
+    """
     reopen = table.reopen
-    return replace(table, path=path, reopen=None if reopen is None else lambda: replace(reopen(), path=path))
+    again = None if reopen is None else lambda: _finished(path, reopen(), options)
+    return replace(with_amount(table, options), path=path, reopen=again)
 
 
 def _opened(path: Path, options: ReaderOptions, name: str) -> TextTable:

@@ -84,6 +84,7 @@ class TextTable:
     empty cell is null. Rows that are no rows (`rejected`: wrong number of cells, undecodable text) are not in `frame`
     but keep their row number. `issues` is worth telling and stopped nothing. `native`: of a format that knows types,
     the frame with the values themselves too, as NATIVE and the name: what is a date already is not read from text.
+    `parts`: the columns of debits and credits that an amount is made of.
     """
 
     path: Path
@@ -98,6 +99,12 @@ class TextTable:
     reopen: Callable[[], TextTable] | None = None
     scratch: Scratch | None = None
     native: pl.LazyFrame | None = None
+    parts: tuple[str, str] | None = None
+
+    @property
+    def two_columns(self) -> dict[str, str]:
+        """The reader options that say of which columns the amount is made; empty where none is."""
+        return dict(zip(("debit", "credit"), self.parts, strict=True)) if self.parts else {}
 
     def lines(self, rows: pl.Series) -> pl.Series:
         """The physical 1-based line (spreadsheets: sheet row) of each of these data rows."""
