@@ -30,6 +30,8 @@ def condition_sentence(condition: Condition) -> str:
     if condition.similarity is not None:
         return f"{name} alike ({METHOD_NAMES[condition.similarity]}), at least {percent(condition.at_least or 0)}"
     if condition.found_in is not None:
+        if condition.found_in == condition.field:
+            return f"{name} of one side contained in that of the other"
         return f"{name} contained in `{condition.found_in}`, or the other way round"
     parts = [name]
     if condition.sign is not None:

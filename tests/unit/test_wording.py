@@ -22,6 +22,7 @@ from recon_engine.plan import Condition, Duplicates, Rule
         ({"field": "a", "days": [0, 3]}, "`a` 0 to +3 days"),
         ({"field": "a", "similarity": "tfidf", "at_least": 0.925}, "`a` alike (as descriptions), at least 92.5%"),
         ({"field": "a", "found_in": "b"}, "`a` contained in `b`, or the other way round"),
+        ({"field": "a", "found_in": "a"}, "`a` of one side contained in that of the other"),
         ({"field": "a", "total": True, "within": "0.05"}, "sum of `a` within ±0.05"),
         ({"field": "a", "sign": "opposite"}, "`a` with the opposite sign"),
         ({"field": "a", "net_of": {"percent": "1.5", "fixed": "0.30"}}, "`a` less a fee of 1.5% and 0.30"),
