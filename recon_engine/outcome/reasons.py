@@ -56,8 +56,8 @@ def failure_of(plan: Plan, condition: Condition) -> pl.Expr:
     spec = plan.field(condition.field)
     name = spec.name
     if condition.found_in is not None:
-        text = "the text of the other side" if condition.found_in == name else condition.found_in
-        return pl.lit(f"{name} is not found in {text}")
+        place = "the text of the other side" if condition.found_in == name else condition.found_in
+        return pl.lit(f"{name} is not found in {place}")
     if condition.similarity is not None:
         alike = short_of(pl.col(likeness_column(condition)), condition.at_least or 1.0)
         asked = pl.lit(f" alike ({condition.similarity}), the rule asks {condition.at_least:g}")
