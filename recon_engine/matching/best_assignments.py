@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+# Chains in which each pair waits for the one before are followed so far and no further.
+_ROUNDS = 100
 
 
 def in_some_best(weights: Ints) -> Bools:
@@ -41,13 +43,13 @@ def dominant(left: Ints, right: Ints, weight: Ints) -> tuple[Bools, Ints, Bools]
     """The pairs that outweigh the best other pair of their left record and that of their right record together.
 
     They are in every best assignment: one without such a pair would gain by taking it for at most two others. With
-    their records gone others may become dominant, until none does. Returns which pairs are, by how much at least, and
-    which pairs are left between records that have none. Time is that of sorting the pairs once, per round linear.
+    their records gone others may become dominant, for so many rounds as _ROUNDS allows. Returns which pairs are, by how
+    much at least, and which pairs are left between records that have none. Pairs are sorted once; a round is linear.
     """
     chosen, least = np.zeros(len(left), dtype=np.bool_), np.zeros(len(left), dtype=np.int64)
     is_open = np.ones(len(left), dtype=np.bool_)
     orders = [np.lexsort((-weight, ends)) for ends in (left, right)]
-    while True:
+    for _ in range(_ROUNDS):
         other = np.zeros((2, len(left)), dtype=np.int64)
         for side, ends in enumerate((left, right)):
             order = orders[side] = orders[side][is_open[orders[side]]]
@@ -59,10 +61,14 @@ def dominant(left: Ints, right: Ints, weight: Ints) -> tuple[Bools, Ints, Bools]
         lead = weight - other.sum(axis=0)
         new = is_open & (lead > 0)
         if not new.any():
-            return chosen, least, is_open
+            break
         chosen |= new
         least[new] = lead[new]
-        is_open &= ~(np.isin(left, left[new]) | np.isin(right, right[new]))
+        for ends in (left, right):
+            taken = np.zeros(int(ends.max()) + 1, dtype=np.bool_)
+            taken[ends[new]] = True
+            is_open &= ~taken[ends]
+    return chosen, least, is_open
 
 
 def best_flow(cost: Ints, weights: Ints, c: Ints, d: Ints) -> tuple[Ints, int]:

@@ -24,9 +24,8 @@ from recon_engine.matching.linkage_compare import (
     Levels,
     LinkField,
     Prepared,
-    compare,
+    compare_closely,
     prepare,
-    within_level,
 )
 from recon_engine.matching.linkage_learning import UNKNOWN, Floats, Model, learn, patterns
 
@@ -76,15 +75,12 @@ def link(
     plan = plan_blocking(prepared, block_on, most_pairs)
     blocked = block(prepared, plan)
     candidates, known = _with_labels(blocked.pairs, labels)
-    levels = [compare(item, candidates["l"], candidates["r"]) for item in prepared]
+    closely = [compare_closely(item, candidates["l"], candidates["r"]) for item in prepared]
+    levels, inside = [level for level, _ in closely], [within for _, within in closely]
     u, *own = chances(prepared)
     model = _start(prepared, u, left.height, right.height)
     together = Together(prepared, plan)
     term = [_term_weights(item, candidates["l"], level) for item, level in zip(prepared, levels, strict=True)]
-    inside = [
-        within_level(item, candidates["l"], candidates["r"], level)
-        for item, level in zip(prepared, levels, strict=True)
-    ]
     may, less = np.ones(candidates.height, dtype=np.bool_), np.zeros(candidates.height)
     for _ in range(_ROUNDS):
         model = learn(*patterns(levels, less, known, may), model)

@@ -31,6 +31,7 @@ from recon_engine.matching.linkage_levels import JARO_WINKLER, RELATIVE, RULES, 
 
 Kind = Literal["text", "number", "date", "datetime", "boolean"]
 Levels = NDArray[np.uint8]
+Inside = NDArray[np.float64]
 METHODS = ("name", "code", "tfidf", "exact", "date", "datetime", "number")
 MISSING = 255
 # Pairs are compared in slices, so that memory stays flat.
@@ -149,8 +150,16 @@ def prepare(left: pl.DataFrame, right: pl.DataFrame, fields: Sequence[LinkField]
 
 def compare(item: Prepared, lefts: pl.Series, rights: pl.Series) -> Levels:
     """The level of every pair (positions lefts[k], rights[k])."""
+    return compare_closely(item, lefts, rights)[0]
+
+
+def compare_closely(item: Prepared, lefts: pl.Series, rights: pl.Series) -> tuple[Levels, Inside]:
+    """The same, and how far above the middle of its level each pair is: from -0.5 to 0.5 of the way to the next, 0
+    where a level is one thing.
+    """
     starts = range(0, max(len(lefts), 1), SLICE)
-    return np.concatenate([_compare_slice(item, lefts.slice(at, SLICE), rights.slice(at, SLICE)) for at in starts])
+    parts = [_compare_slice(item, lefts.slice(at, SLICE), rights.slice(at, SLICE)) for at in starts]
+    return np.concatenate([level for level, _ in parts]), np.concatenate([inside for _, inside in parts])
 
 
 def _share(true: pl.Series) -> float:
@@ -306,10 +315,10 @@ def _vectors(left: pl.Series, right: pl.Series) -> tuple[csr_array, csr_array]:
     return vectors[0], vectors[1]
 
 
-def _compare_slice(item: Prepared, lefts: pl.Series, rights: pl.Series) -> Levels:
+def _compare_slice(item: Prepared, lefts: pl.Series, rights: pl.Series) -> tuple[Levels, Inside]:
     pairs = pl.DataFrame({"a": item.left.gather(lefts), "b": item.right.gather(rights)})
     if item.method == "tfidf":
-        level = _tfidf_levels(item, pairs, lefts.to_numpy(), rights.to_numpy())
+        level, inside = _tfidf_levels(item, pairs, lefts.to_numpy(), rights.to_numpy())
     else:
         rule = RULES[item.method]()
         if item.other is not None:
@@ -317,20 +326,25 @@ def _compare_slice(item: Prepared, lefts: pl.Series, rights: pl.Series) -> Level
             pairs = pairs.with_columns(**crossed)
             swapped = (A != B) & ((pl.col("b2") == A) | (pl.col("a2") == B))
             rule = pl.when(swapped).then(5).otherwise(rule)
-        level = pairs.select(rule.cast(pl.UInt8)).to_series().to_numpy()
+        level, inside = pairs.select(rule.cast(pl.UInt8)).to_series().to_numpy(), np.zeros(len(lefts))
     missing = pairs.select(A.is_null() | B.is_null()).to_series().to_numpy()
-    return np.where(missing, MISSING, level).astype(np.uint8)
+    return np.where(missing, MISSING, level).astype(np.uint8), inside
 
 
-def _tfidf_levels(item: Prepared, pairs: pl.DataFrame, lefts: NDArray[np.uint32], rights: NDArray[np.uint32]) -> Levels:
-    step = np.searchsorted(np.array(_COSINE), _cosines(item, lefts, rights) + 1e-6, side="right")
+def _tfidf_levels(
+    item: Prepared, pairs: pl.DataFrame, lefts: NDArray[np.uint32], rights: NDArray[np.uint32]
+) -> tuple[Levels, Inside]:
+    cosine = _cosines(item, lefts, rights)
+    fine = len(_COSINE) + 1
+    step = np.searchsorted(np.array(_COSINE), cosine + 1e-6, side="right")
+    inside = np.clip(np.round(cosine * fine - step, 3), 0, 1) - 0.5
     if item.codes is not None:
         status = _code_status(item.codes, pl.DataFrame({"l": lefts, "r": rights}))
-        fine = len(_COSINE) + 1
+        inside = np.where(status < 2, inside, 0.0)  # the levels of shared model numbers are coarse
         coarse = np.searchsorted(np.array([3, 6]), step, side="right")
         step = np.where(status < 2, fine * status + step, 2 * fine + 3 * (status - 2) + coarse)
     equal = pairs.select((A == B).fill_null(False)).to_series().to_numpy()
-    return np.where(equal, item.equal, step).astype(np.uint8)
+    return np.where(equal, item.equal, step).astype(np.uint8), np.where(equal, 0.0, inside)
 
 
 def _cosines(item: Prepared, lefts: NDArray[np.uint32], rights: NDArray[np.uint32]) -> NDArray[np.float64]:
@@ -345,19 +359,6 @@ def _cosines(item: Prepared, lefts: NDArray[np.uint32], rights: NDArray[np.uint3
         part = slice(start, start + 100_000)
         cosine[part] = a[lefts[part]].multiply(b[rights[part]]).sum(axis=1)
     return cosine
-
-
-def within_level(item: Prepared, lefts: pl.Series, rights: pl.Series, level: Levels) -> NDArray[np.float64]:
-    """How far above the middle of its level each pair is, from -0.5 to 0.5 of the way to the next; 0 where a level is
-    one thing.
-    """
-    fine = len(_COSINE) + 1
-    found = np.zeros(len(level))
-    if item.vectors is not None:
-        at = np.flatnonzero(level < 2 * fine)
-        cosine = _cosines(item, lefts.gather(at).to_numpy(), rights.gather(at).to_numpy())
-        found[at] = np.clip(np.round(cosine * fine - level[at] % fine, 3), 0, 1) - 0.5
-    return found
 
 
 def sharing(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:

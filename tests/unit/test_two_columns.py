@@ -11,6 +11,7 @@ from openpyxl import Workbook
 
 from recon_engine import reconcile
 from recon_engine.errors import InputError, PlanError
+from recon_engine.nway.suggest import sides_of, suggest_sides
 from recon_engine.plan import Plan, ReaderOptions
 from recon_engine.reading import open_table
 from recon_engine.reading.two_columns import AMOUNT
@@ -120,6 +121,18 @@ def test_a_ledger_meets_its_statement(tmp_path: Path) -> None:
     assert result.summary["rows"]["left"]["matched"] == 60
     assert result.rejected().collect()["raw"].to_list() == ["7.00 and 5.00"]
     assert result.summary["conserved"]
+
+
+def test_several_sides_are_read_so_too(tmp_path: Path) -> None:
+    """The side of the statement names its two columns; the others stay as they are."""
+    for name, head in (("ledger", "ref,amount"), ("bank", "ref,debit,credit"), ("till", "ref,amount")):
+        rows = [f"R{n:03},{n}.10," if head.endswith("credit") else f"R{n:03},-{n}.10" for n in range(1, 40)]
+        (tmp_path / f"{name}.csv").write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+    sides = sides_of([str(tmp_path / f"{name}.csv") for name in ("ledger", "bank", "till")])
+    plan = suggest_sides(sides).plan
+    assert [(side.debit, side.credit) for side in plan.sides] == [(None, None), ("debit", "credit"), (None, None)]
+    assert list(plan.field("amount").columns.values()) == [AMOUNT] * 3
+    assert not {"debit", "credit"} & {column for spec in plan.fields for column in spec.columns.values()}
 
 
 def test_a_plan_without_the_columns_says_so(tmp_path: Path) -> None:
