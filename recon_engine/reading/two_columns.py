@@ -3,55 +3,31 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import replace
 
 import polars as pl
 
+from recon_engine.column_names import words
 from recon_engine.errors import InputError
 from recon_engine.plan import ReaderOptions
 from recon_engine.reading.table import TextTable
 
 AMOUNT = "amount"
 """What the column that is made of the two is called."""
-# Names of the two columns in lower case without accents, punctuation, currencies and the word for an amount.
+# Names of the two columns in lower case without accents, and without currencies and the word for an amount.
 _DEBIT = """
-debit debits dr withdrawal withdrawals paid out money out payments out soll belastung belastungen lastschrift ausgabe
-ausgaben auszahlung debito debe cargo cargos dare addebito addebiti
+debit, debits, dr, withdrawal, withdrawals, paid out, money out, payments out, soll, belastung, belastungen,
+lastschrift, ausgabe, ausgaben, auszahlung, debito, debe, cargo, cargos, dare, addebito, addebiti
 """
 _CREDIT = """
-credit credits cr deposit deposits paid in money in payments in haben gutschrift gutschriften einnahme einnahmen
-einzahlung credito haber abono abonos avere accredito accrediti
+credit, credits, cr, deposit, deposits, paid in, money in, payments in, haben, gutschrift, gutschriften, einnahme,
+einnahmen, einzahlung, credito, haber, abono, abonos, avere, accredito, accrediti
 """
-_PHRASES = ("paid out", "money out", "payments out", "paid in", "money in", "payments in")
-_LEFT_OUT = {
-    "amount",
-    "amt",
-    "betrag",
-    "montant",
-    "importe",
-    "importo",
-    "eur",
-    "usd",
-    "gbp",
-    "chf",
-    "aud",
-    "cad",
-    "czk",
-}
+_OTHERS = "amount, amt, betrag, montant, importe, importo, eur, usd, gbp, chf, aud, cad, czk"
+DEBIT, CREDIT, LEFT_OUT = (frozenset(re.split(r",\s+", names.strip())) for names in (_DEBIT, _CREDIT, _OTHERS))
 _SAMPLE_ROWS = 1_000
 # A cell that says nothing: empty, zero, a dash.
 _NOTHING = r"^\s*[+-]?[0.,\s]*$"
-
-
-def _names(text: str) -> frozenset[str]:
-    flat = " ".join(text.split())
-    for phrase in _PHRASES:
-        flat = flat.replace(phrase, phrase.replace(" ", "_"))
-    return frozenset(word.replace("_", " ") for word in flat.split())
-
-
-DEBIT, CREDIT = _names(_DEBIT), _names(_CREDIT)
 
 
 def with_amount(table: TextTable, options: ReaderOptions) -> TextTable:
@@ -102,10 +78,7 @@ def _called(table: TextTable) -> tuple[str, str] | None:
 
 
 def _plain(column: str) -> str:
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column)
-    letters = "".join(c for c in unicodedata.normalize("NFKD", spaced) if not unicodedata.combining(c))
-    words = re.sub(r"[^a-z]+", " ", letters.lower()).split()
-    return " ".join(word for word in words if word not in _LEFT_OUT)
+    return " ".join(word for word in words(column) if word not in LEFT_OUT)
 
 
 def _signed(table: TextTable, debit: str) -> bool:
