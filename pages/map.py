@@ -109,7 +109,7 @@ def main() -> None:
         sides_map.show(person, reconciliation, plan, columns, editable)
         return
     drift_view.show(person, reconciliation)
-    visual, file = st.tabs(["Fields and rules", "Plan file"])
+    visual, file = plan_parts.tabs()
     with visual:
         questions.show(person, reconciliation, plan, editable)
         names(person, reconciliation, plan, editable)
@@ -121,8 +121,7 @@ def main() -> None:
         st.subheader("Duplicates", anchor=False)
         st.caption("Each side can be searched for records that are the same thing twice, before the rules run.")
         duplicate_cards.show(person, reconciliation, plan, editable)
-    with file:
-        unapplied = plan_parts.plan_file(person, reconciliation, plan, editable)
+    unapplied = plan_parts.plan_file(file, person, reconciliation, plan, editable)
     plan_parts.onwards(person, reconciliation, plan, editable, unapplied)
     rule_counts.fill(person, reconciliation, plan, counts)
 

@@ -6,6 +6,7 @@ from typing import Literal
 from zlib import crc32
 
 import streamlit as st
+from streamlit.elements.lib.mutable_tab_container import TabContainer
 
 from pages._shared import draft, wizard
 from pages._shared.context import services
@@ -19,14 +20,32 @@ from services.sides import AnyPlan
 DISCARDED = "plan-file-discarded"
 
 
-def plan_file(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editable: bool) -> bool:
-    """The plan as the command line reads it. True while its text has changes that are not applied."""
-    st.caption("The same plan as a file. `python -m recon_engine run` takes it as it is.")
-    marks, kept = Marks(), plan.to_yaml()
+def tabs() -> tuple[TabContainer, TabContainer]:
+    """The two ways to see a plan: its fields and rules, and its file."""
+    visual, file = st.tabs(["Fields and rules", "Plan file"], key="plan-tabs", on_change="rerun")
+    return visual, file
+
+
+def plan_file(tab: TabContainer, person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editable: bool) -> bool:
+    """The plan as the command line reads it, drawn when its tab is open. True while its text has changes that are not
+    applied.
+    """
+    kept = plan.to_yaml()
     # A plan that was changed elsewhere, and changes that were discarded, begin a new text.
     key = f"plan-text-{crc32(kept.encode())}-{st.session_state.get(DISCARDED, 0)}"
+    text = st.session_state.setdefault(key, kept)
+    if tab.open:
+        with tab:
+            return _plan_text(person, reconciliation, kept, key, editable)
+    st.session_state[key] = text  # what is typed into a field that is not drawn would be forgotten
+    return bool(text != kept)
+
+
+def _plan_text(person: Actor, reconciliation: Reconciliation, kept: str, key: str, editable: bool) -> bool:
+    st.caption("The same plan as a file. `python -m recon_engine run` takes it as it is.")
+    marks = Marks()
     with st.container(key="plan-file"):
-        text = st.text_area("Plan", kept, height=520, disabled=not editable, label_visibility="collapsed", key=key)
+        text = st.text_area("Plan", height=520, disabled=not editable, label_visibility="collapsed", key=key)
     with st.container(horizontal=True):
         applied = st.button("Apply", type="primary", disabled=not editable or text == kept)
         if st.button("Discard changes", disabled=text == kept):

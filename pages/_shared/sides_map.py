@@ -30,7 +30,7 @@ def show(
     person: Actor, reconciliation: Reconciliation, plan: SidesPlan, columns: Sequence[Sequence[str]], editable: bool
 ) -> None:
     """Draw the step below its title."""
-    visual, file = st.tabs(["Fields and rules", "Plan file"])
+    visual, file = plan_parts.tabs()
     with visual:
         _questions(person, reconciliation, plan, editable)
         _names(person, reconciliation, plan, editable)
@@ -42,8 +42,7 @@ def show(
         )
         suggested = {rule["name"]: rule for rule in (reconciliation.suggestion_json or {}).get("rules", [])}
         rule_cards.show(person, reconciliation, plan, suggested, editable)
-    with file:
-        unapplied = plan_parts.plan_file(person, reconciliation, plan, editable)
+    unapplied = plan_parts.plan_file(file, person, reconciliation, plan, editable)
     plan_parts.onwards(person, reconciliation, plan, editable, unapplied)
 
 
