@@ -229,7 +229,7 @@ class Plan(Model):
                 return spec
         raise KeyError(name)
 
-    def duplicates_of(self, name: SideName) -> Duplicates | None:
+    def duplicates_of(self, name: str) -> Duplicates | None:
         """How a side is searched for duplicates; None when it is not."""
         return self.duplicates.left if name == "left" else self.duplicates.right
 

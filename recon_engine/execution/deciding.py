@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -23,7 +23,7 @@ from recon_engine.matching.pairs import Pairs
 from recon_engine.matching.text_parts import rarity
 from recon_engine.outcome import matches
 from recon_engine.outcome.differences import DIFFERING_SCHEMA, differing
-from recon_engine.plan import Plan
+from recon_engine.plan import Duplicates, Plan
 
 Sides = tuple[StagedSide, StagedSide]
 Flags = np.typing.NDArray[np.bool_]
@@ -48,9 +48,20 @@ class Found:
     warnings: list[str] = field(default_factory=list)
 
 
-def decide_all(plan: Plan, sides: Sides, work: Path, partitions: int, on_rule: OnRule) -> Found:
-    """Runs all stages, each on the records that the earlier ones left open. `work`: a folder for parts on disk."""
+def decide_all(
+    plan: Plan,
+    sides: Sides,
+    work: Path,
+    partitions: int,
+    on_rule: OnRule,
+    duplicates_known: Mapping[str, pl.DataFrame] | None = None,
+) -> Found:
+    """Runs all stages, each on the records that the earlier ones left open. `work`: a folder for parts on disk.
+
+    `duplicates_known`: by side, those that were found before (group, i, kept); others are searched as the plan says.
+    """
     found = Found(Pairs(plan, (sides[0].rows, sides[1].rows)), known=_rarities(plan, sides))
+    found.duplicates |= duplicates_known or {}
     found.seconds = dict.fromkeys(range(len(plan.rules)), 0.0)
     is_open = [np.ones(side.rows, dtype=np.bool_) for side in sides]
     _find_duplicates(plan, sides, found, is_open)
@@ -161,22 +172,32 @@ class _Stage:
 def _find_duplicates(plan: Plan, sides: Sides, found: Found, is_open: list[Flags]) -> None:
     """Groups of duplicates; where the plan excludes them, all but the first record of each stay out of matching."""
     for k, side in enumerate(sides):
-        search = plan.duplicates_of(side.side)
-        if search is None:
-            continue
-        groups, uncompared = duplicates(plan, search.rule, side.table(), found.known)
-        if uncompared:
-            found.warnings.append(
-                f"duplicates in {plan.side(side.side).label}: {uncompared:,} records are in groups too large "
-                "to compare; search capped"
-            )
-        groups = groups.with_columns(kept=(pl.col("i") == pl.col("group")) if search.exclude else pl.lit(True))
-        found.duplicates[side.side] = groups
-        is_open[k][groups.filter(~pl.col("kept"))["i"].to_numpy()] = False
+        if (search := plan.duplicates_of(side.side)) is not None:
+            found.duplicates[side.side], warnings = searched(plan, search, side, found.known)
+            found.warnings += warnings
+        if (groups := found.duplicates.get(side.side)) is not None:
+            is_open[k][groups.filter(~pl.col("kept"))["i"].to_numpy()] = False
 
 
-def _rarities(plan: Plan, sides: Sides) -> Rarities:
-    """The rarity of words or trigrams over both files, for the fields whose texts are likened."""
+def searched(
+    plan: Plan, search: Duplicates, side: StagedSide, known: Rarities | None = None
+) -> tuple[pl.DataFrame, list[str]]:
+    """The groups of duplicates of a side (group, i, kept), and warnings for people.
+
+    `known`: the rarity of words, that of the side alone where it is not given.
+    """
+    known = _rarities(plan, [side]) if known is None else known
+    groups, uncompared = duplicates(plan, search.rule, side.table(), known)
+    kept = pl.col("i") == pl.col("group") if search.exclude else pl.lit(value=True)
+    told = (
+        f"duplicates in {plan.side(side.side).label}: {uncompared:,} records are in groups too large "
+        "to compare; search capped"
+    )
+    return groups.with_columns(kept=kept), [told] if uncompared else []
+
+
+def _rarities(plan: Plan, sides: Sequence[StagedSide]) -> Rarities:
+    """The rarity of words or trigrams over the sides' files, for the fields whose texts are likened."""
     wanted = {(c.field, c.similarity) for rule in plan.all_rules for c in rule.on if c.similarity}
     columns = {
         name: [s.comparables.select(text_column(name)).collect().to_series() for s in sides] for name, _ in wanted

@@ -7,7 +7,7 @@ import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +92,7 @@ class Run:
         self.out = work / "result"
         self.started = time.perf_counter()
         self.causes = Causes()
+        self.duplicates_known: Mapping[str, pl.DataFrame] = {}
 
     def tell(self, stage_name: str, done: int, total: int, rule: str | None = None) -> None:
         """Tells whoever listens what is being done."""
@@ -144,7 +145,7 @@ class Run:
         def on_rule(number: int, done: bool) -> None:
             self.tell("match", number + done, total, self.plan.rules[number].name)
 
-        return decide_all(self.plan, sides, self.work, self.partitions, on_rule)
+        return decide_all(self.plan, sides, self.work, self.partitions, on_rule, self.duplicates_known)
 
     def _write(self, sides: Sides, found: Found) -> dict[str, Any]:
         """Matches, differences, breaks and rejected rows; returns the summary."""
@@ -257,9 +258,7 @@ class Run:
             "matches": found.pairs.height + sum(grouped.values()),
             "differences": different,
             "breaks": counted,
-            "duplicates": {
-                s: {"groups": d["group"].n_unique(), "records": d.height} for s, d in found.duplicates.items()
-            },
+            "duplicates": breaks.duplicates_counted(found.duplicates),
             "conserved": all(conservation.conserved(rows[s], sums[s]) for s in SIDES),
             "warnings": warnings,
         }

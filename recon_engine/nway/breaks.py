@@ -19,12 +19,18 @@ _TOGETHER = {
 
 
 def breaks_table(
-    unmatched: pl.DataFrame, why: pl.DataFrame, names: list[str], titles: list[str], places: pl.DataFrame
+    unmatched: pl.DataFrame,
+    why: pl.DataFrame,
+    names: list[str],
+    titles: list[str],
+    places: pl.DataFrame,
+    excluded: pl.DataFrame,
 ) -> pl.DataFrame:
     """The breaks table, one row per open record.
 
     `unmatched`: node, side, group, fate of every open record (its own group and INCOMPLETE where it has no link);
-    `why`: the breaks of the pairs by node and `other` side; `titles`: what people call the sides; `places`: by node.
+    `why`: the breaks of the pairs by node and `other` side; `titles`: what people call the sides; `places`: by node;
+    `excluded`: node, kept of the duplicates that were left out of matching.
     """
     groups = unmatched.group_by("group").agg(
         pl.col("side").unique().alias("present"), pl.len().alias("records"), pl.col("node").sort().head(_LISTED)
@@ -37,12 +43,17 @@ def breaks_table(
         .join(groups.select("group", "records"), on="group", how="left", maintain_order="left")
         .join(told, on="group", how="left", maintain_order="left")
         .join(explained, on="node", how="left", maintain_order="left")
+        .join(excluded, on="node", how="left", maintain_order="left")
     )
+    is_excluded, kept = pl.col("kept").is_not_null(), table["kept"].fill_null(0)
+    kept_place = places["source"].gather(kept).cast(pl.String), places["row"].gather(kept)
     unclear = pl.col("fate") != INCOMPLETE
     together = pl.col("fate").replace_strict(_TOGETHER, default=None, return_dtype=pl.String)
     linked = pl.when(pl.col("records") > 1).then(pl.format("; {} belong together", "listed")).otherwise(pl.lit(""))
     reason = (
-        pl.when(pl.col("fate") == LEFT_OUT)
+        pl.when(is_excluded)
+        .then(pl.format("a duplicate of {} row {}, left out of matching as the plan says", *kept_place))
+        .when(pl.col("fate") == LEFT_OUT)
         .then(together)
         .when(unclear)
         .then(pl.format("{} {}", "listed", together))
@@ -52,7 +63,9 @@ def breaks_table(
         named("side", names),
         places["source"].gather(table["node"]).cast(pl.String).alias("source"),
         places["row"].gather(table["node"]).alias("row"),
-        pl.when(unclear)
+        pl.when(is_excluded)
+        .then(pl.lit("duplicate"))
+        .when(unclear)
         .then(pl.lit("ambiguous"))
         .otherwise(pl.col("category").cast(pl.String))
         .cast(CATEGORY)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from recon_engine.errors import InputError, PlanError, UndecidedError
-from recon_engine.execution.deciding import Found
+from recon_engine.execution.deciding import Found, searched
 from recon_engine.execution.estimate import estimate_of
 from recon_engine.execution.local import OnProgress, Progress, Run
 from recon_engine.execution.partitions import Parted
@@ -70,6 +70,26 @@ class Sides:
         on_progress(Progress("read", len(self.names), len(self.names), None, 0.0))
         self.first = np.cumsum([0, *(side.rows for side in self.staged)]).tolist()
         """By side, the node of its first record."""
+        self.duplicates: dict[str, pl.DataFrame] = {}
+        """By searched side, its groups of duplicates: found once, before any pair is matched."""
+        self.warnings: list[str] = []
+        self._find_duplicates()
+
+    def _find_duplicates(self) -> None:
+        for name, side in zip(self.names, self.staged, strict=True):
+            if (search := self.plan.duplicates_of(name)) is not None:
+                self.duplicates[name], warnings = searched(self.plan.side_plan(name), search, side)
+                self.warnings += warnings
+
+    def excluded(self) -> pl.DataFrame:
+        """The nodes that stay out of matching as duplicates (node), and those that were kept for them (kept)."""
+        parts = [
+            found.filter(~pl.col("kept")).select(
+                node=pl.col("i") + self.first[self.number(name)], kept=pl.col("group") + self.first[self.number(name)]
+            )
+            for name, found in self.duplicates.items()
+        ]
+        return pl.concat([pl.DataFrame(schema={"node": pl.UInt32, "kept": pl.UInt32}), *parts], how="vertical_relaxed")
 
     def _partitions(self, tables: dict[str, list[TextTable]]) -> int:
         rows = sum(int(t.frame.select(pl.len()).collect(engine="streaming").item()) for n in tables for t in tables[n])
@@ -98,6 +118,8 @@ class Sides:
 
         run = LinkRun(self.plan.pair_plan(*pair), self.work / f"pair-{number}", self.partitions, tell)
         ends = [self.number(name) for name in pair]
+        sides_found = zip(("left", "right"), (self.duplicates.get(name) for name in pair), strict=True)
+        run.duplicates_known = {end: found for end, found in sides_found if found is not None}
         left, right = (replace(self.staged[k], side=s) for k, s in zip(ends, ("left", "right"), strict=True))  # type: ignore[arg-type]
         summary = run.linked((left, right))
         is_left = pl.col("side") == 0
@@ -113,10 +135,14 @@ class Sides:
         """By node, what is equal for interchangeable records."""
         return np.concatenate([side.table()["__id"].to_numpy() for side in self.staged])
 
+    def of_sides(self) -> list[Places]:
+        """Per side where its records stand; the sources are categories of all sides."""
+        names = pl.Enum(list(dict.fromkeys(n for side in self.staged for n in side.sources.categories)))
+        return [side.places(names) for side in self.staged]
+
     def places(self) -> pl.DataFrame:
         """By node: source (of all sides) and row."""
-        names = pl.Enum(list(dict.fromkeys(n for side in self.staged for n in side.sources.categories)))
-        every = [(side.places(names), pl.int_range(side.rows, eager=True)) for side in self.staged]
+        every = [(p, pl.int_range(s.rows, eager=True)) for p, s in zip(self.of_sides(), self.staged, strict=True)]
         return pl.concat([pl.DataFrame([place.source_of(all_), place.row_of(all_)]) for place, all_ in every])
 
 

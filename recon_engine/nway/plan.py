@@ -13,14 +13,15 @@ import yaml
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from recon_engine.errors import PlanError
-from recon_engine.faults import plan_error
-from recon_engine.plan import CleanStep, Currency, FieldSpec, FieldType, Plan, ReaderOptions, plan_data
+from recon_engine.faults import Misplaced, misplaced, plan_error
+from recon_engine.plan import CleanStep, Currency, Duplicates, FieldSpec, FieldType, Plan, ReaderOptions, plan_data
 from recon_engine.rules import Model, Rule, short_form
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 Pair = tuple[str, str]
+_NAMING = ("field", "found_in")  # keys of a condition that name a field
 # Results have tables of these names, and sides must not.
-TABLES = {"matches", "links", "differences", "breaks", "rejected", "certificates", "weights"}
+TABLES = {"matches", "links", "differences", "breaks", "rejected", "certificates", "weights", "duplicates"}
 
 
 class NamedSide(ReaderOptions):
@@ -119,6 +120,7 @@ class SidesPlan(Model):
     compare: tuple[str, ...] = ()
     currency: Currency | None = None
     incomplete: Literal["break", "suggest", "match"] = "break"
+    duplicates: dict[str, Duplicates] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -134,6 +136,8 @@ class SidesPlan(Model):
         _known("field", [self.currency.field] if self.currency else [], [f.name for f in self.fields], "currency")
         for rule in self.rules:
             self._check_rule(rule)
+        if faults := list(self._faults()):
+            raise misplaced(faults)
         with _one_mistake():
             for left, right in self.pairs:
                 self.pair_plan(left, right)
@@ -151,6 +155,26 @@ class SidesPlan(Model):
                     raise ValueError(f"rule '{rule.name}': field '{field}' has no column for side '{side}'")
         if not any(rule in rules for rules in self.pairs.values()):
             raise ValueError(f"rule '{rule.name}': no two sides have all its fields")
+
+    def _faults(self) -> Iterator[Misplaced]:
+        """What is wrong with the searches for duplicates, each fault at its place."""
+        columns = {f.name: f.columns for f in self.fields}
+        for name, search in self.duplicates.items():
+            if name not in self.labels:
+                yield ("duplicates", name), f"there is no side '{name}'; the sides are {', '.join(self.labels)}"
+                continue
+            named = [(number, key, getattr(c, key)) for number, c in enumerate(search.on) for key in _NAMING]
+            lacking = [one for one in named if one[2] in columns and name not in columns[one[2]]]
+            for number, key, field in lacking:
+                yield ("duplicates", name, "on", number, key), f"field '{field}' has no column for side '{name}'"
+            if lacking:
+                continue
+            try:
+                self.side_plan(name)
+            except ValidationError as error:
+                for fault in error.errors():
+                    if fault["loc"][:2] == ("duplicates", "left"):
+                        yield ("duplicates", name, *fault["loc"][2:]), fault["msg"]
 
     def _check_reach(self, names: list[str]) -> None:
         reached = {names[0]}
@@ -195,14 +219,24 @@ class SidesPlan(Model):
         return self._two_sided(left, right, fields, rules)
 
     def side_plan(self, name: str) -> Plan:
-        """A plan whose left side is this one, with all the fields that it has and all the rules that look at it."""
+        """A plan whose left side is this one, with all the fields that it has, all the rules that look at it and its
+        search for duplicates.
+        """
         fields = [f.between(name, name) for f in self.fields if name in f.columns]
         if not fields:
             raise ValueError(f"no field has a column for side '{name}'")
-        rules = {r.name: r for pair, rules in self.pairs.items() if name in pair for r in rules}
-        return self._two_sided(name, name, fields, list(rules.values()) or [Rule(name="none", on=(fields[0].name,))])
+        looking = {r.name: r for pair, rules in self.pairs.items() if name in pair for r in rules}
+        rules: Sequence[Rule] = list(looking.values()) or [Rule(name="none", on=(fields[0].name,))]
+        return self._two_sided(name, name, fields, rules, self.duplicates_of(name))
 
-    def _two_sided(self, left: str, right: str, fields: list[FieldSpec], rules: Sequence[Rule]) -> Plan:
+    def _two_sided(
+        self,
+        left: str,
+        right: str,
+        fields: list[FieldSpec],
+        rules: Sequence[Rule],
+        searched: Duplicates | None = None,
+    ) -> Plan:
         names = {f.name for f in fields}
         data = {
             "name": self.name,
@@ -212,6 +246,7 @@ class SidesPlan(Model):
             "rules": rules,
             "compare": [n for n in self.compare if n in names],
             "currency": self.currency if self.currency and self.currency.field in names else None,
+            "duplicates": {"left": searched},
         }
         return Plan.model_validate(data)
 
@@ -231,6 +266,10 @@ class SidesPlan(Model):
             if side.name == name:
                 return side
         raise KeyError(name)
+
+    def duplicates_of(self, name: str) -> Duplicates | None:
+        """How a side is searched for duplicates; None when it is not."""
+        return self.duplicates.get(name)
 
     @classmethod
     def build(cls, data: dict[str, Any], base: Path | None = None, where: str = "plan") -> SidesPlan:
@@ -259,6 +298,8 @@ class SidesPlan(Model):
         for rule, plain in zip(self.rules, data["rules"], strict=True):
             if rule.on:
                 plain["on"] = [short_form(c) for c in rule.on]
+        for side, plain in data.get("duplicates", {}).items():
+            plain["on"] = [short_form(c) for c in self.duplicates[side].on]
         return data
 
     def to_yaml(self) -> str:

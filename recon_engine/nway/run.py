@@ -20,6 +20,7 @@ from recon_engine.nway.linking import Sides
 from recon_engine.nway.plan import SidesPlan
 from recon_engine.nway.tables import matches_table, pair_breaks, write_links, write_pair_tables
 from recon_engine.outcome import conservation
+from recon_engine.outcome.breaks import duplicates_counted, duplicates_table
 from recon_engine.outcome.matches import MATCHED, OUTCOME, SUGGESTED
 
 _FATES = {COMPLETE: "complete", INCOMPLETE: "incomplete"}
@@ -85,8 +86,10 @@ class _Joined:
         unmatched = self._unmatched(nodes)
         why = pair_breaks(self.folders, pairs, self.names, places, self.sides.first)
         titles = [self.plan.side(name).title for name in self.names]
-        broken = breaks_table(unmatched, why, self.names, titles, places)
+        broken = breaks_table(unmatched, why, self.names, titles, places, self.sides.excluded())
         broken.write_parquet(self.out / "breaks.parquet")
+        twins = duplicates_table(self.sides.duplicates, dict(zip(self.names, self.sides.of_sides(), strict=True)))
+        twins.write_parquet(self.out / "duplicates.parquet")
         rejected = pl.concat([side.rejected for side in self.sides.staged]).sort("side", "source", "row")
         rejected.write_parquet(self.out / "rejected.parquet")
         tell(Progress("explain", 1, 1, None, 0.0))
@@ -147,6 +150,8 @@ class _Joined:
         missing = broken["missing"].str.split(", ").explode().value_counts() if broken.height else None
         missed = dict(missing.iter_rows()) if missing is not None else {}
         order = [side.name for side in plan.sides]
+        twins = duplicates_counted(sides.duplicates)
+        warnings = [*sides.warnings, *(w for told in self.told for w in told["warnings"])]
         return {
             "name": plan.name,
             "sides": {name: plan.side(name).title for name in order},
@@ -158,10 +163,11 @@ class _Joined:
             "together": self._together(nodes),
             "differences": different,
             "breaks": dict(broken.group_by("category").len().sort("category").iter_rows()),
+            "duplicates": {name: twins[name] for name in order if name in twins},
             "missing": {name: missed[name] for name in order if name in missed},
             "causes": [{"between": told["between"], **cause} for told in self.told for cause in told["causes"]],
             "conserved": all(conservation.conserved(rows[name], sums[name]) for name in order),
-            "warnings": list(dict.fromkeys(w for told in self.told for w in told["warnings"])),
+            "warnings": list(dict.fromkeys(warnings)),
         }
 
     def _together(self, nodes: pl.DataFrame) -> list[dict[str, Any]]:

@@ -89,13 +89,14 @@ def _excluded(duplicates: pl.DataFrame | None, own: pl.LazyFrame) -> pl.DataFram
 
 
 def duplicates_table(found: Mapping[str, pl.DataFrame], places: Mapping[str, Places]) -> pl.DataFrame:
-    """Groups of duplicates, one row per record: group (from 1, over both sides), side, source, row, kept.
+    """Groups of duplicates, one row per record: group (from 1, over all sides), side, source, row, kept.
 
-    `found`: per side group, i, kept; `places`: where each side's records stand.
+    `found`: per side group, i, kept; `places`: where the records of every side stand.
     """
+    sides = pl.Enum(list(places))
     schema: dict[str, Any] = {
         "group": pl.UInt32,
-        "side": SIDE,
+        "side": sides,
         "source": pl.String,
         "row": pl.Int64,
         "kept": pl.Boolean,
@@ -106,7 +107,7 @@ def duplicates_table(found: Mapping[str, pl.DataFrame], places: Mapping[str, Pla
         parts.append(
             groups.select(
                 pl.col("group").rank("dense").cast(pl.UInt32) + first,
-                pl.lit(side, dtype=SIDE).alias("side"),
+                pl.lit(side, dtype=sides).alias("side"),
                 place.source_of(groups["i"]).cast(pl.String),
                 place.row_of(groups["i"]),
                 "kept",
@@ -114,6 +115,11 @@ def duplicates_table(found: Mapping[str, pl.DataFrame], places: Mapping[str, Pla
         )
         first += groups["group"].n_unique()
     return pl.concat(parts)
+
+
+def duplicates_counted(found: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, int]]:
+    """Per searched side how many `groups` of duplicates there are, and `records` in them."""
+    return {s: {"groups": d["group"].n_unique(), "records": d.height} for s, d in found.items()}
 
 
 def empty() -> pl.DataFrame:

@@ -44,6 +44,13 @@ CHAINED = [
     {"name": "maybe", "outcome": "suggested", "when_ambiguous": "suggest", "on": ["amount"]},
 ]
 
+# All fields of a side, so that whichever record comes first, what stays in matching is the same.
+SEARCHED = {
+    "a": {"on": [{"field": "ref", "nulls": "equal"}, {"field": "amount", "nulls": "equal"}], "exclude": True},
+    "b": {"on": ["ref", "amount", "note"], "exclude": True},
+    "c": {"on": ["ref", {"field": "amount", "within": 1}]},
+}
+
 
 def plan(order: tuple[str, ...] = SIDES, **more: Any) -> SidesPlan:
     """Two rules for every two sides; notes are compared by none, but tell records of b and of c apart."""
@@ -187,21 +194,62 @@ def test_three_sides_agree_with_the_oracle(a: Table, b: Table, c: Table) -> None
     seed=st.integers(0, 999),
     incomplete=st.sampled_from(["break", "suggest", "match"]),
     rules=st.sampled_from([PAIRED, CHAINED]),
+    duplicates=st.sampled_from([{}, SEARCHED]),
 )
 def test_order_and_partitions_change_nothing(
-    a: Table, b: Table, c: Table, order: list[str], partitions: int, seed: int, incomplete: str, rules: list[Any]
+    a: Table,
+    b: Table,
+    c: Table,
+    order: list[str],
+    partitions: int,
+    seed: int,
+    incomplete: str,
+    rules: list[Any],
+    duplicates: dict[str, Any],
 ) -> None:
     """Counts and sums add up, the evidence verifies; order of rows and sides, and partitions, do not matter."""
     tables = {"a": a, "b": b, "c": c}
-    more = {"incomplete": incomplete, "rules": rules}
+    more = {"incomplete": incomplete, "rules": rules, "duplicates": duplicates}
     result = run(tables, more=more)
     assert result.summary["conserved"]
     assert [check for check in verify(result.path) if check.holds is False] == []
     for other in (run(tables, tuple(order), more=more), run(tables, more=more, partitions=partitions)):
-        for table in ("matches", "links", "differences", "breaks", "rejected"):
+        for table in ("matches", "links", "differences", "breaks", "rejected", "duplicates"):
             assert other.records(table).collect().equals(result.records(table).collect()), table
         assert other.summary["rows"] == result.summary["rows"]
         assert other.summary["totals"] == result.summary["totals"]
+        assert other.summary["duplicates"] == result.summary["duplicates"]
     shuffle = random.Random(seed)
     mixed = {name: shuffle.sample(table, len(table)) for name, table in tables.items()}
-    assert told(run(mixed, more=more), mixed) == told(result, tables)
+    again = run(mixed, more=more)
+    assert told(again, mixed) == told(result, tables)
+    assert twins(again, mixed) == twins(result, tables)
+
+
+def twins(result: Result, tables: dict[str, Table]) -> Counter[Any]:
+    """Groups of duplicates by the content of their records."""
+    groups: dict[int, list[Any]] = {}
+    for d in result.records("duplicates").collect().iter_rows(named=True):
+        kept = d["kept"] if SEARCHED[d["side"]].get("exclude") else None
+        groups.setdefault(d["group"], []).append((content(tables, d["side"], d["row"]), kept))
+    return Counter(tuple(sorted(g, key=str)) for g in groups.values())
+
+
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None)
+@given(a=records, b=records, c=records, rules=st.sampled_from([PAIRED, CHAINED]))
+def test_excluded_duplicates_are_as_if_they_were_not_there(a: Table, b: Table, c: Table, rules: list[Any]) -> None:
+    """What matches is what matches without them; each is a break that lacks all other sides."""
+    tables = {"a": a, "b": b, "c": c}
+    fields = {side: COLUMNS if side in NOTED else COLUMNS[:2] for side in SIDES}
+    same = {s: {"on": [{"field": f, "nulls": "equal"} for f in fields[s]], "exclude": True} for s in SIDES}
+    result = run(tables, more={"rules": rules, "duplicates": same})
+    assert result.summary["conserved"]
+    assert [check for check in verify(result.path) if check.holds is False] == []
+    once = {s: list({r[: len(fields[s])]: r for r in reversed(table)}.values()) for s, table in tables.items()}
+    matches, breaks = told(run(once, more={"rules": rules}), once)
+    for side, table in tables.items():
+        others = ", ".join(s for s in SIDES if s != side)
+        spare = Counter(content(tables, side, n + 1) for n in range(len(table)))
+        breaks.update({(kind, others, False): n - 1 for kind, n in spare.items() if n > 1})
+    assert told(result, tables) == (matches, breaks)

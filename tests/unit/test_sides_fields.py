@@ -24,6 +24,7 @@ PLAN = SidesPlan.build(
         ],
         "rules": [{"name": "exact", "on": ["ref", {"field": "day", "days": 2}]}],
         "compare": ["day"],
+        "duplicates": {"bank": {"on": ["ref", {"field": "day", "days": 1}]}},
     }
 )
 
@@ -42,10 +43,11 @@ def test_a_table_that_is_not_edited_changes_nothing() -> None:
 
 
 def test_a_renamed_field_is_renamed_wherever_it_is_named() -> None:
-    """Rules and compared fields follow the new name."""
+    """Rules, searches for duplicates and compared fields follow the new name."""
     plan = SidesPlan.build(edited(1, name="booked_on"))
     assert plan.rules[0].fields == ("ref", "booked_on")
     assert plan.compare == ("booked_on",)
+    assert [c.field for c in plan.duplicates["bank"].on] == ["ref", "booked_on"]
 
 
 def test_a_side_without_the_field_loses_what_was_said_of_it() -> None:
