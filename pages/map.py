@@ -118,8 +118,6 @@ def main() -> None:
         st.caption("They run from top to bottom; each works on what the rules above it left open. Strict rules first.")
         suggested = {rule["name"]: rule for rule in (reconciliation.suggestion_json or {}).get("rules", [])}
         counts = rule_cards.show(person, reconciliation, plan, suggested, editable)
-        st.subheader("Duplicates", anchor=False)
-        st.caption("Each side can be searched for records that are the same thing twice, before the rules run.")
         duplicate_cards.show(person, reconciliation, plan, editable)
     unapplied = plan_parts.plan_file(file, person, reconciliation, plan, editable)
     plan_parts.onwards(person, reconciliation, plan, editable, unapplied)

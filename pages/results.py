@@ -25,7 +25,7 @@ from services.permissions import Action, Actor
 
 SHOWN = "_results_shown"
 SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Duplicates", "Rejected", "Balance", "Rules"]
-OF_TWO_SIDES = ("Duplicates", "Balance")
+OF_TWO_SIDES = ("Balance",)
 
 
 def opened(person: Actor) -> Job:

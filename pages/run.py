@@ -9,7 +9,7 @@ import streamlit as st
 from pages._shared import progress, wizard, wording
 from pages._shared.context import actor, may, services
 from pages._shared.messages import explained
-from recon_engine.plan import SIDES, Plan, Rule
+from recon_engine.plan import Rule
 from services.database.models import Job, Reconciliation
 from services.jobs.queue import UNDER_WAY
 from services.permissions import Action, Actor
@@ -42,10 +42,9 @@ def about_to_run(plan: AnyPlan) -> None:
         st.markdown("\n".join(f"{place}. {_told(plan, rule)}" for place, rule in enumerate(plan.rules, start=1)))
         if plan.compare:
             st.caption("Compared inside each match: " + ", ".join(plan.compare))
-        for side in SIDES:
-            if isinstance(plan, Plan) and (search := plan.duplicates_of(side)) is not None:
-                label = wording.literal(plan.side(side).label)
-                st.caption(f"Duplicates in {label}: {wording.duplicates_sentence(search)}")
+        for side, label in plan.labels.items():
+            if (search := plan.duplicates_of(side)) is not None:
+                st.caption(f"Duplicates in {wording.literal(label)}: {wording.duplicates_sentence(search)}")
 
 
 def _told(plan: AnyPlan, rule: Rule) -> str:

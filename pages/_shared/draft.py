@@ -11,7 +11,7 @@ from pages._shared.context import services
 from pages._shared.messages import notice
 from recon_engine.errors import Fault, PlanError
 from recon_engine.nway.plan import build_plan, parse_plan
-from recon_engine.plan import SIDES, Plan, SideName
+from recon_engine.plan import SIDES
 from services.database.models import Reconciliation, StoredFile
 from services.errors import Invalid
 from services.fit import shared_columns
@@ -149,8 +149,9 @@ def without_rule(plan: AnyPlan, place: int) -> dict[str, Any]:
     return data
 
 
-def with_duplicates(plan: Plan, side: SideName, search: dict[str, Any] | None) -> dict[str, Any]:
+def with_duplicates(plan: AnyPlan, side: str, search: dict[str, Any] | None) -> dict[str, Any]:
     """The plan's data with another search for duplicates on one side; None: that side is not searched."""
     data = plan.to_data()
-    data["duplicates"] = {**data.get("duplicates", {}), side: search}
+    searches = {**data.get("duplicates", {}), side: search}
+    data["duplicates"] = {name: one for name, one in searches.items() if one is not None}
     return data

@@ -13,26 +13,41 @@ from pages._shared.messages import explained
 from pages._shared.rule_draft import blank, cells_of, condition_data
 from pages._shared.wizard import labels
 from pages._shared.wording import duplicates_sentence, literal
-from recon_engine.plan import SIDES, Duplicates, Plan, SideName
+from recon_engine.plan import Duplicates, Plan
 from services.database.models import Reconciliation
 from services.permissions import Actor
+from services.sides import AnyPlan
 
 _DRAFT = "duplicates-draft"
+_BESIDE = 3
 
 
-def show(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bool) -> None:
-    """Both cards."""
-    names = labels(plan)
-    for side, column in zip(SIDES, st.columns(2), strict=True):
-        search = plan.duplicates_of(side)
-        with column.container(border=True, key=f"duplicates-{side}", height="stretch", gap="xsmall"):
-            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-                st.markdown(f"**{literal(names[side])}**", width="content")
-                label, icon = ("Edit", ":material/edit:") if search else ("Search", ":material/search:")
-                if editable and st.button(label, key=f"duplicates-edit-{side}", type="tertiary", icon=icon):
-                    _open(plan, search)
-                    _edit(person, reconciliation, plan, side)
-            st.markdown(duplicates_sentence(search))
+def show(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editable: bool) -> None:
+    """The section: a card for each side, at most three beside each other."""
+    st.subheader("Duplicates", anchor=False)
+    st.caption("Each side can be searched for records that are the same thing twice, before the rules run.")
+    sides = list(plan.labels)
+    beside = min(len(sides), _BESIDE)
+    for first in range(0, len(sides), beside):
+        for side, column in zip(sides[first : first + beside], st.columns(beside), strict=False):
+            with column.container(border=True, key=f"duplicates-{side}", height="stretch", gap="xsmall"):
+                _card(person, reconciliation, plan, side, editable)
+
+
+def _card(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, side: str, editable: bool) -> None:
+    search = plan.duplicates_of(side)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(f"**{literal(labels(plan)[side])}**", width="content")
+        label, icon = ("Edit", ":material/edit:") if search else ("Search", ":material/search:")
+        if editable and st.button(label, key=f"duplicates-edit-{side}", type="tertiary", icon=icon):
+            _open(_fields_of(plan, side), search)
+            _edit(person, reconciliation, plan, side)
+    st.markdown(duplicates_sentence(search))
+
+
+def _fields_of(plan: AnyPlan, side: str) -> Plan:
+    """A plan that has only the fields of the side."""
+    return plan if isinstance(plan, Plan) else plan.side_plan(side)
 
 
 def _open(plan: Plan, search: Duplicates | None) -> None:
@@ -42,12 +57,12 @@ def _open(plan: Plan, search: Duplicates | None) -> None:
 
 
 @dialog("Duplicates", width="large")
-def _edit(person: Actor, reconciliation: Reconciliation, plan: Plan, side: SideName) -> None:
+def _edit(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, side: str) -> None:
     kept = st.session_state[_DRAFT]
     search: Duplicates | None = kept["search"]
     key, marks = f"duplicates-{kept['opened']}", Marks()
     st.markdown(f"**Two records of {literal(labels(plan)[side])} are the same thing twice when all of this holds**")
-    edited = condition_form.show(plan, kept["conditions"], key, marks, sums=False)
+    edited = condition_form.show(_fields_of(plan, side), kept["conditions"], key, marks, sums=False)
     exclude = st.toggle(
         "Leave all but the first out of matching", value=search.exclude if search else False, key=f"{key}-exclude"
     )

@@ -25,7 +25,7 @@ from pages._shared.tables import (
 )
 from pages._shared.wizard import labels
 from pages._shared.wording import score
-from recon_engine.plan import SIDES, Plan
+from recon_engine.plan import Plan
 from services.database.models import Job
 from services.permissions import Action, Actor
 from services.sides import AnyPlan
@@ -105,7 +105,7 @@ def show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
 
 def _show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
     if not services().results.page(person, job.id, name, size=1).total:
-        unasked = name == "duplicates" and isinstance(plan, Plan) and not any(map(plan.duplicates_of, SIDES))
+        unasked = name == "duplicates" and not any(map(plan.duplicates_of, plan.labels))
         empty_state(*(UNSEARCHED if unasked else EMPTY[name]), icon=":material/task_alt:")  # nothing to choose from
         return
     filters, sort = _filters(job, plan, name)

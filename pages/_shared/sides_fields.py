@@ -84,7 +84,7 @@ def applied(plan: SidesPlan, edited: Sequence[Row], before: Mapping[int, str]) -
     ticked = [str(row["name"]) for row in edited if given(row["compare"])]
     compared = [renamed.get(name, name) for name in plan.compare]
     data["compare"] = [name for name in dict.fromkeys((*compared, *ticked)) if name in ticked]
-    for rule in data["rules"]:
+    for rule in [*data["rules"], *data.get("duplicates", {}).values()]:
         rename_in_rule(rule, renamed)
     if data.get("currency"):
         data["currency"] = {"field": renamed.get(data["currency"]["field"], data["currency"]["field"])}

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared import draft, plan_parts, rule_cards, sides_fields
+from pages._shared import draft, duplicate_cards, plan_parts, rule_cards, sides_fields
 from pages._shared.mapping import row_id
 from pages._shared.marks import Marks, named
 from pages._shared.messages import explained
@@ -42,6 +42,7 @@ def show(
         )
         suggested = {rule["name"]: rule for rule in (reconciliation.suggestion_json or {}).get("rules", [])}
         rule_cards.show(person, reconciliation, plan, suggested, editable)
+        duplicate_cards.show(person, reconciliation, plan, editable)
     unapplied = plan_parts.plan_file(file, person, reconciliation, plan, editable)
     plan_parts.onwards(person, reconciliation, plan, editable, unapplied)
 

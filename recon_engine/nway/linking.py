@@ -140,9 +140,9 @@ class Sides:
         names = pl.Enum(list(dict.fromkeys(n for side in self.staged for n in side.sources.categories)))
         return [side.places(names) for side in self.staged]
 
-    def places(self) -> pl.DataFrame:
+    def places(self, of_sides: list[Places]) -> pl.DataFrame:
         """By node: source (of all sides) and row."""
-        every = [(p, pl.int_range(s.rows, eager=True)) for p, s in zip(self.of_sides(), self.staged, strict=True)]
+        every = [(p, pl.int_range(s.rows, eager=True)) for p, s in zip(of_sides, self.staged, strict=True)]
         return pl.concat([pl.DataFrame([place.source_of(all_), place.row_of(all_)]) for place, all_ in every])
 
 

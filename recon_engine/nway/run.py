@@ -75,7 +75,8 @@ class _Joined:
         groups = joined(self._members(), self.sides.ids(), len(self.names))
         tell(Progress("explain", 0, 1, None, 0.0))
         nodes = self._settled(groups)
-        places = self.sides.places()
+        of_sides = self.sides.of_sides()
+        places = self.sides.places(of_sides)
         numbers = groups.links.join(nodes.drop_nulls("match_id").select("group", "match_id").unique(), on="group")
         numbers = numbers.select("link", "match_id")
         pairs = list(self.plan.pairs)
@@ -88,7 +89,7 @@ class _Joined:
         titles = [self.plan.side(name).title for name in self.names]
         broken = breaks_table(unmatched, why, self.names, titles, places, self.sides.excluded())
         broken.write_parquet(self.out / "breaks.parquet")
-        twins = duplicates_table(self.sides.duplicates, dict(zip(self.names, self.sides.of_sides(), strict=True)))
+        twins = duplicates_table(self.sides.duplicates, dict(zip(self.names, of_sides, strict=True)))
         twins.write_parquet(self.out / "duplicates.parquet")
         rejected = pl.concat([side.rejected for side in self.sides.staged]).sort("side", "source", "row")
         rejected.write_parquet(self.out / "rejected.parquet")

@@ -10,12 +10,14 @@ from playwright.sync_api import Page, expect
 
 from tests.browser import steps
 
-LEDGER_LACKS, BANK_LACKS, ROWS = 10, 15, 60
+LEDGER_LACKS, BANK_LACKS, ROWS, TWICE = 10, 15, 60, 1
 SIDES = ("left", "right", "side_3")
 
 
 def write_files(folder: Path) -> list[Path]:
-    """Orders; a ledger without every tenth, of the other sign; a bank without every fifteenth, at times 2 cents off."""
+    """Orders; a ledger without every tenth, of the other sign; a bank without every fifteenth, at times 2 cents
+    off, and with one line twice.
+    """
     numbers = range(1, ROWS + 1)
     orders = [["order_no", "total", "ordered_on"]]
     orders += [[f"R{n:04d}", f"{10 + n * 7.13:.2f}", f"2026-03-{1 + n % 28:02d}"] for n in numbers]
@@ -31,6 +33,7 @@ def write_files(folder: Path) -> list[Path]:
         for n in numbers
         if n % BANK_LACKS
     ]
+    bank += bank[TWICE : TWICE + 1]
     paths = [folder / f"{name}.csv" for name in ("orders", "ledger", "bank")]
     for path, rows in zip(paths, (orders, ledger, bank), strict=True):
         with path.open("w", newline="") as file:
@@ -96,6 +99,23 @@ def change(page: Page) -> None:
     steps.quiet(page)
 
 
+def search_bank(page: Page) -> None:
+    """The bank is searched for duplicates, and they are left out; what is wrong is told in the dialog."""
+    card = page.locator("[class*=st-key-duplicates-]").filter(has_text="House bank")
+    expect(card).to_contain_text("Not searched.")
+    card.get_by_role("button", name=re.compile("Search$")).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Two records of House bank are the same thing twice")
+    dialog.get_by_text("Leave all but the first out of matching").click()
+    steps.quiet(page)
+    shot(page, "3-duplicates")
+    dialog.get_by_role("button", name=re.compile("Save$")).click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(card).to_contain_text("All but the first stay out of matching.")
+    steps.quiet(page)
+    shot(page, "3-searched")
+
+
 def test_three_sides_from_upload_to_results(page: Page, tmp_path: Path) -> None:
     """An analyst adds a side, takes the suggestion, changes a label and a rule, and finds what is missing where."""
     steps.create_administrator(page)
@@ -103,6 +123,7 @@ def test_three_sides_from_upload_to_results(page: Page, tmp_path: Path) -> None:
     paths = write_files(tmp_path)
     upload(page, paths)
     change(page)
+    search_bank(page)
     steps.button(page, "Continue to run").click()
     expect(page.get_by_text("against").first).to_be_visible()
     shot(page, "4-run")
@@ -120,12 +141,14 @@ def test_three_sides_from_upload_to_results(page: Page, tmp_path: Path) -> None:
     shot(page, "7-break")
     page.get_by_role("radiogroup", name="Missing").get_by_role("radio", name="Ledger", exact=True).click()
     steps.quiet(page)
-    expect(page.get_by_text(re.compile(r"^\d+ breaks$"))).to_have_text(f"{2 * ROWS // LEDGER_LACKS - 2} breaks")
+    expect(page.get_by_text(re.compile(r"^\d+ breaks$"))).to_have_text(f"{2 * ROWS // LEDGER_LACKS - 2 + TWICE} breaks")
     section(page, "Matches")
     steps.select_row(page, "matches-table", 0)
     expect(page.locator(".st-key-match-detail")).to_contain_text("rule")
     shot(page, "8-match")
-    for name in ("Differences", "Rejected", "Rules"):
+    section(page, "Duplicates")
+    expect(page.get_by_text("2 records in groups of duplicates")).to_be_visible()
+    for name in ("Differences", "Duplicates", "Rejected", "Rules"):
         section(page, name)
         shot(page, f"9-{name.lower()}")
     page.goto("/")

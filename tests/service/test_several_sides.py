@@ -115,6 +115,45 @@ def test_from_three_files_to_results(container: Container, admin: Actor, tmp_pat
     told(container, admin, ended)
 
 
+@pytest.mark.slow
+def test_duplicates_of_a_side_are_a_table(container: Container, admin: Actor, tmp_path: Path) -> None:
+    """A row that is there twice is found, stands with its values, and is left out; a plan that cannot be is refused."""
+    spare = FILES["bank"] + b"\nR0001,17.13,again"
+    files = [FILES["orders"], FILES["ledger"], spare]
+    ids = [container.files.upload(admin, f"{n}.csv", [t]).id for n, t in zip(FILES, files, strict=True)]
+    for one in ids:
+        assert container.files.profile(admin, one).status == "profiled"
+    names = {part: {name: f"{name}_{part}" for name in FILES} for part in ("ref", "amount")}
+    search = {"on": ["ref", "amount"], "exclude": True}
+    data = {
+        "name": "three",
+        "sides": [{"name": name} for name in FILES],
+        "fields": [
+            {"name": "ref", "columns": names["ref"]},
+            {"name": "amount", "columns": names["amount"], "type": "decimal"},
+        ],
+        "rules": [{"name": "exact", "on": ["ref", "amount"]}],
+    }
+    started = container.plans.start(admin, "Three sides")
+    container.plans.add_side(admin, started.id)
+    container.plans.set_files(admin, started.id, *ids[:2], side_3=ids[2])
+    with pytest.raises(Invalid, match="there is no side 'shop'"):
+        container.plans.set_plan(admin, started.id, {**data, "duplicates": {"shop": search}})
+    plan = SidesPlan.build({**data, "duplicates": {"bank": search}})
+    container.plans.set_plan(admin, started.id, plan)
+    job = container.jobs.launch(admin, started.id, plan, *ids[:2], further=ids[2:])
+    ended = finished(container, admin, job, tmp_path)
+    page = container.results.page(admin, ended.id, "duplicates", filters={"side": "bank"})
+    last = spare.count(b"\n")
+    assert [(r["group"], r["side"], r["row"], r["ref"], r["kept"]) for r in page.rows] == [
+        (1, "bank", 1, "R0001", True),
+        (1, "bank", last, "R0001", False),
+    ]
+    assert b"R0001" in b"".join(container.results.export_csv(admin, ended.id, "duplicates"))
+    detail = container.results.break_detail(admin, ended.id, "bank", last)["break"]
+    assert (detail["category"], detail["missing"]) == ("duplicate", "ledger, orders")
+
+
 def told(container: Container, admin: Actor, job: Job) -> None:
     """What the results of the run say, by the names of its sides."""
     results, rows = container.results, (job.summary_json or {})["rows"].values()
