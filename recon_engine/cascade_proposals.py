@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from recon_engine.code_maps import differing_codes, with_codes
 from recon_engine.column_matching import Column
 from recon_engine.column_names import concepts, name_likeness
-from recon_engine.key_evidence import Testimony, misspelt, testimony
+from recon_engine.key_evidence import Testimony, joins_others, misspelt, testimony
 from recon_engine.link_proposals import link_fields, linkage_rule, readable, repeated_side, telling_fields
 from recon_engine.reference_proposals import Spoken, spoken, spoken_rules
 from recon_engine.rule_proposals import (
@@ -92,7 +92,14 @@ def proposed_cascade(
     rules: list[ProposedRule] = []
     untold = list(mistaken)
     coded = {f.spec.name: f for f in with_codes(tables, usable, [keys[0][0]], part)} if keys else {}
-    for number, (key, _) in enumerate(keys[:_USED]):
+    first: MappedField | None = None
+    used, spare = 0, []
+    for key, _ in keys:
+        # Rules by a key that joins no others would only lengthen the cascade.
+        if first and not joins_others(tables, key, first, part):
+            spare.append(key.spec.name)
+            continue
+        used += 1
         seen = observed(*tables, [key], roles.amount, roles.date, part)
         groups = repeats(tables, [key], roles.amount, roles.date, part)
         sums = sum_rule([key], roles.amount, roles.currency, groups) if groups and roles.amount else None
@@ -100,10 +107,17 @@ def proposed_cascade(
         if roles.date and roles.date not in untold and seen.lag and seen.same_day < _SAME_DAY:
             untold.append(roles.date)  # nearly every match would have a difference, and the rules allow it
         if seen.joined and not again:
-            found = keyed_rules(key, roles.amount, roles.date, roles.currency, seen, first=number == 0)
+            found = keyed_rules(key, roles.amount, roles.date, roles.currency, seen, first=used == 1)
             # One of several that add up must not be taken for the whole.
             rules += [r for r in found if not sums or r.stage < sums.stage]
+            if used == 1 and not sums:
+                first = key  # its last rule takes all that it names alone
         rules += [*again, *([sums] if sums else [])]
+        if used == _USED:
+            break
+    if first and spare:
+        last = next(i for i, r in enumerate(rules) if r.stage == max(each.stage for each in rules))
+        rules[last] = replace(rules[last], reason=f"{rules[last].reason}; {' or '.join(spare)} joins no others")
     # Strict rules of every key come before the lenient ones of any.
     rules.sort(key=lambda r: r.stage)
     if rules:
