@@ -12,9 +12,9 @@ import polars as pl
 
 from recon_engine.matching.conditions import CLOSE
 from recon_engine.matching.connected import components
+from recon_engine.matching.meeting import every_subset
 from recon_engine.matching.settled import CERTIFICATES_SCHEMA, SETS_SCHEMA, TIES_SCHEMA, Ids, Ints, Settled
 from recon_engine.matching.total_window import TotalWindow
-from recon_engine.matching.totals import every_subset
 from recon_engine.plan import Plan, Rule
 
 _LARGEST = 8  # records a side of a group whose subsets are looked at

@@ -65,6 +65,13 @@ class TotalWindow:
 
     def intervals(self, values: Ints, one_side: int) -> tuple[Ints, Ints]:
         """Per value of the side `one_side` (0 left, 1 right), the least and greatest sum of the other that fit."""
+        if self.percent is None and not self.fee[0]:
+            low, high = self.window
+            if one_side == 0:
+                expected = self.sign * values - self.fixed
+                return expected + low, expected + high
+            ends = self.sign * (values + self.fixed - high), self.sign * (values + self.fixed - low)
+            return ends if self.sign == 1 else ends[::-1]
         distinct, place = np.unique(values, return_inverse=True)
         find = self.allowed if one_side == 0 else self._left_sums
         found = np.array([find(int(v)) for v in distinct], dtype=np.int64).reshape(-1, 2)

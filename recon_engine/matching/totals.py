@@ -8,7 +8,6 @@ rule's budget; a record with more candidates is not decided, and says so.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from recon_engine.matching.assignment import competing
 from recon_engine.matching.conditions import CLOSE
+from recon_engine.matching.meeting import around, every_subset, meet
 from recon_engine.matching.settled import CERTIFICATES_SCHEMA, SETS_SCHEMA, TIES_SCHEMA, Ids, Ints, Settled
 from recon_engine.matching.total_window import TotalWindow
 from recon_engine.plan import Plan, Rule
@@ -23,8 +23,9 @@ from recon_engine.plan import Plan, Rule
 WHOLE, EXHAUSTIVE = "whole group", "exhaustive"
 # Up to this many candidates all subsets are listed at once; beyond, halves are listed and met in the middle.
 _LISTED = 12
-_SUMS_AT_ONCE = 1 << 22
+_LISTED_AT_ONCE, _MET_AT_ONCE = 1 << 22, 1 << 17  # sums; of those that are met, so few that they stay near
 _ROUNDS = 8
+_NONE = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def settle_totals(
         settled.append(kept)
         # What several records claim, and what can be made up in several ways, may be decided once others are gone.
         ties = [_ties((several, contested), one_side), _unsearched(unsearched, one_side)]
-        taken = np.concatenate([np.zeros(0, dtype=np.int64), *kept.members])
+        taken = np.concatenate([_NONE, *kept.members])
         gone = np.isin(one, np.array(kept.one, dtype=np.int64)) | np.isin(many, taken)
         if not kept.one and number > 0:
             break
@@ -114,88 +115,80 @@ class _Search:
         candidates.
         """
         found, several, unsearched = _nothing(), _nothing(), _nothing()
-        listed: dict[int, list[tuple[int, Ints]]] = {}
-        for one, begin, end in zip(blocks.one, blocks.starts, blocks.ends, strict=True):
-            candidates = self._possible(int(one), blocks.many[begin:end])
-            n = len(candidates)
-            if n == 0:
-                continue
+        starts, counts, many = self._possible(blocks)
+        for n in np.unique(counts[counts > 0]).tolist():
+            rows = np.flatnonzero(counts == n)
+            ones, members = blocks.one[rows], many[starts[rows][:, None] + np.arange(n)]
             if n > self.most:
-                _add(unsearched, int(one), candidates, EXHAUSTIVE, n, 0.0)
-            elif n > _LISTED:
-                self._meet(int(one), candidates, found, several)
-            else:
-                listed.setdefault(n, []).append((int(one), candidates))
-        for n, group in listed.items():
-            size = max(1, _SUMS_AT_ONCE >> n)
-            for begin in range(0, len(group), size):
-                self._list(n, group[begin : begin + size], found, several)
+                for one, candidates in zip(ones.tolist(), members, strict=True):
+                    _add(unsearched, one, candidates, EXHAUSTIVE, n, 0.0)
+                continue
+            # A row's sums, and those of all rows end to end, are kept within 64 bits.
+            reach = int(np.abs(self.value[members]).sum(axis=1).max()) + 3
+            size = _LISTED_AT_ONCE >> n if n <= _LISTED else min(_MET_AT_ONCE >> (n + 1) // 2, (1 << 62) // reach)
+            look = self._list if n <= _LISTED else self._meet
+            for begin in range(0, len(rows), max(1, size)):
+                part = slice(begin, begin + max(1, size))
+                look(ones[part], members[part], found, several)
         return found, several, unsearched
 
-    def _possible(self, one: int, candidates: Ints) -> Ints:
-        """Without the candidates that are too large to be in any sum, where none is negative."""
-        values = self.value[candidates]
-        return candidates[values <= self.highest[one]] if values.min() >= 0 else candidates
+    def _possible(self, blocks: Blocks) -> tuple[Ints, Ints, Ints]:
+        """Each block's start, count and, of all, the candidates, but those too large to be in any sum where none is
+        negative.
+        """
+        if not len(blocks.one):
+            return blocks.starts, blocks.ends, blocks.many
+        values = self.value[blocks.many]
+        owner = np.repeat(np.arange(len(blocks.one)), blocks.ends - blocks.starts)
+        negative = np.minimum.reduceat(values, blocks.starts) < 0
+        possible = negative[owner] | (values <= self.highest[blocks.one][owner])
+        counts = np.bincount(owner[possible], minlength=len(blocks.one))
+        return np.cumsum(counts) - counts, counts, blocks.many[possible]
 
-    def _list(self, n: int, group: list[tuple[int, Ints]], found: Found, several: Found) -> None:
-        """All subsets of each record's n candidates at once."""
-        masks = every_subset(n)
-        ones = np.array([one for one, _ in group])
-        members = np.stack([candidates for _, candidates in group])
-        sums = self.value[members] @ masks
-        low, high = self.lowest[ones][:, None], self.highest[ones][:, None]
-        fits = (sums >= low) & (sums <= high)
+    def _list(self, ones: Ints, members: Ints, found: Found, several: Found) -> None:
+        """All subsets of each record's candidates at once."""
+        sums = self.value[members] @ every_subset(members.shape[1])
+        low, high = self.lowest[ones], self.highest[ones]
+        fits = (sums >= low[:, None]) & (sums <= high[:, None])
         fits[:, 0] = False
-        chance = _by_chance(sums, low, high)
+        span, wide = around(low, high)
+        near = ((sums >= (low - wide)[:, None]) & (sums <= (high + wide)[:, None])).sum(axis=1)
         rows, subsets = np.nonzero(fits)
-        keys = (self.ids[members[rows]] * masks.T[subsets].astype(np.uint64)).sum(axis=1)
-        hits = pl.DataFrame({"row": rows, "subset": subsets, "key": keys})
-        counted = hits.group_by("row").agg(
-            sets=pl.col("key").n_unique(), first=pl.col("subset").min(), subsets=pl.col("subset")
-        )
-        for row, sets, first, all_subsets in counted.sort("row").iter_rows():
-            one = int(ones[row])
-            if sets == 1:
-                chosen = members[row][masks[:, first] == 1]
-                _add(found, one, chosen, EXHAUSTIVE, n, float(chance[row]))
-            else:
-                within = masks[:, all_subsets].any(axis=1)
-                _add(several, one, members[row][within], EXHAUSTIVE, n, float(chance[row]))
+        self._tell(ones, members, rows, subsets, near * (span / (span + 2 * wide)), found, several)
 
-    def _meet(self, one: int, candidates: Ints, found: Found, several: Found) -> None:
-        """Sums of both halves, met in the middle; all fitting subsets are counted, two of them are looked at."""
-        n = len(candidates)
-        half = n // 2
-        values = self.value[candidates]
-        first, second = (values[p] @ every_subset(m) for p, m in ((slice(0, half), half), (slice(half, n), n - half)))
-        order = np.argsort(second, kind="stable")
-        ranked = second[order]
-        low = np.searchsorted(ranked, self.lowest[one] - first, side="left")
-        high = np.searchsorted(ranked, self.highest[one] - first, side="right")
-        counts = high - low
-        total = int(counts.sum()) - int(self.lowest[one] <= 0 <= self.highest[one])
-        if total == 0:
-            return
-        wide = max(abs(int(self.highest[one])) // 20, 20 * int(self.highest[one] - self.lowest[one] + 1))
-        near = np.searchsorted(ranked, self.highest[one] + wide - first, side="right")
-        near -= np.searchsorted(ranked, self.lowest[one] - wide - first, side="left")
-        span = int(self.highest[one] - self.lowest[one]) + 1
-        chance = float(near.sum()) * span / (span + 2 * wide)
-        if total > _LOOKED_AT:
-            _add(several, one, candidates, EXHAUSTIVE, n, chance)
-            return
-        at = np.repeat(np.arange(len(first)), counts)
-        offset = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
-        other = order[low[at] + offset]
-        bits = np.concatenate([every_subset(half)[:, at], every_subset(n - half)[:, other]]).astype(bool)
-        bits = bits[:, bits.any(axis=0)]
-        keys = (self.ids[candidates][:, None] * bits).sum(axis=0)
-        if len(np.unique(keys)) == 1:
-            # Of sets that differ in interchangeable records only, the one that comes first in row order.
-            weights = np.lexsort(bits[::-1].astype(np.int8) * -1)
-            _add(found, one, candidates[bits[:, weights[0]]], EXHAUSTIVE, n, chance)
-        else:
-            _add(several, one, candidates[bits.any(axis=1)], EXHAUSTIVE, n, chance)
+    def _meet(self, ones: Ints, members: Ints, found: Found, several: Found) -> None:
+        """The same by halves, met in the middle."""
+        met = meet(self.value[members], self.lowest[ones], self.highest[ones], _LOOKED_AT)
+        for row in np.flatnonzero(met.fits > _LOOKED_AT).tolist():
+            _add(several, int(ones[row]), members[row], EXHAUSTIVE, members.shape[1], float(met.by_chance[row]))
+        self._tell(ones, members, met.row, met.subset, met.by_chance, found, several)
+
+    def _tell(
+        self,
+        ones: Ints,
+        members: Ints,
+        rows: Ints,
+        subsets: Ints,
+        by_chance: NDArray[np.float64],
+        found: Found,
+        several: Found,
+    ) -> None:
+        """Whether each record's fitting subsets are one set or several; of sets that differ in interchangeable records
+        only, the one that comes first in row order.
+        """
+        n = members.shape[1]
+        keys = np.where(subsets[:, None] >> np.arange(n) & 1, self.ids[members[rows]], 0).sum(axis=1)
+        counted = (
+            pl.DataFrame({"row": rows, "subset": subsets, "key": keys})
+            .group_by("row")
+            .agg(is_one=pl.col("key").n_unique() == 1, first=pl.col("subset").min(), any=pl.col("subset").bitwise_or())
+            .select("row", "is_one", within=pl.when("is_one").then("first").otherwise("any"))
+            .sort("row")
+        )
+        within = (counted["within"].to_numpy()[:, None] >> np.arange(n) & 1).astype(np.bool_)
+        for row, is_one, chosen in zip(counted["row"].to_list(), counted["is_one"].to_list(), within, strict=True):
+            part = found if is_one else several
+            _add(part, int(ones[row]), members[row][chosen], EXHAUSTIVE, n, float(by_chance[row]))
 
 
 _LOOKED_AT = 4096  # fitting subsets that are told apart by their records; more are ambiguous in any case
@@ -213,27 +206,15 @@ def _add(found: Found, one: int, members: Ints, search: str, candidates: int, by
     found.by_chance.append(by_chance)
 
 
-@lru_cache(maxsize=64)
-def every_subset(n: int) -> Ints:
-    """Every subset of n records as a column of zeros and ones, the first record being the lowest bit."""
-    return ((np.arange(1 << n)[None, :] >> np.arange(n)[:, None]) & 1).astype(np.int64)
-
-
-def _by_chance(sums: Ints, low: Ints, high: Ints) -> NDArray[np.float64]:
-    """How many subsets would fit if sums fell evenly around the wanted one: those near it, scaled to the window."""
-    span = (high - low + 1).astype(np.float64)
-    wide = np.maximum(np.abs(high) // 20, 20 * (high - low + 1))
-    near = ((sums >= low - wide) & (sums <= high + wide)).sum(axis=1)
-    return np.asarray(near * (span / (span + 2 * wide)).ravel(), dtype=np.float64)
-
-
 def _uncontested(found: Found) -> tuple[Found, Found]:
     """Splits what fits into sets that nobody else claims a member of, and the others."""
-    claimed, times = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *found.members]), return_counts=True)
-    contested = claimed[times > 1]
+    claimed, times = np.unique(np.concatenate([_NONE, *found.members]), return_counts=True)
+    owner = np.repeat(np.arange(len(found.members)), [len(members) for members in found.members])
+    is_contested = np.zeros(len(found.members), dtype=np.bool_)
+    is_contested[owner[np.isin(np.concatenate([_NONE, *found.members]), claimed[times > 1])]] = True
     kept, rest = _nothing(), _nothing()
     for k, members in enumerate(found.members):
-        part = rest if len(contested) and np.isin(members, contested).any() else kept
+        part = rest if is_contested[k] else kept
         _add(part, found.one[k], members, found.search[k], found.candidates[k], found.by_chance[k])
     return kept, rest
 
@@ -266,7 +247,7 @@ def _as_settled(
     one = np.array([o for f in settled for o in f.one], dtype=np.int64)
     members = [m for f in settled for m in f.members]
     sizes = [len(m) for m in members]
-    every = np.concatenate([np.zeros(0, dtype=np.int64), *members])
+    every = np.concatenate([_NONE, *members])
     owner = np.repeat(one, sizes)
     names = ("l", "r") if one_side == 0 else ("r", "l")
     member = pl.DataFrame({names[0]: owner, names[1]: every}).cast(pl.UInt32)
