@@ -3,14 +3,15 @@
     python -m benchmarks.linkage [people|names] [--rows 10000] [--runs 3] [--at-least 0.95]
 
 Each runs as a whole process; they take turns. Splink is given the blocking keys and comparisons that an expert would
-write for this data; ours is told the fields only, and names are matched with all evidence written. A million people
-take minutes.
+write for this data; ours is told the fields only, and names are matched with all evidence written. `--rows` is per
+table: 500000 links a million records.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import sys
 from pathlib import Path
@@ -54,7 +55,9 @@ def main() -> None:
     options = parser.parse_args()
 
     folder, contestants = BENCH / f"{options.what}-{options.rows}", CONTESTANTS[options.what]
-    GENERATE[options.what](folder, options.rows)
+    # In a process of its own: what this one has held would count as the peak of those it starts.
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.apply(GENERATE[options.what], (folder, options.rows))
     for contestant in contestants:
         interpreter(contestant.package)
     results: dict[str, list[Measurement]] = {c.name: [] for c in contestants}
@@ -64,11 +67,11 @@ def main() -> None:
             print(f"turn {turn + 1}: {contestant.name} {results[contestant.name][-1].last_line}", file=sys.stderr)
     rows = table(results, contestants[-1].name)
     (BENCH / f"{options.what}-{options.rows}.json").write_text(json.dumps(rows, indent=2), encoding="utf-8")
-    print(f"{'contestant':<12}{'median s':>10}{'cpu s':>10}{'peak MB':>10}  said")
+    print(f"{'contestant':<12}{'median s':>10}{'x peer':>10}{'cpu s':>10}{'peak MB':>10}  said")
     for row in rows:
         print(
-            f"{row['name']:<12}{row['median_seconds']:>10}{row['median_cpu_seconds']:>10}{row['peak_mb']:>10}"
-            f"  {row['said']}"
+            f"{row['name']:<12}{row['median_seconds']:>10}{row['times_the_floor']:>10}{row['median_cpu_seconds']:>10}"
+            f"{row['peak_mb']:>10}  {row['said']}"
         )
 
 

@@ -9,8 +9,9 @@ Pure functions on frames; neither the order of rows nor which table is called le
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -85,14 +86,14 @@ def link(
     for _ in range(_ROUNDS):
         model = learn(*patterns(levels, less, known, may), model)
         weights = _weights(levels, term, model)
-        less = together.bits(levels, model, own, model.prior_weight + np.sum(weights, axis=0))
+        less = together.bits(levels, model, own, model.prior_weight + _sum(weights))
         weights = _spread(weights, less)
-        total = model.prior_weight + np.sum(weights, axis=0)
+        total = model.prior_weight + _sum(weights)
         may = _best_of_both(candidates, total) | (known != UNKNOWN)
     between = map(_between, levels, inside, model.weights(), model.ladders)
     weights = [w + _TOLD_APART * bits for w, bits in zip(weights, between, strict=True)]
-    total = model.prior_weight + np.sum(weights, axis=0)
-    said = np.any([level != MISSING for level in levels], axis=0)
+    total = model.prior_weight + _sum(weights)
+    said = reduce(np.logical_or, (level != MISSING for level in levels))
     odds = np.exp2(-total)
     pairs = candidates.with_columns(
         probability=pl.Series(1 / (1 + odds)),
@@ -139,7 +140,7 @@ def _start(prepared: list[Prepared], u: list[Floats], n_left: int, n_right: int)
 
 def _term_weights(item: Prepared, lefts: pl.Series, level: Levels) -> Floats:
     """Bits that an equal value's rarity adds to the field's weight: rare values tell more than common ones."""
-    both = item.counts()
+    both = item.counts
     size = float(len(item.left) - item.left.null_count() + len(item.right) - item.right.null_count())
     if both.is_empty() or item.method not in ("name", "code", "exact", "tfidf"):
         return np.zeros(len(level))
@@ -171,9 +172,14 @@ def _between(level: Levels, inside: Floats, weight: Floats, ladders: list[list[i
     return np.where(inside < 0, down[level], up[level]) * inside
 
 
+def _sum(weights: Iterable[Floats]) -> Floats:
+    """The sum per pair, one field after another: no copy of them all."""
+    return reduce(np.add, weights)
+
+
 def _spread(weights: list[Floats], less: Floats) -> list[Floats]:
     """The weights less what fields say together by chance, taken from those that speak for a match, in proportion."""
-    positive = np.sum([np.maximum(w, 0) for w in weights], axis=0)
+    positive = _sum(np.maximum(w, 0) for w in weights)
     keep = 1 - np.minimum(less, positive) / np.maximum(positive, 1e-9)
     return [np.where(w > 0, w * keep, w) for w in weights]
 

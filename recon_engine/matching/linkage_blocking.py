@@ -13,7 +13,8 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from recon_engine.matching.linkage_compare import Prepared, shortened
+from recon_engine.matching.linkage_codes import shortened
+from recon_engine.matching.linkage_compare import Prepared
 from recon_engine.matching.linkage_keys import Key, choose
 
 # Tables whose product is small are compared whole.
@@ -72,9 +73,10 @@ def block(prepared: Sequence[Prepared], plan: Plan, only: pl.Series | None = Non
     found: list[pl.DataFrame] = []
     said: list[dict[str, object]] = []
     capped = False
-    for name, left_keys, right_keys in _keys(prepared, plan):
-        chosen = left_keys if only is None else left_keys.filter(pl.col("i").is_in(only.implode()))
-        pairs, dropped = _rarest(chosen, right_keys, int(budget * share * (words if name in by_words else 1.0)))
+    for name, left_keys, right_keys in _keys(prepared, plan, only):
+        # Of a few records, most keys of the other side are none of theirs.
+        others = right_keys if only is None else right_keys.join(left_keys, on="key", how="semi")
+        pairs, dropped = _rarest(left_keys, others, int(budget * share * (words if name in by_words else 1.0)))
         found.append(pairs)
         said.append({"key": name, "pairs": len(pairs), "dropped": dropped})
         capped = capped or (plan.given and dropped > 0)
@@ -90,32 +92,42 @@ def block(prepared: Sequence[Prepared], plan: Plan, only: pl.Series | None = Non
     return Blocked(pairs, said, capped)
 
 
-def _keyed(columns: Sequence[pl.Series]) -> pl.DataFrame:
+def _of(frame: pl.DataFrame, only: pl.Series | None) -> pl.DataFrame:
+    """The rows of a frame with their numbers (i); with `only`, these rows."""
+    numbered = frame.with_row_index("i")
+    return numbered if only is None else numbered.select(pl.all().gather(only))
+
+
+def _keyed(columns: Sequence[pl.Series], only: pl.Series | None = None) -> pl.DataFrame:
     """i, key of the records that have a value in every column."""
-    frame = pl.DataFrame({str(n): c for n, c in enumerate(columns)}).with_row_index("i").drop_nulls()
+    frame = _of(pl.DataFrame({str(n): c for n, c in enumerate(columns)}), only).drop_nulls()
     names = [c for c in frame.columns if c != "i"]
     return frame.select("i", key=pl.struct(names).hash(378) if len(names) > 1 else pl.col(names[0]).hash(378))
 
 
-def _keys(prepared: Sequence[Prepared], plan: Plan) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame]]:
-    """Each key's name and its values on both sides."""
+def _keys(
+    prepared: Sequence[Prepared], plan: Plan, only: pl.Series | None
+) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame]]:
+    """Each key's name and its values on both sides; with `only`, of these left records."""
     by_name = {p.name: p for p in prepared}
     for key in plan.keys:
         items = [by_name[n] for n in key]
-        yield " + ".join(key), _keyed([i.left for i in items]), _keyed([i.right for i in items])
+        yield " + ".join(key), _keyed([i.left for i in items], only), _keyed([i.right for i in items])
     for item in prepared if not plan.given else ():
         if item.method == "name" and item.several_words:
-            yield f"words of {item.name}", _words(item.left), _words(item.right)
+            yield f"words of {item.name}", _words(item.left, only), _words(item.right)
         if item.codes is not None:
             left, right = (shortened(c).select("i", key=pl.col("code").hash(378)) for c in item.codes)
+            left = left if only is None else left.filter(pl.col("i").is_in(only.implode()))
             yield f"model numbers of {item.name}", left, right
     for a, b in combinations(prepared, 2) if plan.beginnings else ():
         one, two = ([s.cast(pl.String).str.slice(0, 3) for s in (p.left, p.right)] for p in (a, b))
-        yield f"beginnings of {a.name} + {b.name}", _keyed([one[0], two[0]]), _keyed([one[1], two[1]])
+        yield f"beginnings of {a.name} + {b.name}", _keyed([one[0], two[0]], only), _keyed([one[1], two[1]])
 
 
-def _words(values: pl.Series) -> pl.DataFrame:
-    frame = values.str.split(" ").alias("v").to_frame().with_row_index("i").explode("v").drop_nulls()
+def _words(values: pl.Series, only: pl.Series | None = None) -> pl.DataFrame:
+    frame = _of(values.alias("v").to_frame(), only).drop_nulls()
+    frame = frame.with_columns(pl.col("v").str.split(" ")).explode("v")
     return frame.select("i", key=pl.col("v").hash(378)).unique()
 
 

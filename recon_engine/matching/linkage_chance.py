@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 
 from recon_engine.matching.linkage_blocking import Plan, block
-from recon_engine.matching.linkage_compare import MISSING, Levels, Prepared, by_content, compare, sharing, shortened
+from recon_engine.matching.linkage_codes import sharing, shortened
+from recon_engine.matching.linkage_compare import MISSING, Levels, Prepared, by_content, compare
 from recon_engine.matching.linkage_learning import Floats, Model, pair_weights
 
 # Records of each side that are compared each with each to learn what chance does to one field; more of long texts,
@@ -168,7 +169,10 @@ class Together:
         chance = np.maximum(found, expected * np.exp2(less))
         # Few pairs of chance tell little: as many as there may well be are granted.
         spare = count - (chance + 2 * np.sqrt(chance)) / share
-        return np.asarray(np.minimum(less, _leaving(spare, where, total))[where])
+        taken = (less > 0) & (spare > 0)
+        at = np.flatnonzero(taken[where])
+        less[taken] = np.minimum(less[taken], _leaving(spare[taken], (np.cumsum(taken) - 1)[where[at]], total[at]))
+        return np.asarray(less[where])
 
     def _expected(self, codes: np.ndarray, agree: list[np.ndarray], u: list[Floats]) -> Floats:
         """How many of all pairs would agree in just these fields if fields were independent."""
@@ -220,13 +224,13 @@ def _tied(two: Floats, expected: Floats, meanings: np.ndarray) -> Floats:
 
 
 def _leaving(spare: Floats, where: np.ndarray, total: Floats) -> Floats:
-    """The bits to take from every pair of a group, so that about `spare` of its pairs still match."""
+    """The bits to take from every pair of a group, so that about `spare` of its pairs, not none, still match."""
     low, high = np.zeros(len(spare)), np.full(len(spare), 60.0)
     for _ in range(24):
         middle = (low + high) / 2
         matching = np.bincount(where, 1 / (1 + np.exp2(np.minimum(middle[where] - total, 1000.0))), len(spare))
         low, high = np.where(matching > spare, middle, low), np.where(matching > spare, high, middle)
-    return np.where(spare > 0, low, np.inf)
+    return low
 
 
 def _codes(levels: list[Levels], agree: list[np.ndarray]) -> np.ndarray:

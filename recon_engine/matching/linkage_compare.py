@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+from recon_engine.matching.linkage_codes import code_status, mentioned
 from recon_engine.matching.linkage_levels import JARO_WINKLER, RELATIVE, RULES, A, B
 
 Kind = Literal["text", "number", "date", "datetime", "boolean"]
@@ -90,6 +92,8 @@ class Prepared:
 
     def sided(self, sides: str) -> Prepared:
         """The same comparison within one table: `ll` or `rr`; `lr` is across."""
+        if sides == "lr" and not self.within:
+            return self
         first, second = (0 if s == "l" else 1 for s in sides)
         values = (self.left, self.right)
         return replace(
@@ -102,13 +106,12 @@ class Prepared:
             within=sides != "lr",
         )
 
+    @cached_property
     def counts(self) -> pl.DataFrame:
         """Each value that both sides have (v), and how often (a, b)."""
-        sides = [
-            s.alias("v").to_frame().drop_nulls().group_by("v").agg(pl.len().cast(pl.Float64).alias(c))
-            for s, c in ((self.left, "a"), (self.right, "b"))
-        ]
-        return sides[0].join(sides[1], on="v")
+        if self.within:
+            return _counted(self.left, "a").with_columns(b="a")
+        return _counted(self.left, "a").join(_counted(self.right, "b"), on="v")
 
     def pairs_known(self) -> float:
         """How many pairs of records have both values; within a table, of two records."""
@@ -117,7 +120,7 @@ class Prepared:
 
     def agreeing(self) -> float:
         """How many pairs have equal values."""
-        return float(self.counts().select((pl.col("a") * pl.col("b")).sum()).item() or 0.0)
+        return float(self.counts.select((pl.col("a") * pl.col("b")).sum()).item() or 0.0)
 
     def equal_by_chance(self) -> float:
         """The share of all pairs with equal values; within a table, of the pairs of two records."""
@@ -130,8 +133,10 @@ class Prepared:
 def prepare(left: pl.DataFrame, right: pl.DataFrame, fields: Sequence[LinkField]) -> list[Prepared]:
     """Normalise each field's values and choose its method."""
     prepared = []
+    # All fields in one go, so that they share the processors.
+    normal = [frame.select(_normal(f.name, f.kind) for f in fields) for frame in (left, right)]
     for spec in fields:
-        sides = [_normal(frame[spec.name], spec.kind) for frame in (left, right)]
+        sides = [frame[spec.name] for frame in normal]
         method = spec.method or _choose(spec.kind, sides)
         if method == "code":
             sides = [s.str.replace_all(" ", "", literal=True) for s in sides]
@@ -167,19 +172,24 @@ def _share(true: pl.Series) -> float:
     return float(known.sum()) / max(1, len(known))
 
 
-def _normal(values: pl.Series, kind: Kind) -> pl.Series:
+def _counted(values: pl.Series, name: str) -> pl.DataFrame:
+    """Each value (v), and how often."""
+    return values.alias("v").to_frame().drop_nulls().group_by("v").agg(pl.len().cast(pl.Float64).alias(name))
+
+
+def _normal(name: str, kind: Kind) -> pl.Expr:
     """Text without case, accents and punctuation; other kinds as they are. Nothing left is missing."""
     if kind != "text":
-        return values
+        return pl.col(name)
     text = (
-        pl.col("v")
+        pl.col(name)
         .str.to_lowercase()
         .str.normalize("NFKD")
         .str.replace_all(r"[\p{M}'’`]", "")
         .str.replace_all(r"[^\p{L}\p{N}]+", " ")
         .str.strip_chars()
     )
-    return values.alias("v").to_frame().select(pl.when(text.str.len_bytes() > 0).then(text)).to_series()
+    return pl.when(text.str.len_bytes() > 0).then(text).alias(name)
 
 
 def _choose(kind: Kind, sides: list[pl.Series]) -> str:
@@ -229,19 +239,17 @@ def _labels(method: str) -> tuple[str, ...]:
 def _partners(prepared: list[Prepared]) -> None:
     """Fields that hold each other's kind of values (given name and surname): swapped values are looked for."""
     names = [p for p in prepared if p.method == "name"]
-    for a in names:
+    values = [pl.concat([p.left.alias("v"), p.right.alias("v")]).drop_nulls() for p in names]
+    shares = [v.value_counts(normalize=True, name="share") for v in values]
+    for a, first in zip(names, shares, strict=True):
         best = 0.05
-        for b in names:
-            if a is not b and (share := _overlap(a, b)) > best:
+        for b, second in zip(names, shares, strict=True):
+            if a is not b and (share := _overlap(first, second)) > best:
                 best, a.other = share, b
 
 
-def _overlap(a: Prepared, b: Prepared) -> float:
+def _overlap(first: pl.DataFrame, second: pl.DataFrame) -> float:
     """The share of values that two fields' distributions have in common."""
-    first, second = (
-        pl.concat([p.left.alias("v"), p.right.alias("v")]).drop_nulls().value_counts(normalize=True, name="share")
-        for p in (a, b)
-    )
     both = first.join(second, on="v", suffix="2").select(pl.min_horizontal("share", "share2").sum())
     return float(both.item() or 0.0)
 
@@ -253,34 +261,10 @@ def _codes(left: pl.DataFrame, right: pl.DataFrame, prepared: list[Prepared]) ->
         return
     sides = []
     for frame in (left, right):
-        found = pl.concat([_mentioned(frame[p.name]) for p in texts]).unique()
+        found = pl.concat([mentioned(frame[p.name]) for p in texts]).unique()
         often = max(3, frame.height // 300)
         sides.append(found.filter(pl.len().over("code") <= often))
     texts[0].codes = (sides[0], sides[1])
-
-
-def _mentioned(values: pl.Series) -> pl.DataFrame:
-    """i, code: the words of four and more characters with letters and digits, without punctuation; long numbers too."""
-    frame = values.cast(pl.String).alias("code").to_frame().with_row_index("i").drop_nulls()
-    code = pl.col("code")
-    return (
-        frame.select("i", code.str.to_lowercase().str.extract_all(r"[\p{L}\p{N}][\p{L}\p{N}\-./]*"))
-        .explode("code")
-        .select("i", code.str.replace_all(r"[\-./]", ""))
-        .filter(
-            code.str.contains(r"\p{N}")
-            & (code.str.len_chars() >= pl.when(code.str.contains(r"\p{L}")).then(4).otherwise(5))
-            & ~code.str.contains(r"^\p{N}+\p{L}{1,3}$")
-        )
-        .unique()
-    )
-
-
-def shortened(codes: pl.DataFrame) -> pl.DataFrame:
-    """The codes, and each without its last one and two characters: variants of one model differ at the end."""
-    code = pl.col("code")
-    cut = [codes.select("i", code.str.head(-k)).filter(code.str.len_chars() >= 5) for k in (1, 2)]
-    return pl.concat([codes, *cut]).unique()
 
 
 def terms(values: pl.Series) -> pl.DataFrame:
@@ -317,18 +301,24 @@ def _vectors(left: pl.Series, right: pl.Series) -> tuple[csr_array, csr_array]:
 
 def _compare_slice(item: Prepared, lefts: pl.Series, rights: pl.Series) -> tuple[Levels, Inside]:
     pairs = pl.DataFrame({"a": item.left.gather(lefts), "b": item.right.gather(rights)})
+    missing = A.is_null() | B.is_null()
     if item.method == "tfidf":
         level, inside = _tfidf_levels(item, pairs, lefts.to_numpy(), rights.to_numpy())
-    else:
+        return np.where(pairs.select(missing).to_series().to_numpy(), MISSING, level).astype(np.uint8), inside
+    plain = pl.when(missing).then(MISSING).when(A == B).then(item.equal).otherwise(0).cast(pl.UInt8)
+    level = pairs.select(plain).to_series().to_numpy().copy()
+    # Most candidates are equal in most fields: only of the others more than that need be asked.
+    differ = np.flatnonzero(level == 0)
+    if len(differ):
+        at = pl.Series(differ)
+        pairs = pairs.select(pl.all().gather(at))
         rule = RULES[item.method]()
         if item.other is not None:
-            crossed = {"a2": item.other.left.gather(lefts), "b2": item.other.right.gather(rights)}
+            crossed = {"a2": item.other.left.gather(lefts.gather(at)), "b2": item.other.right.gather(rights.gather(at))}
             pairs = pairs.with_columns(**crossed)
-            swapped = (A != B) & ((pl.col("b2") == A) | (pl.col("a2") == B))
-            rule = pl.when(swapped).then(5).otherwise(rule)
-        level, inside = pairs.select(rule.cast(pl.UInt8)).to_series().to_numpy(), np.zeros(len(lefts))
-    missing = pairs.select(A.is_null() | B.is_null()).to_series().to_numpy()
-    return np.where(missing, MISSING, level).astype(np.uint8), inside
+            rule = pl.when((pl.col("b2") == A) | (pl.col("a2") == B)).then(5).otherwise(rule)
+        level[differ] = pairs.select(rule.cast(pl.UInt8)).to_series().to_numpy()
+    return level, np.zeros(len(lefts))
 
 
 def _tfidf_levels(
@@ -339,7 +329,7 @@ def _tfidf_levels(
     step = np.searchsorted(np.array(_COSINE), cosine + 1e-6, side="right")
     inside = np.clip(np.round(cosine * fine - step, 3), 0, 1) - 0.5
     if item.codes is not None:
-        status = _code_status(item.codes, pl.DataFrame({"l": lefts, "r": rights}))
+        status = code_status(item.codes, pl.DataFrame({"l": lefts, "r": rights}))
         inside = np.where(status < 2, inside, 0.0)  # the levels of shared model numbers are coarse
         coarse = np.searchsorted(np.array([3, 6]), step, side="right")
         step = np.where(status < 2, fine * status + step, 2 * fine + 3 * (status - 2) + coarse)
@@ -359,34 +349,6 @@ def _cosines(item: Prepared, lefts: NDArray[np.uint32], rights: NDArray[np.uint3
         part = slice(start, start + 100_000)
         cosine[part] = a[lefts[part]].multiply(b[rights[part]]).sum(axis=1)
     return cosine
-
-
-def sharing(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
-    """The pairs (l, r) that have a code in common."""
-    return left.join(right, on="code").select(l="i", r="i_right").unique()
-
-
-def _code_status(codes: tuple[pl.DataFrame, pl.DataFrame], pairs: pl.DataFrame) -> NDArray[np.int64]:
-    """0: a side mentions no model number, 1: others, 2: similar ones, 3: the same."""
-    alike = (shortened(codes[0]), shortened(codes[1]))
-    statuses = [sharing(*variants).with_columns(hit=pl.lit(1)) for variants in (codes, alike)]
-    has = [c.select("i").unique().with_columns(has=pl.lit(1)) for c in codes]
-    found = (
-        pairs.join(has[0], left_on="l", right_on="i", how="left", maintain_order="left")
-        .join(has[1], left_on="r", right_on="i", how="left", maintain_order="left", suffix="_r")
-        .join(statuses[0], on=["l", "r"], how="left", maintain_order="left")
-        .join(statuses[1], on=["l", "r"], how="left", maintain_order="left", suffix="_like")
-    )
-    status = (
-        pl.when(pl.col("hit") == 1)
-        .then(3)
-        .when(pl.col("hit_like") == 1)
-        .then(2)
-        .when((pl.col("has") == 1) & (pl.col("has_r") == 1))
-        .then(1)
-        .otherwise(0)
-    )
-    return found.select(status.cast(pl.Int64)).to_series().to_numpy()
 
 
 def by_content(prepared: Sequence[Prepared], side: str, most: int) -> pl.DataFrame:

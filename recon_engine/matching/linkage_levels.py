@@ -20,12 +20,13 @@ def _name() -> pl.Expr:
     from polars_ds import str_jw
 
     closeness = str_jw("a", "b", parallel=True)
-    short, long = A.str.split(" "), B.str.split(" ")
+    several = A.str.contains(" ", literal=True) | B.str.contains(" ", literal=True)
+    # Lists of words are dear: made only where there are several.
+    short, long = (pl.when(several).then(value).str.split(" ") for value in (A, B))
     fewest = pl.min_horizontal(short.list.len(), long.list.len())
     contained = (short.list.set_intersection(long).list.len() >= fewest) & (
         pl.min_horizontal(A.str.len_chars(), B.str.len_chars()) >= 4
     )
-    several = A.str.contains(" ", literal=True) | B.str.contains(" ", literal=True)
     level = pl.sum_horizontal([(closeness >= cut).cast(pl.UInt8) for cut in JARO_WINKLER])
     return pl.when(A == B).then(6).when(several & contained).then(4).otherwise(level)
 
