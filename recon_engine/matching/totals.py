@@ -76,19 +76,18 @@ def settle_totals(
     lowest, highest = window.intervals(values[one_side], one_side)
     search = _Search(values[1 - one_side], ids[1 - one_side], lowest, highest, rule.budget.members)
     settled: list[Found] = []
-    ties: list[pl.DataFrame] = []
     for number in range(_ROUNDS):
         blocks = Blocks.of(one, many)
         found, several, unsearched = search.whole(blocks) if number == 0 else search.subsets(blocks)
         kept, contested = _uncontested(found)
         settled.append(kept)
         # What several records claim, and what can be made up in several ways, may be decided once others are gone.
-        ties = [_ties((several, contested), one_side), _unsearched(unsearched, one_side)]
         taken = np.concatenate([_NONE, *kept.members])
         gone = np.isin(one, np.array(kept.one, dtype=np.int64)) | np.isin(many, taken)
         if not kept.one and number > 0:
             break
         one, many = one[~gone], many[~gone]
+    ties = [_ties((several, contested), one_side), _unsearched(unsearched, one_side)]
     return _as_settled(settled, ties, pairs, one_side, values, window)
 
 
