@@ -136,7 +136,7 @@ def since_when(account: Account, invited: Mapping[str, datetime | None]) -> str:
     """How long the account is there; of one whose owner has not come yet, also how long the link is good."""
     begun = wording.ago(account.created_at, services().clock.now())
     if account.id not in invited:
-        return f"Since {begun}"
+        return f"Joined {begun}"
     until = invited[account.id]
     if until is None:
         return f"Invited {begun}; the link has run out: send another under Change"

@@ -15,6 +15,7 @@ from services.database.models import StoredFile
 from services.permissions import Actor
 
 AUTOMATIC = "detect"
+EXAMPLES = 15  # letters that a cell of half a page shows
 TABS = ["Columns", "Ranges", "First rows"]
 DELIMITERS = {AUTOMATIC: "Detect", ",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Bar"}
 DECIMALS = {AUTOMATIC: "Detect", ".": "Point: 1,234.56", ",": "Comma: 1.234,56"}
@@ -73,28 +74,29 @@ def _facts(facts: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _columns(columns: list[dict[str, Any]], key: str) -> None:
-    """What each column is, as narrow as half a page."""
+    """What each column is, as narrow as half a page; how many cells are empty only where some are."""
+    gaps = any(column["nulls"] for column in columns)
     shown = [
         {
             "Column": column["name"],
             "Type": column["type"],
-            "Empty": number(column["nulls"]),
+            **({"Empty": number(column["nulls"])} if gaps else {}),
             "Distinct": _distinct(column),
             "Spread": _spread(column),
-            "For example": ", ".join(filter(str.strip, map(str, column["samples"][:3]))),
+            "For example": _examples(column["samples"]),
         }
         for column in columns
     ]
     text = st.column_config.TextColumn
     settings = {
-        "Column": text(pinned=True, width=110),
-        "Type": text(width=70),
-        "Empty": text(alignment="right", width=60),
-        "Distinct": text(alignment="right", width=75),
+        "Column": text(pinned=True, width=110 if gaps else 125),
+        "Type": text(width=72),
+        "Empty": text(alignment="right", width=58),
+        "Distinct": text(alignment="right", width=66),
         "Spread": st.column_config.BarChartColumn(
-            width=70, help="Numbers and dates: twelfths of their range. Texts: the most frequent ones."
+            width=54, help="Numbers and dates: twelfths of their range. Texts: the most frequent ones."
         ),
-        "For example": text(width=70),
+        "For example": text(width=110 if gaps else 140),
     }
     st.dataframe(shown, hide_index=True, key=f"columns-{key}", column_config=settings, placeholder="")
 
@@ -141,6 +143,14 @@ def _proofs(columns: list[dict[str, Any]]) -> None:
         if (column["proof"] or column["decimal_marks"] == [","]) and not column["undecided"]:
             told = next(iter(column["reasons"]), "")
             st.caption(f":material/check: **{literal(column['name'])}**: {literal(told)}.")
+
+
+def _examples(samples: list[Any]) -> str:
+    """As many values as are read at a glance; of a long one its beginning."""
+    texts = [text for text in map(str, samples) if text.strip()]
+    shown = [", ".join(texts[:many]) for many in range(1, len(texts) + 1)]
+    fitting = [text for text in shown if len(text) <= EXAMPLES]
+    return fitting[-1] if fitting else "".join(f"{text[: EXAMPLES - 1]}…" for text in texts[:1])
 
 
 def _distinct(column: Mapping[str, Any]) -> str:

@@ -17,7 +17,10 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 _LIMITS = Path(__file__).with_name("limits.py")
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
 _STDERR_KEPT = 4000
-_MEMORY_SIGNS = ("not enough memory", "memory allocation of", "memoryerror", "cannot allocate memory", "out of memory")
+_MEMORY_SIGNS = (
+    *("not enough memory", "memory allocation", "memoryerror", "cannot allocate memory", "out of memory"),
+    "can't start new thread",  # a stack counts, too
+)
 _DISK_SIGNS = ("no space left on device", "disk quota exceeded", "read-only file system", "file too large")
 _GRACE_SECONDS = 5.0
 _MAX_THREADS = 8  # each thread's stack and heap count against the memory limit

@@ -36,7 +36,7 @@ _PARTITIONS = 16  # measured: carries twice the rows that fit whole
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 _DISK_FULL = "the server's disk is full or cannot be written"
 _STORAGE_WAIT_SECONDS = 30
-_INTERNAL = "The run failed inside the product; please give an administrator the run's number."
+_INTERNAL = "The run failed inside the product; please give an administrator its number, {}."
 
 
 class Run:
@@ -164,7 +164,7 @@ class Run:
         if ended.code not in (0, 1) or not result.is_dir():  # Python itself ends with 1 when it cannot even start
             if ended.code != 2:
                 _log.error("engine failed", attempt=self.lease.attempt, code=ended.code)
-            self._end(Outcome("failed", ended.code, _failure(ended, self._limits)))
+            self._end(Outcome("failed", ended.code, self._failure(ended)))
             return
         summary = json.loads((result / "summary.json").read_text(encoding="utf-8"))
         self._remove_results(range(1, self.lease.attempt))
@@ -174,6 +174,12 @@ class Run:
             reach("job half stored")
         reach("job stored")
         self._end(Outcome("succeeded", ended.code, None, summary, self._prefix))
+
+    def _failure(self, ended: Ended) -> str:
+        exceeded = ended.exceeded(self._limits)
+        if exceeded:
+            return f"The run {exceeded}"
+        return ended.sentence if ended.code == 2 and ended.sentence else _INTERNAL.format(self.lease.id)
 
     def _show(self, result: Path, summary: dict[str, Any]) -> None:
         """Prepare what the screens ask for over and over. Without it a result is whole, only slower to look at."""
@@ -201,10 +207,3 @@ class Run:
                     self._container.storage.delete(key)
             except StorageAway:  # nobody refers to them: they only take room
                 _log.warning("results not removed", job=self.lease.id, attempt=attempt)
-
-
-def _failure(ended: Ended, limits: Limits) -> str:
-    exceeded = ended.exceeded(limits)
-    if exceeded:
-        return f"The run {exceeded}"
-    return ended.sentence if ended.code == 2 and ended.sentence else _INTERNAL

@@ -68,6 +68,7 @@ def test_each_way_of_ending(
     assert (job.status, job.exit_code) == (status, exit_code)
     assert (job.error is None) if error is None else (error in str(job.error))
     assert "secret" not in str(job.error)
+    assert ("number" in str(job.error)) == (job.id in str(job.error)), "what an administrator is to be told is told"
     assert len(list(container.storage.list(f"results/{job.id}"))) == (status == "succeeded")
 
 

@@ -58,6 +58,14 @@ def test_an_abort_is_told_as_memory(program: Path) -> None:
     assert ended(program, "import os; os.abort()").out_of_memory
 
 
+@pytest.mark.parametrize(
+    "said", ["RuntimeError: can't start new thread", "OpenBLAS error: Memory allocation still failed after 10 retries"]
+)
+def test_no_room_for_a_stack_or_a_library_is_told_as_memory(program: Path, said: str) -> None:
+    """So a very low limit ends a run before the first row is read."""
+    assert ended(program, f"import sys; sys.exit({said!r})").out_of_memory
+
+
 def test_processor_time_beyond_the_limit_is_named(program: Path) -> None:
     """A child that computes for longer than allowed is ended by the kernel."""
     limits = Limits(memory_mb=1024, cpu_seconds=1)
