@@ -21,7 +21,8 @@ def card(person: Actor, template: PlanTemplate, editable: bool) -> None:
         described.markdown(f"**{wording.literal(template.name)}**")
         described.caption(
             f"{' against '.join(plan.labels.values())} · {wording.count(len(plan.fields), 'field')} · "
-            f"{wording.count(len(plan.rules), 'rule')} · {wording.ago(template.updated_at, services().clock.now())}"
+            f"{wording.count(len(plan.rules), 'rule')} · "
+            f"saved {wording.ago(template.updated_at, services().clock.now())}"
         )
         with buttons.container(horizontal=True, horizontal_alignment="right"):
             if editable and st.button("Use", key=f"use-{template.id}", type="primary", icon=":material/play_arrow:"):

@@ -68,7 +68,7 @@ def retained(
                 seen.add(period)
                 kept.setdefault(backup.id, []).append(rule.name)
         if len(seen) < rule.count:
-            short.append(f"{rule.count} {rule.name}")
+            short.append(rule.name)
     if past and short:
-        kept.setdefault(past[-1].id, []).append(f"the oldest, until there are {', '.join(short)}")
+        kept.setdefault(past[-1].id, []).append(f"the oldest, with few {', '.join(short)} yet")
     return {backup_id: tuple(reasons) for backup_id, reasons in kept.items()}

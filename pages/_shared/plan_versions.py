@@ -30,7 +30,7 @@ def show(person: Actor, template: PlanTemplate, editable: bool) -> None:
         earlier = next(one for one in kept if one["version"] == chosen)
         names = f"version {chosen}", f"version {template.version}, in use"
         lines = unified_diff(earlier["yaml"].splitlines(), template.yaml.splitlines(), *names, lineterm="", n=1)
-        st.code("\n".join(lines), language="diff")
+        st.code("\n".join(lines), language="diff", wrap_lines=True)
         if editable and st.button(f"Use version {chosen} again", key=f"back-{template.id}", icon=":material/undo:"):
             with explained():
                 plan = services().plans.template_version(person, template.id, int(chosen))
