@@ -16,6 +16,7 @@ from services.sides import AnyPlan
 METHODS = {
     "decoys": "on shuffled values",
     "probabilities": "from its probabilities",
+    "relatives": "from near relatives in each file",
     "sums": "from the sums that fit by chance",
 }
 HEADINGS = {

@@ -14,12 +14,15 @@ from recon_engine.matching.decisions import BITS
 from recon_engine.matching.decoys import chance_of, link_chance
 from recon_engine.plan import Plan
 
+# Of more accidents than this a person is told, if the rule confirms them.
+_DOUBTFUL = 0.2
+
 
 def estimates(plan: Plan, sides: Sides, told: Found) -> list[dict[str, Any] | None]:
     """Per rule {method, false_rate, low, high}: the estimate and its interval; None where nothing can be said.
 
-    Methods: `decoys`; for linkage `probabilities` of its matches; for totals `sums`, from the sets that would fit by
-    chance.
+    Methods: `decoys`; for linkage `probabilities` of its matches, or `relatives` where near relatives inside the tables
+    tell of more accidents; for totals `sums`, from the sets that would fit by chance.
     """
     found: list[dict[str, Any] | None] = []
     pairs, decided = told.pairs, told.decided
@@ -37,7 +40,7 @@ def estimates(plan: Plan, sides: Sides, told: Found) -> list[dict[str, Any] | No
         if rule.link is not None:
             lone = pairs.frame(number).filter(pl.col("rule") == number)["weight"]
             bits = pl.concat([lone, sets.filter(pl.col("side") == 1)["weight"]]).cast(pl.Float64) / BITS
-            rate, method = link_chance(1 / (1 + (-bits * 0.6931471805599453).exp())), "probabilities"
+            rate, method = _linked(bits, decided.facts.get(number, {}).get("accidents"))
         elif rule.net is not None:
             rate, method = None, "none"  # what cancels out inside one side meets no decoy of the other
         elif rule.total is not None:
@@ -53,6 +56,30 @@ def estimates(plan: Plan, sides: Sides, told: Found) -> list[dict[str, Any] | No
         for flags, gone in zip(is_open, matched, strict=True):
             flags[gone] = False
     return found
+
+
+def _linked(bits: pl.Series, accidents: dict[str, float] | None) -> tuple[tuple[float, float, float], str]:
+    """Of matches with so many bits of evidence: what their probabilities leave open, and what relatives tell.
+
+    The greater of both; where they disagree, the interval holds both.
+    """
+    rate = link_chance(1 / (1 + (-bits * 0.6931471805599453).exp()))
+    if accidents is None or bits.is_empty():
+        return rate, "probabilities"
+    told, low, high = (round(min(1.0, accidents[end] / len(bits)), 6) for end in ("estimate", "low", "high"))
+    if told <= rate[0]:
+        return rate, "probabilities"
+    return (told, min(low, rate[1]), max(high, rate[2])), "relatives"
+
+
+def doubts(plan: Plan, chances: list[dict[str, Any] | None], counts: list[int]) -> list[str]:
+    """What a person should know of rules that confirm although many of their matches (`counts`) are accidents."""
+    return [
+        f"rule '{rule.name}': about {chance['false_rate']:.0%} of its {count:,} matches are accidents by the run's own "
+        "estimate; with max_false_rate they would only be suggested"
+        for rule, chance, count in zip(plan.rules, chances, counts, strict=True)
+        if count and chance and chance["false_rate"] > _DOUBTFUL and rule.outcome == "confirmed"
+    ]
 
 
 def gated(plan: Plan, chances: list[dict[str, Any] | None]) -> Plan:

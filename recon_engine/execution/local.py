@@ -17,7 +17,7 @@ import polars as pl
 
 from recon_engine.errors import PlanError
 from recon_engine.evidence import hash_file, write_manifest
-from recon_engine.execution.certainty import estimates, gated
+from recon_engine.execution.certainty import doubts, estimates, gated
 from recon_engine.execution.deciding import Found, Sides, decide_all
 from recon_engine.execution.estimate import estimate
 from recon_engine.execution.partitions import Parted
@@ -165,6 +165,7 @@ class Run:
         summary = self._summary(sides, found, groups, state, broken, different)
         for rule, effective, chance in zip(summary["rules"], plan.rules, chances, strict=True):
             rule |= {"outcome": effective.outcome, "chance": chance}
+        summary["warnings"] += doubts(plan, chances, [rule["matches"] for rule in summary["rules"]])
         summary["causes"] = self.causes.ranked
         summary["warnings"] += [self.causes.note] if self.causes.note else []
         return summary

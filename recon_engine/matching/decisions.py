@@ -12,6 +12,7 @@ from recon_engine.matching.comparables import text_column
 from recon_engine.matching.conditions import CLOSE, Rarities, windows
 from recon_engine.matching.group_totals import settle_group_totals
 from recon_engine.matching.linkage import LinkField, link
+from recon_engine.matching.linkage_relatives import accidents
 from recon_engine.matching.sets import as_sets, settle_sets
 from recon_engine.matching.settled import LINKS_SCHEMA, NEAR_SCHEMA, Ids, Settled
 from recon_engine.matching.totals import settle_totals
@@ -137,6 +138,9 @@ def _linked(
     settled.links = bits.with_columns(pl.col("field").str.strip_prefix("w.")).select(*LINKS_SCHEMA)
     settled.near = _near(scored, settled, ids)
     settled.facts = found.parameters
+    ends = accidents(*found.relatives, rule.cardinality) if found.relatives else None
+    if ends is not None:
+        settled.facts["accidents"] = dict(zip(("estimate", "low", "high"), ends, strict=True))
     return settled, int(found.parameters["candidates"])
 
 

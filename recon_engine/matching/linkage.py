@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recon_engine.matching.linkage_blocking import block, plan_blocking
-from recon_engine.matching.linkage_chance import Together, chances
+from recon_engine.matching.linkage_chance import Together, Within, chances
 from recon_engine.matching.linkage_compare import (
     MISSING,
     Levels,
@@ -29,6 +29,7 @@ from recon_engine.matching.linkage_compare import (
     prepare,
 )
 from recon_engine.matching.linkage_learning import UNKNOWN, Floats, Model, learn, patterns
+from recon_engine.matching.linkage_relatives import Relatives
 
 __all__ = ["LinkField", "Linked", "link"]
 
@@ -48,11 +49,13 @@ class Linked:
     `pairs`: l, r, probability, weight (log2 odds), and `w.<field>` per field (0 where missing); they and
     `parameters["prior_weight"]` add up to `weight`.
     `capped`: True when pairs were left out to stay within the limit; `parameters["blocking"]` says which.
+    `relatives`: what records of the left and of the right table find in the other and in their own; None: no pairs.
     """
 
     pairs: pl.DataFrame
     parameters: dict[str, Any]
     capped: bool
+    relatives: tuple[Relatives, Relatives] | None = None
 
 
 def link(
@@ -109,7 +112,29 @@ def link(
         "blocking": blocked.keys,
         "fields": [_described(*each) for each in zip(prepared, model.m, model.u, levels, strict=True)],
     }
-    return Linked(pairs, parameters, blocked.capped)
+    least = float(np.log2(probability / (1 - probability)))
+    matching = candidates.filter(pl.Series(total >= least))
+    left_found, right_found = (
+        _relatives(within, together, model, matching[end], least)
+        for end, within in zip("lr", together.within, strict=True)
+    )
+    return Linked(pairs, parameters, blocked.capped, (left_found, right_found))
+
+
+def _relatives(within: Within, together: Together, model: Model, matching: pl.Series, least: float) -> Relatives:
+    """What the chosen records of one table find: across, those of `matching` find one; within, all pairs that weigh
+    `least` count.
+    """
+    term = [_term_weights(p, within.pairs["l"], level) for p, level in zip(within.prepared, within.levels, strict=True)]
+    weights = _spread(_weights(within.levels, term, model), together.bits_within(within, model))
+    alike = within.pairs.filter(pl.Series(model.prior_weight + np.sum(weights, axis=0) >= least))
+    rows = len(within.prepared[0].left)
+    found, count = np.zeros(rows, dtype=np.bool_), np.zeros(rows, dtype=np.int64)
+    found[matching.to_numpy()] = True
+    for end in ("l", "r") if within.each_once else ("l",):
+        np.add.at(count, alike[end].to_numpy(), 1)
+    chosen = within.chosen.to_numpy()
+    return Relatives(rows, found[chosen], count[chosen])
 
 
 def _nothing(fields: Sequence[LinkField]) -> Linked:

@@ -110,12 +110,30 @@ class _Own:
     share: float
 
 
+@dataclass(frozen=True)
+class Within:
+    """Pairs of one table: `pairs` (l, r) of the `chosen` records (i) with others of it, their `levels` as `prepared`
+    compares them, and of how many pairs they are the candidates. `each_once`: all records are chosen, and a pair does
+    not stand there the other way round too.
+    """
+
+    prepared: list[Prepared]
+    chosen: pl.Series
+    pairs: pl.DataFrame
+    levels: list[Levels]
+    looked_at: float
+    each_once: bool
+
+
 class Together:
-    """How much more often fields agree together than if they were independent, as postcode and suburb do."""
+    """How much more often fields agree together than if they were independent, as postcode and suburb do.
+
+    `within`: pairs of the left and of the right table, which show it.
+    """
 
     def __init__(self, prepared: Sequence[Prepared], plan: Plan) -> None:
-        self._decoys: list[tuple[list[Levels], float]] = []
-        self._rows: list[float] = []
+        self.within: list[Within] = []
+        self._less = np.zeros(0, dtype=np.int64), np.zeros(0)
         rows = {"l": len(prepared[0].left), "r": len(prepared[0].right)}
         self._every = float(rows["l"]) * rows["r"]
         self._missing = _missing_together(prepared)
@@ -128,8 +146,7 @@ class Together:
                 pairs = pairs.filter(pl.col("l") < pl.col("r"))
             looked_at = share * rows[side] * (rows[side] - 1) / (2 if share == 1 else 1)
             levels = [compare(p, pairs["l"], pairs["r"]) for p in own]
-            self._rows.append(float(len(chosen)))
-            self._decoys.append((levels, max(looked_at, 1.0)))
+            self.within.append(Within(own, chosen, pairs, levels, max(looked_at, 1.0), share == 1))
 
     def bits(self, levels: list[Levels], model: Model, u: Sequence[list[Floats]], total: Floats) -> Floats:
         """log2 of how much more often each pair's agreeing fields agree together by chance, at least 0.
@@ -138,17 +155,17 @@ class Together:
         of the pairs if fields were independent. Never more than leaves as many matches as there are pairs beyond
         those of chance.
         """
-        weights = model.weights()
-        agree = [np.where(w <= 0, _DISAGREE, np.where(w < 0.6 * w.max(), _PARTLY, _AGREE)) for w in weights]
+        weights, agree = model.weights(), _says(model)
         code = _codes(levels, agree)
         seen, where, count = np.unique(code, return_inverse=True, return_counts=True)
         sides: list[_Own] = []
-        for (decoys, every), own, rows in zip(self._decoys, u, self._rows, strict=True):
-            values, counts = np.unique(_codes(decoys, agree), return_counts=True)
+        for within, own in zip(self.within, u, strict=True):
+            values, counts = np.unique(_codes(within.levels, agree), return_counts=True)
             at = np.minimum(np.searchsorted(values, seen), max(0, len(values) - 1))
             hits = np.where(values[at] == seen, counts[at], 0.0) if len(values) else np.zeros(len(seen))
-            share = every / self._every
-            doubles = float((pair_weights(decoys, weights) + model.prior_weight > 0).sum()) / max(1.0, rows)
+            share = within.looked_at / self._every
+            alike = pair_weights(within.levels, weights) + model.prior_weight > 0
+            doubles = float(alike.sum()) / max(1.0, float(len(within.chosen)))
             sides.append(
                 _Own(
                     doubles,
@@ -172,7 +189,14 @@ class Together:
         taken = (less > 0) & (spare > 0)
         at = np.flatnonzero(taken[where])
         less[taken] = np.minimum(less[taken], _leaving(spare[taken], (np.cumsum(taken) - 1)[where[at]], total[at]))
+        self._less = seen, less
         return np.asarray(less[where])
+
+    def bits_within(self, within: Within, model: Model) -> Floats:
+        """The bits that were last taken from pairs across which agree in the same fields, for pairs within a table."""
+        code, (seen, less) = _codes(within.levels, _says(model)), self._less
+        at = np.minimum(np.searchsorted(seen, code), max(0, len(seen) - 1))
+        return np.where(seen[at] == code, less[at], 0.0) if len(seen) else np.zeros(len(code))
 
     def _expected(self, codes: np.ndarray, agree: list[np.ndarray], u: list[Floats]) -> Floats:
         """How many of all pairs would agree in just these fields if fields were independent."""
@@ -195,6 +219,11 @@ class Together:
         )
         both = (known * count[:, None]).T @ known
         return np.asarray(margin[:, :, None, None] * margin[None, None] * both[:, None, :, None])
+
+
+def _says(model: Model) -> list[np.ndarray]:
+    """What each level of each field means."""
+    return [np.where(w <= 0, _DISAGREE, np.where(w < 0.6 * w.max(), _PARTLY, _AGREE)) for w in model.weights()]
 
 
 def _two_by_two(codes: np.ndarray, counts: np.ndarray, size: int) -> Floats:
