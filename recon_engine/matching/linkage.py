@@ -166,13 +166,12 @@ def _start(prepared: list[Prepared], u: list[Floats], n_left: int, n_right: int)
 def _term_weights(item: Prepared, lefts: pl.Series, level: Levels) -> Floats:
     """Bits that an equal value's rarity adds to the field's weight: rare values tell more than common ones."""
     both = item.counts
-    size = float(len(item.left) - item.left.null_count() + len(item.right) - item.right.null_count())
     if both.is_empty() or item.method not in ("name", "code", "exact", "tfidf"):
         return np.zeros(len(level))
-    both = both.with_columns(tf=(pl.col("a") + pl.col("b")) / size)
-    times = both["a"] * both["b"]
-    average = (times * both["tf"]).to_numpy().sum() / times.to_numpy().sum()
-    bits = both.select("v", bits=(average / pl.col("tf")).log(2))
+    often, times = pl.col("a") + pl.col("b"), (pl.col("a") * pl.col("b")).cast(pl.Int128)
+    # Whole numbers, so that the order of values plays no part.
+    weighted, every = both.select((times * often.cast(pl.Int128)).sum(), every=times.sum()).row(0)
+    bits = both.select("v", bits=(weighted / every / often).log(2))
     equal = np.flatnonzero(level == item.equal)
     out = np.zeros(len(level))
     values = item.left.gather(lefts.gather(equal)).alias("v").to_frame()

@@ -91,6 +91,13 @@ def test_what_is_learnt_is_what_was_planted(linked: Linked) -> None:
     assert linked.parameters["matches"] == pytest.approx(600, rel=0.05)
 
 
+def test_the_same_tables_give_the_same_bits() -> None:
+    """Nothing is summed in an order of its own: weights are the same to the last digit."""
+    tables = people(3000, 2500)
+    first, *others = (link(*tables, FIELDS).pairs for _ in range(4))
+    assert all(other.equals(first) for other in others)
+
+
 def test_weights_add_up(linked: Linked) -> None:
     """The prior's and the fields' weights are the pair's weight, and the weight is the probability."""
     pairs = linked.pairs
