@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from recon_engine.duplicate_checks import duplicate_groups
 from recon_engine.errors import EvidenceError, ReconError
 from recon_engine.nway.plan import SidesPlan, parse_plan
 from recon_engine.outcome.conservation import CURRENCY, PARTS, currency_of
@@ -86,11 +87,18 @@ def verify(folder: str | Path) -> list[Check]:
                 *_hashes(folder, manifest, names, tables),
                 *_conservation(folder, views, summary),
                 *joins(folder, plan),
+                *(
+                    c
+                    for n, view, side in views
+                    for c in duplicate_groups(folder, view, side, n, {side: folder / f"{n}.parquet"})
+                ),
             ]
         views = [(side, plan, side) for side in SIDES]
         checks = _hashes(folder, manifest, SIDES, TABLES)
         told = [_read_as_planned(plan, manifest), _told(folder, plan, summary)]
-        return [*checks, *told, *_conservation(folder, views, summary), *predicates(folder, plan)]
+        records = {side: folder / f"{side}.parquet" for side in SIDES}
+        twins = [check for side in SIDES for check in duplicate_groups(folder, plan, side, side, records)]
+        return [*checks, *told, *_conservation(folder, views, summary), *predicates(folder, plan), *twins]
     except FileNotFoundError as error:
         raise EvidenceError(
             f"{folder}: {error.filename or error} is missing; this is not a whole result directory"

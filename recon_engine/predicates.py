@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -14,6 +15,7 @@ from recon_engine.matching.text_parts import rarity
 from recon_engine.matching.total_window import TotalWindow
 from recon_engine.plan import SIDES, Condition, Plan, Rule, SideName
 
+PLACE = ["source", "row"]
 _LINKED_ROUNDING = 1e-6
 
 
@@ -97,17 +99,17 @@ def _unfitting(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame, side
     frames = []
     for prefix, side in zip("lr", sides, strict=True):
         frame = matches.filter(pl.col("side") == side).select("match_id", "source", "row")
-        valued = frame.join(_values(folder, plan, rule, side, prefix), on=["source", "row"], how="left")
+        valued = frame.join(values(folder / f"{side}.parquet", plan, rule, side, prefix), on=PLACE, how="left")
         if sides[0] == sides[1]:
             amount = pl.col(f"{prefix}.{next(c.field for c in rule.on if c.sign)}")
             valued = valued.filter(amount > 0 if prefix == "l" else amount < 0)
         frames.append(valued.rename({"row": f"{prefix}.row", "source": f"{prefix}.source"}))
     pairs = frames[0].join(frames[1], on="match_id", how="full", coalesce=True)
     if any(c.is_text for c in conditions):
-        pairs = with_likeness(pairs.collect(engine="streaming"), rule, _rarities(folder, plan, rule)).lazy()
-    holds = reduce(lambda a, b: a & b, (condition_holds(plan.field(c.field), c) for c in conditions), pl.lit(True))
+        known = rarities({s: folder / f"{s}.parquet" for s in SIDES}, plan, rule)
+        pairs = with_likeness(pairs.collect(engine="streaming"), rule, known).lazy()
     # In a match of many, each record must satisfy the rule with one of the others.
-    judged = pairs.with_columns(ok=holds.fill_null(False))
+    judged = pairs.with_columns(ok=all_hold(plan, conditions))
     failing = [
         judged.group_by("match_id", f"{prefix}.source", f"{prefix}.row")
         .agg(pl.col("ok").any())
@@ -118,8 +120,14 @@ def _unfitting(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame, side
     return sum(int(f.collect(engine="streaming").item()) for f in failing)
 
 
-def _values(folder: Path, plan: Plan, rule: Rule, side: SideName, prefix: str) -> pl.LazyFrame:
-    """The side's records with the cleaned values that the rule looks at, under their comparable columns' names."""
+def all_hold(plan: Plan, conditions: Sequence[Condition]) -> pl.Expr:
+    """True where a pair satisfies all conditions, else False."""
+    holds = (condition_holds(plan.field(c.field), c) for c in conditions)
+    return reduce(lambda a, b: a & b, holds, pl.lit(True)).fill_null(False)
+
+
+def values(records: Path, plan: Plan, rule: Rule, side: SideName, prefix: str) -> pl.LazyFrame:
+    """A side's records with the cleaned values that the rule looks at, under their comparable columns' names."""
     columns = []
     for name in rule.fields:
         spec = plan.field(name)
@@ -129,20 +137,18 @@ def _values(folder: Path, plan: Plan, rule: Rule, side: SideName, prefix: str) -
         columns += [value.alias(f"{prefix}.{c}") for c in columns_of(spec)]
         if name in rule.text_fields:
             columns.append(value.alias(f"{prefix}.{text_column(name)}"))
-    return pl.scan_parquet(folder / f"{side}.parquet").select(_text("source"), "row", *columns)
+    return pl.scan_parquet(records).select(_text("source"), "row", *columns)
 
 
-def _rarities(folder: Path, plan: Plan, rule: Rule) -> Rarities:
+def rarities(records: Mapping[SideName, Path], plan: Plan, rule: Rule) -> Rarities:
+    """The rarity of words or trigrams over the records of these sides, for the fields whose texts are likened."""
     known: Rarities = {}
     for condition in rule.on:
         if condition.similarity is not None:
             spec = plan.field(condition.field)
             texts = [
-                pl.scan_parquet(folder / f"{s}.parquet")
-                .select(plain_value(pl.col(spec.name), spec, s))
-                .collect()
-                .to_series()
-                for s in SIDES
+                pl.scan_parquet(path).select(plain_value(pl.col(spec.name), spec, side)).collect().to_series()
+                for side, path in records.items()
             ]
             known[spec.name, condition.similarity] = rarity(texts, condition.similarity)
     return known
@@ -162,7 +168,7 @@ def _wrong_totals(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -
     for prefix, side in zip("lr", SIDES, strict=True):
         frame = matches.filter(pl.col("side") == side).select("match_id", "source", "row")
         one = Rule(name=rule.name, on=(Condition(field=spec.name),))
-        valued = frame.join(_values(folder, plan, one, side, prefix), on=["source", "row"], how="left")
+        valued = frame.join(values(folder / f"{side}.parquet", plan, one, side, prefix), on=PLACE, how="left")
         sums.append(valued.group_by("match_id").agg(pl.col(f"{prefix}.{spec.name}").sum()))
     both = sums[0].join(sums[1], on="match_id", how="full", coalesce=True).collect(engine="streaming").fill_null(0)
     window = TotalWindow.of(spec, rule.total)
