@@ -27,7 +27,7 @@ def told() -> None:
     """The sentence that the last form left, above the sign-in form."""
     text = st.session_state.get(_TOLD)
     if text:
-        st.success(text, icon=":material/mark_email_read:")
+        st.success(text, icon=":material/check_circle:")
 
 
 def ways() -> None:
@@ -115,10 +115,9 @@ def set_password(token: str) -> None:
 def new_password() -> tuple[str, str]:
     """The two fields of a new password."""
     options = {"type": "password", "autocomplete": "new-password", "max_chars": MAX_CHARACTERS}
-    return (
-        st.text_input("New password", help=HINT, **options),  # type: ignore[call-overload]  # a table of options
-        st.text_input("New password again", **options),  # type: ignore[call-overload]
-    )
+    new = st.text_input("New password", **options)  # type: ignore[call-overload]  # a table of options
+    st.caption(f"{HINT}.")
+    return new, st.text_input("New password again", **options)  # type: ignore[call-overload]
 
 
 def same(new: str, again: str) -> bool:

@@ -43,9 +43,10 @@ def status_badge(status: str) -> None:
     st.badge(label, icon=icon, color=colour)  # type: ignore[arg-type]  # the table holds only badge colours
 
 
-def download_link(label: str, address: str) -> None:
-    """A link that looks like a button and makes the browser save what the address answers."""
-    st.html(f'<a class="download" href="{escape(address)}" download>{escape(label)}</a>', width="content")
+def download_link(label: str, address: str, what: str = "") -> None:
+    """A link that looks like a button and makes the browser save what the address answers: `what` that is."""
+    title = f' title="{escape(what)}"' if what else ""
+    st.html(f'<a class="download" href="{escape(address)}"{title} download>{escape(label)}</a>', width="content")
 
 
 def _accent() -> str:
@@ -127,6 +128,8 @@ def style() -> None:
         .st-key-FormSubmitter-sign-in-Sign-in, .st-key-FormSubmitter-sign-in-Sign-in > * { width: 100% !important; }
         .st-key-FormSubmitter-sign-in-Sign-in button { width: 100%; color: #ffffff; border-color: transparent;
             background: var(--primary); }
+        .st-key-FormSubmitter-sign-in-Sign-in button:is(:hover, :focus-visible, :active) {
+            background: color-mix(in srgb, var(--primary) 80%, #000000); }
         [data-testid="stMetricDelta"] * { white-space: normal !important; overflow-wrap: anywhere; }
         [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
         </style>"""
