@@ -226,10 +226,9 @@ def keyed_rules(
         rules.append(rule(f"exact{by}", on, 0.99 - less, f"{joined}; at least {both:.0%} agree in the rest", stage=0))
     window: On = [{"field": date.spec.name, "days": list(seen.lag)}] if date and seen.lag else []
     if date and seen.lag:
-        low, high = seen.lag
         reason = (
             f"{1 - seen.same_day:.0%} of records with the same {name} have another {date.spec.name}, "
-            f"usually {low} to {high} days later"
+            f"usually {days_apart(*seen.lag)}"
         )
         rules.append(rule(f"other day{by}", [*equal, *window], 0.9 - less, reason, stage=1))
     if amount and seen.tolerance:
@@ -252,6 +251,21 @@ def keyed_rules(
         reason, outcome = f"{joined}, but in {seen.far:.1%} of them {amount.spec.name} is far off", "suggested"
     rules.append(rule(f"same {name}", [name], 0.7 - less, reason, stage=3, outcome=outcome))
     return rules
+
+
+def days_apart(low: int, high: int) -> str:
+    """A window of days, right minus left, in words: '0 to 3 days later', '1 day earlier to 2 days later', '±2 days'."""
+
+    def days(number: int) -> str:
+        return f"{number} day{'' if number == 1 else 's'}"
+
+    if low == -high:
+        return f"±{days(high)}"
+    if low >= 0:
+        return f"{low} to {days(high)} later"
+    if high <= 0:
+        return f"{-high} to {days(-low)} earlier"
+    return f"{days(-low)} earlier to {days(high)} later"
 
 
 def rule(

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from recon_engine.plan import Budget, Condition, Duplicates, Rule
+from recon_engine.rule_proposals import days_apart
 from services.formats import amount, count, localised, number
 
 CATEGORY_NAMES = {
@@ -25,7 +26,7 @@ METHOD_NAMES = {
 
 
 def condition_sentence(condition: Condition) -> str:
-    """'amount within ±0.05', 'posted_on 0 to +3 days', 'reference contained in narrative', 'sum of amount equal'."""
+    """'amount within ±0.05', 'day 0 to 3 days later', 'reference contained in narrative', 'sum of amount equal'."""
     name = f"sum of `{condition.field}`" if condition.total else f"`{condition.field}`"
     if condition.similarity is not None:
         return f"{name} alike ({METHOD_NAMES[condition.similarity]}), at least {percent(condition.at_least or 0)}"
@@ -46,7 +47,7 @@ def condition_sentence(condition: Condition) -> str:
         cap = f", at most {localised(str(condition.cap))}" if condition.cap is not None else ""
         parts.append(f"within {_window(condition.percent)}%{cap}")
     elif condition.days is not None:
-        parts.append(f"{_window(condition.days)} days")
+        parts.append(days_apart(*condition.days))
     elif len(parts) == 1:
         parts.append("equal")
     return " ".join(parts) + (" (or both empty)" if condition.nulls else "")

@@ -135,7 +135,7 @@ def _height(rows: int, selectable: bool) -> int | Literal["content"]:
     """All rows when they are few; else a part of them, and the rest scrolls. What opens below a table that rows are
     selected in begins in the same window, so that a selection is seen to do something.
     """
-    most, height = (10, 380) if selectable else (15, 560)
+    most, height = (8, 330) if selectable else (15, 560)
     return "content" if rows <= most else height
 
 
@@ -158,7 +158,10 @@ def apart(text: str | None, kind: str) -> str | None:
     if not text or kind in ("integer", "boolean"):
         return text
     if kind == "text":
-        return f"{share(Decimal(text), 1)} of words in common"
+        part = Decimal(text)
+        if part in (0, 1):
+            return "the same words, written differently" if part else "no word in common"
+        return f"{share(part, 1)} of words in common"
     return amount(text) if kind == "decimal" else count(int(text), "day" if kind == "date" else "second")
 
 
