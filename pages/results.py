@@ -26,6 +26,7 @@ from services.permissions import Action, Actor
 SHOWN = "_results_shown"
 SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Duplicates", "Rejected", "Balance", "Rules"]
 OF_TWO_SIDES = ("Balance",)
+EVIDENCE = "Every table as Parquet, the plan as it was run, and the checksums of all files"
 
 
 def opened(person: Actor) -> Job:
@@ -38,12 +39,14 @@ def opened(person: Actor) -> Job:
     if job is None:
         layout.page_title("Results")
         wizard.nothing_open()
-    name = str(job.plan_json["name"])
+    what = "What became of every row, and the files that prove it."
     steps: dict[layout.Step, dict[str, str]] = {"results": {"job": job.id}}
     if job.reconciliation_id:
         reconciliation = services().plans.get(person, job.reconciliation_id)
-        name, steps = reconciliation.name, wizard.reachable(reconciliation, job)
-    layout.page_title(name)
+        steps = wizard.reachable(reconciliation, job)
+        wizard.header(person, reconciliation, what)
+    else:
+        layout.page_title(str(job.plan_json["name"]), what)
     layout.stepper("results", steps)
     if job.status in UNDER_WAY:
         progress.watch(person, job.id, build_plan(job.plan_json))
@@ -73,7 +76,7 @@ def downloads(person: Actor, job: Job) -> None:
         with st.container(horizontal=True, width="content", gap="small"):
             if "sides" not in job.plan_json:
                 layout.download_link("Download summary (.pdf)", f"/api/reconciliation/jobs/{job.id}/summary")
-            layout.download_link("Download evidence (.zip)", f"/api/reconciliation/jobs/{job.id}/download")
+            layout.download_link("Download evidence (.zip)", f"/api/reconciliation/jobs/{job.id}/download", EVIDENCE)
 
 
 def main() -> None:

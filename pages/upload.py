@@ -11,6 +11,7 @@ from pages._shared.context import actor, may, services
 from pages._shared.draft import files_of
 from pages._shared.messages import explained
 from pages._shared.uploader import drop_zone
+from pages._shared.wizard import TITLES
 from pages._shared.wording import ago, literal
 from services.database.models import Reconciliation, StoredFile
 from services.errors import NotFound
@@ -18,17 +19,11 @@ from services.fit import misfits, shared_columns
 from services.permissions import Action, Actor
 from services.sides import EVERY, MOST_SIDES
 
-ORDINALS = ("Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth")
-TITLES = {"left": "Left side", "right": "Right side"} | {
-    side: f"{ordinal} side" for side, ordinal in zip(EVERY[2:], ORDINALS, strict=True)
-}
 HINTS = {
-    "left": "For example the ledger: one file, or several with the same columns.",
-    "right": "For example the bank's statements of the same time.",
+    "left": "One file, or several with the same columns: for example the ledger.",
+    "right": "What it is compared with: for example the bank's statements.",
 }
 FURTHER_HINT = "For example the shop's orders: what belongs together on all sides becomes one match."
-
-
 SLOTS = {"left": "left_file_id", "right": "right_file_id"}
 
 
@@ -122,9 +117,10 @@ def another_side(person: Actor, reconciliation: Reconciliation) -> None:
 
 def lacking(sides: dict[str, list[StoredFile]]) -> str | None:
     """What keeps the mapping from beginning, in one sentence; None when nothing does."""
-    empty = [TITLES[side].lower() for side, files in sides.items() if not files]
-    if empty:
-        return f"The {' and the '.join(empty)} {'needs' if len(empty) == 1 else 'need'} a file to go on."
+    *others, last = [f"the {TITLES[side].lower()}" for side, files in sides.items() if not files] or [""]
+    if last:
+        told = f"{', '.join(others)} and {last} need" if others else f"{last} needs"
+        return f"{told[0].upper()}{told[1:]} a file to go on."
     for files in sides.values():
         refused = [file.name for file in files if file.status != "profiled"]
         if refused:
@@ -140,7 +136,7 @@ def main() -> None:
     """Draw the page."""
     person = actor()
     reconciliation = wizard.opened(
-        person, "upload", "The files of each side. Nothing is changed in them; every row will be accounted for."
+        person, "upload", "The files of each side, whichever way round. Nothing is changed in them."
     )
     editable = may(person, Action.FILE_UPLOAD)
     drift_view.show(person, reconciliation)

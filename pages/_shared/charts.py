@@ -57,13 +57,13 @@ def categories(breaks: Mapping[str, int]) -> go.Figure:
     return _open_rows({CATEGORY_NAMES.get(name, name): rows for name, rows in breaks.items()})
 
 
-def rule_waterfall(rules: Sequence[Mapping[str, Any]]) -> go.Figure:
+def rule_waterfall(rules: Sequence[Mapping[str, Any]], total: str) -> go.Figure:
     """How many matches each rule added, in running order; rules that added none are left out."""
-    told = [(f"{place}. {rule['name']}", int(rule["matches"])) for place, rule in enumerate(rules, start=1)]
-    names, numbers = [name for name, matches in told if matches], [matches for _, matches in told if matches]
+    told = [(str(rule["name"]), int(rule["matches"])) for rule in rules if rule["matches"]]
+    names, numbers = [name for name, _ in told], [matches for _, matches in told]
     figure = go.Figure(
         go.Waterfall(
-            y=[*names, "All matches"],
+            y=[*names, total],
             x=[*numbers, 0],
             orientation="h",
             measure=[*["relative"] * len(names), "total"],
@@ -109,14 +109,14 @@ def money_in_breaks(totals: Mapping[str, Any], labels: Mapping[str, str]) -> go.
 
 def false_rates(rules: Sequence[Mapping[str, Any]]) -> go.Figure | None:
     """The estimated share of accidental matches of each rule with its interval; None when nothing was estimated."""
-    told = [(place, rule) for place, rule in enumerate(rules, start=1) if rule.get("chance") and rule["matches"]]
+    told = [rule for rule in rules if rule.get("chance") and rule["matches"]]
     if not told:
         return None
-    rates = [100 * rule["chance"]["false_rate"] for _, rule in told]
-    ends = [(100 * rule["chance"]["low"], 100 * rule["chance"]["high"]) for _, rule in told]
+    rates = [100 * rule["chance"]["false_rate"] for rule in told]
+    ends = [(100 * rule["chance"]["low"], 100 * rule["chance"]["high"]) for rule in told]
     figure = go.Figure(
         go.Scatter(
-            y=[f"{place}. {rule['name']}" for place, rule in told],
+            y=[str(rule["name"]) for rule in told],
             x=rates,
             mode="markers+text",
             text=[f"  {localised(f'{rate:.2g}')}%" for rate in rates],

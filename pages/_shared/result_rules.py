@@ -35,29 +35,34 @@ def show(job: Job, plan: AnyPlan) -> None:
     """The charts of what the rules added and of their false rates with the intervals; all figures as a table. A rule of
     several sides has a line for each two sides that it links.
     """
+    place = {rule.name: number for number, rule in enumerate(plan.rules, start=1)}  # as the plan numbers them
     rules = [
-        {**rule, "rule": rule["name"], "name": _title(rule, plan.labels)} for rule in (job.summary_json or {})["rules"]
+        {**rule, "rule": rule["name"], "name": f"{place[rule['name']]}. {_title(rule, plan.labels)}"}
+        for rule in sorted((job.summary_json or {})["rules"], key=lambda rule: place[rule["name"]])
     ]
+    of_two = isinstance(plan, Plan)
     added, sure = st.columns(2, gap="medium")
     with added.container(border=True, height="stretch"):
-        st.markdown(f"**{'Matches' if isinstance(plan, Plan) else 'Links of two sides'} added by each rule**")
+        st.markdown(f"**{'Matches' if of_two else 'Links of two sides'} added by each rule**")
         bars = [("Matches", {"rule": (rule["rule"], rule["rule"])}) for rule in rules if rule["matches"]]
-        chart_clicks.clickable(charts.rule_waterfall(rules), "rules", [[*bars, ("Matches", {})]])
+        chart_clicks.clickable(
+            charts.rule_waterfall(rules, "All matches" if of_two else "All links"), "rules", [[*bars, ("Matches", {})]]
+        )
     with sure.container(border=True, height="stretch"):
-        st.markdown("**How sure each rule is**")
+        st.markdown("**How many matches may be accidents**")
         figure = charts.false_rates(rules)
         if figure is None:
             st.caption("Nothing can be said of rules that matched nothing.")
         else:
-            st.caption("Estimated share of accidental matches, with the interval in which it lies.")
+            st.caption("Estimated share of each rule's matches, with the interval in which it lies.")
             st.plotly_chart(figure, config=charts.CONFIG, key="false-rates")
     _all_figures(rules)
 
 
 def _title(rule: Mapping[str, Any], names: Mapping[str, str]) -> str:
     """The rule's name, with the two sides that it linked where there are more."""
-    ends = [names[side] for side in rule.get("between", [])]
-    return f"{rule['name']} · {' and '.join(ends)}" if ends else str(rule["name"])
+    name, ends = str(rule["name"]), " and ".join(names[side] for side in rule.get("between", []))
+    return name if ends in name else f"{name} · {ends}"
 
 
 def _all_figures(rules: Sequence[Mapping[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared import draft, duplicate_cards, plan_parts, rule_cards, sides_fields
+from pages._shared import draft, duplicate_cards, plan_parts, rule_cards, sides_fields, wizard
 from pages._shared.mapping import row_id
 from pages._shared.marks import Marks, named
 from pages._shared.messages import explained
@@ -77,11 +77,11 @@ def _questions(person: Actor, reconciliation: Reconciliation, plan: SidesPlan, e
 def _names(person: Actor, reconciliation: Reconciliation, plan: SidesPlan, editable: bool) -> None:
     """What the sides are called, the field that holds the currency, and what a group is that lacks a side."""
     marks, data = Marks(), plan.to_data()
-    places = st.columns(len(plan.sides))
+    places, titles = st.columns(len(plan.sides)), list(wizard.TITLES.values())
     for number, (place, side) in enumerate(zip(places, plan.sides, strict=True)):
         with place:
             data["sides"][number]["label"] = st.text_input(
-                f"Side {number + 1}", side.title, disabled=not editable, key=f"side-label-{side.name}-{side.title}"
+                titles[number], side.title, disabled=not editable, key=f"side-label-{side.name}-{side.title}"
             )
             marks.below(f"sides[{number}]")
     currency, incomplete = st.columns(2)
@@ -98,7 +98,7 @@ def _names(person: Actor, reconciliation: Reconciliation, plan: SidesPlan, edita
         marks.below("currency")
     data["currency"] = None if picked == NO_CURRENCY else {"field": picked}
     data["incomplete"] = incomplete.selectbox(
-        "What lacks a side",
+        "A group that lacks a side",
         list(INCOMPLETE),
         index=list(INCOMPLETE).index(plan.incomplete),
         format_func=INCOMPLETE.__getitem__,

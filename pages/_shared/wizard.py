@@ -15,7 +15,12 @@ from recon_engine.plan import SIDES
 from services.database.models import Job, Reconciliation
 from services.errors import NotFound
 from services.permissions import Action, Actor
-from services.sides import AnyPlan
+from services.sides import EVERY, AnyPlan
+
+ORDINALS = ("Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth")
+TITLES = {"left": "Left side", "right": "Right side"} | {
+    side: f"{ordinal} side" for side, ordinal in zip(EVERY[2:], ORDINALS, strict=True)
+}
 
 
 def opened(person: Actor, step: layout.Step, what: str) -> Reconciliation:
@@ -29,14 +34,19 @@ def opened(person: Actor, step: layout.Step, what: str) -> Reconciliation:
     except NotFound:
         layout.page_title(step.capitalize(), what)
         nothing_open()
+    header(person, reconciliation, what)
+    layout.stepper(step, reachable(reconciliation, current_job(person, reconciliation)))
+    return reconciliation
+
+
+def header(person: Actor, reconciliation: Reconciliation, what: str) -> None:
+    """The reconciliation's name, which can be changed here, and one line on what the step is for."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title(literal(reconciliation.name), anchor=False, width="content")
         if may(person, Action.PLAN_EDIT) and st.button("Rename", icon=":material/edit_note:", type="tertiary"):
             _rename(person, reconciliation)
     st.caption(what)
     show_notice()
-    layout.stepper(step, reachable(reconciliation, current_job(person, reconciliation)))
-    return reconciliation
 
 
 @dialog("Rename")

@@ -126,7 +126,9 @@ def rule_in(plan: AnyPlan, rule: Rule) -> str:
         return rule_sentence(rule, *names.values())
     if isinstance(rule, SidesRule) and rule.between:
         left, right = (names[side] for side in rule.between)
-        return f"**{left} and {right}**: {rule_sentence(rule, left, right)}"
+        sentence = rule_sentence(rule, left, right)
+        ends = " and ".join(plan.labels[side] for side in rule.between)
+        return sentence if ends in rule.name else f"**{left} and {right}**: {sentence}"  # said once is enough
     every = set.intersection(*(set(plan.field(name).columns) for name in rule.fields))
     return f"**{', '.join(names[side] for side in names if side in every)}**: {rule_sentence(rule)}"
 

@@ -210,7 +210,7 @@ def test_results_tell_sets_and_causes(opened: Opened, tmp_path: Path) -> None:
     steps.picture(page, "match-set")
 
     steps.section(page, "Rules")
-    expect(page.get_by_text("How sure each rule is")).to_be_visible()
+    expect(page.get_by_text("How many matches may be accidents")).to_be_visible()
     expect(page.get_by_text("Matches added by each rule")).to_be_visible()
     steps.picture(page, "rules")
     steps.section(page, "Balance")

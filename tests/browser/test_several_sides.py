@@ -71,8 +71,8 @@ def upload(page: Page, paths: list[Path]) -> None:
 
 def change(page: Page) -> None:
     """Another name for a side and for the last rule."""
-    page.get_by_label("Side 3").fill("House bank")
-    page.get_by_label("Side 3").press("Enter")
+    page.get_by_label("Third side").fill("House bank")
+    page.get_by_label("Third side").press("Enter")
     expect(page.get_by_text("House bank").first).to_be_visible()
     steps.quiet(page)
     cards = page.locator("[class*=st-key-rule-card-]")
