@@ -95,7 +95,7 @@ def main() -> None:
     """Draw the page."""
     person = actor()
     reconciliation = wizard.opened(
-        person, "map", "Check the suggestion: what cannot be decided from the data is asked."
+        person, "map", "Suggested from your files: check it, change what does not fit, then continue."
     )
     editable = may(person, Action.PLAN_EDIT)
     columns = draft.column_names(person, reconciliation)

@@ -115,7 +115,9 @@ def main() -> None:
         expected(person, reconciliation, plan)
         about_to_run(plan)
         if may(person, Action.JOB_LAUNCH):
-            with st.container(key="onwards"):
+            with st.container(horizontal=True, key="onwards"):
+                if st.button("Back to mapping", icon=":material/arrow_back:"):
+                    wizard.go("map", reconciliation)
                 launch(person, reconciliation, plan, "Run reconciliation")
         return
     ended(person, reconciliation, job, plan)

@@ -18,6 +18,7 @@ METHODS = {
     "tfidf": "like descriptions: rare parts count most",
 }
 WIDTHS = [2.2, 2.4, 3.6, 0.5]
+WINDOWS = ("within", "percent", "days")
 # What the cells of a row are in a plan, and what they are called here.
 PLACES = {
     "": "",
@@ -42,12 +43,13 @@ def show(plan: Plan, conditions: dict[int, Cells], key: str, marks: Marks, *, su
 
     Faults of the condition in row n are shown below it, at the place `on[n]`.
     """
-    st.caption("Windows are the right value minus the left value, both ends included.")
     edited = {}
     for row, (number, cells) in enumerate(conditions.items()):
         edited[number] = _row(plan, cells, conditions, number, f"{key}-{number}", sums=sums)
         for place, name in PLACES.items():
             marks.below(f"on[{row}]{place}", name=name)
+    if any(cells["kind"] in WINDOWS for cells in edited.values()):
+        st.caption("From and To: the right value minus the left value, both ends included.")
     used = {cells["field"] for cells in edited.values()}
     unused = [spec.name for spec in plan.fields if spec.name not in used]
     st.button(
@@ -117,7 +119,7 @@ def _row(plan: Plan, kept: Cells, conditions: dict[int, Cells], number: int, key
 def _details(plan: Plan, edited: Cells, key: str) -> None:
     """The cells that the kind of condition needs."""
     kind = edited["kind"]
-    if kind in ("within", "percent", "days"):
+    if kind in WINDOWS:
         cells = st.columns(3 if kind == "percent" else 2)
         edited["low"] = cells[0].text_input("From", edited["low"], key=f"{key}-low")
         edited["high"] = cells[1].text_input("To", edited["high"], key=f"{key}-high")

@@ -33,6 +33,7 @@ Row = dict[str, Any]
 LONGEST_HEAD = 8  # with the word after it, and the sign of a column that can be edited
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 SCALE_HELP = "Digits after the decimal mark"
+CLEAN_HELP = "Done before values are compared: trim drops space at both ends, casefold makes A and a equal"
 FORMAT_HELP = "%d/%m/%Y reads 31/12/2026, %m/%d/%Y reads 12/31/2026. Empty: ISO, or decided by the data"
 
 
@@ -96,8 +97,12 @@ def editor(
             "type": column.SelectboxColumn("Type", options=TYPES, required=True, default="text", width=80),
             "confidence": column.ProgressColumn("Confidence", min_value=0, max_value=1, format="percent", width=90),
             "compare": column.CheckboxColumn("Compare", width=80, help="List where its values differ inside a match"),
-            "left_clean": column.MultiselectColumn(f"Clean {names['left']}", options=CLEAN_STEPS, width=110),
-            "right_clean": column.MultiselectColumn(f"Clean {names['right']}", options=CLEAN_STEPS, width=110),
+            "left_clean": column.MultiselectColumn(
+                f"Clean {names['left']}", options=CLEAN_STEPS, width=110, help=CLEAN_HELP
+            ),
+            "right_clean": column.MultiselectColumn(
+                f"Clean {names['right']}", options=CLEAN_STEPS, width=110, help=CLEAN_HELP
+            ),
             "left_format": column.TextColumn(f"{names['left']} dates", width=130, help=FORMAT_HELP),
             "right_format": column.TextColumn(f"{names['right']} dates", width=130, help=FORMAT_HELP),
             "scale": column.NumberColumn("Digits", min_value=0, max_value=18, step=1, width=90, help=SCALE_HELP),

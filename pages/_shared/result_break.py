@@ -54,7 +54,12 @@ def _show(person: Actor, job: Job, plan: AnyPlan) -> None:
     told = f" Of all on this page: {literal(same)}." if same else ""
     st.caption(f"Select a row to see the record beside its nearest counterpart.{told}")
     rows = [
-        {**row, "side_name": names[row["side"]], "category_name": CATEGORY_NAMES.get(row["category"], row["category"])}
+        {
+            **row,
+            "side_name": names[row["side"]],
+            "category_name": CATEGORY_NAMES.get(row["category"], row["category"]),
+            "reason": f"{row['reason'][:1].upper()}{row['reason'][1:]}",
+        }
         for row in found.rows
     ]
     headings = {"side_name": "Side", "row": "Row", "category_name": "Category"} | ({} if same else {"reason": "Reason"})
@@ -80,7 +85,8 @@ def _filters(summary: Mapping[str, Any], plan: AnyPlan, names: Mapping[str, str]
         kinds = {name: CATEGORY_NAMES.get(name, name) for name in breaks}
         category = part("breaks", "category", "All", kinds) if len(kinds) > 1 else None
         sort = order("breaks", orders(plan))
-    chosen = {"side": side, "category": category, "cause": _cause(summary), "missing": _with(missing, names)}
+        cause = _cause(summary)
+    chosen = {"side": side, "category": category, "cause": cause, "missing": _with(missing, names)}
     return {name: value for name, value in chosen.items() if value}, sort
 
 
@@ -106,6 +112,7 @@ def _cause(summary: Mapping[str, Any]) -> str | None:
         on_change=first_page,
         args=("breaks",),
         format_func=lambda one: "Any or none" if one == ALL else one,
+        width=400,
     )
     return None if chosen == ALL else chosen
 
@@ -117,8 +124,7 @@ def _detail(person: Actor, job: Job, plan: AnyPlan, row: Mapping[str, Any]) -> N
     nearest = detail["nearest"]
     with st.container(border=True, key="break-detail"):
         st.markdown(f"**{row['side_name']} row {row['row']}** · {row['category_name']}")
-        reason = str(row["reason"])
-        st.markdown(literal(f"{reason[:1].upper()}{reason[1:]}."))
+        st.markdown(literal(f"{row['reason']}."))
         if row.get("cause"):
             st.caption(f"Smallest change that would match it: {literal(row['cause'])}.")
         if nearest is not None:

@@ -95,7 +95,9 @@ def _headline(tiles: Sequence[Tile]) -> None:
 def _conservation(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
     with st.container(border=True):
         if summary["conserved"]:
-            st.markdown(":green[:material/verified:] **Every row is accounted for**, in counts and in exact sums.")
+            sums = any(fields for side in summary["totals"].values() for fields in side.values())
+            how = "in counts and in exact sums" if sums else "in counts"
+            st.markdown(f":green[:material/verified:] **Every row is accounted for**, {how}.")
         else:
             st.error("The result does not add up and must not be relied on.", icon=":material/gpp_bad:")
         st.markdown(wording.conservation_sentence(summary, names))

@@ -86,7 +86,13 @@ EMPTY = {
     "duplicates": ("No duplicates", "The search found no record twice."),
     "rejected": ("No rejected rows", "Every row could be read as the plan says."),
 }
-UNSEARCHED = ("Not searched", "To find records that are there twice, let the Map step search a side for duplicates.")
+UNSEARCHED = (
+    "Not searched",
+    (
+        "To find records that are there twice, let the Map step search a side for duplicates. "
+        "A break called Duplicate is another thing: its counterpart is matched to another record."
+    ),
+)
 OUTCOMES = {"confirmed": "Confirmed", "suggested": "Suggested"}
 NOUNS = {
     "matches": ("record in a match", "records in matches"),
@@ -106,7 +112,8 @@ def show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
 def _show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
     if not services().results.page(person, job.id, name, size=1).total:
         unasked = name == "duplicates" and not any(map(plan.duplicates_of, plan.labels))
-        empty_state(*(UNSEARCHED if unasked else EMPTY[name]), icon=":material/task_alt:")  # nothing to choose from
+        (title, what), icon = (UNSEARCHED, "search") if unasked else (EMPTY[name], "task_alt")
+        empty_state(title, what, icon=f":material/{icon}:")  # nothing to choose from
         return
     filters, sort = _filters(job, plan, name)
     found = services().results.page(

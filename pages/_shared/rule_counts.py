@@ -70,7 +70,9 @@ def _draw(plan: Plan, found: dict[str, Any] | None, places: Places) -> None:
         return
     rows, open_rows = number(found["rows"]), number(found["left_over"])
     basis = f"a sample of {rows} {label} rows" if found["sample"] else f"all {rows} {label} rows"
-    headline.caption(f":material/science: Tried on {basis}: {open_rows} would stay open.")
+    vague = any(rule["ambiguous"] for rule in found["rules"])
+    what = " Ambiguous: several records fit equally well, so that none is chosen." if vague else ""
+    headline.caption(f":material/science: Tried on {basis}: {open_rows} would stay open.{what}")
     for place, rule in zip(beside, found["rules"], strict=False):
         place.markdown(f":small[{_sentence(rule, label)}]")
 
