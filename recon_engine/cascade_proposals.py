@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from recon_engine.code_maps import differing_codes, with_codes
 from recon_engine.column_matching import Column
 from recon_engine.column_names import concepts, name_likeness
-from recon_engine.key_evidence import Testimony, joins_others, misspelt, testimony
+from recon_engine.key_evidence import Testimony, joins_others, misspelt, own_words, testimony
 from recon_engine.link_proposals import link_fields, linkage_rule, readable, repeated_side, telling_fields
 from recon_engine.reference_proposals import Spoken, spoken, spoken_rules
 from recon_engine.rule_proposals import (
@@ -115,13 +115,19 @@ def proposed_cascade(
         rules += [*again, *([sums] if sums else [])]
         if used == _USED:
             break
+    if first:  # a difference of nearly every match tells nothing
+        texts = [coded.get(f.spec.name, f) for f in usable if f.spec.type == "text" and f is not first]
+        unlike = {f.spec.name for f in own_words(tables, first, texts, part)}
+        untold += [f for f in usable if f.spec.name in unlike]
     if first and spare:
         last = next(i for i, r in enumerate(rules) if r.stage == max(each.stage for each in rules))
         rules[last] = replace(rules[last], reason=f"{rules[last].reason}; {' or '.join(spare)} joins no others")
     # Strict rules of every key come before the lenient ones of any.
     rules.sort(key=lambda r: r.stage)
     if rules:
-        return Cascade(_named(rules), [coded.get(f.spec.name, f) for f in fields], untold, questions)
+        named = {f.spec.name for f in untold}
+        told = [coded.get(f.spec.name, f) for f in fields]
+        return Cascade(_named(rules), told, [f for f in told if f.spec.name in named], questions)
     nothing = Cascade([], fields, mistaken, [*questions, _NO_KEY], keyless=True)
     keyless = _keyless(tables, fields, usable, roles, rows, part, nothing)
     codes = spoken(tables, columns, roles.amount, roles.date, [f.spec.name for f in fields]) if columns else None

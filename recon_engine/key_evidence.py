@@ -25,6 +25,8 @@ _EQUAL, _NEAR = 0.15, 0.03
 _RELATIVE = 0.05
 _DAYS = 31
 _BELIEVED = 0.5
+# A text that agrees in fewer records of the same key than this says something of its own on each side.
+_AGREES = 0.2
 Bools = NDArray[np.bool_]
 
 
@@ -101,6 +103,20 @@ def joins_others(tables: Tables, key: MappedField, first: MappedField, part: int
     # Of records that repeat the first key, one alone may have this one.
     one, two = (s.filter(pl.col("key").is_unique()) for s in (left, right))
     return not (elsewhere.is_empty() and one.join(two, on="key", how="semi").is_empty())
+
+
+def own_words(tables: Tables, key: MappedField, texts: Sequence[MappedField], part: int) -> list[MappedField]:
+    """Those of `texts` that differ in nearly all records that share a unique `key`, as the plan will compare them."""
+    sides = []
+    for table, side in zip(tables, ("left", "right"), strict=True):
+        values = (_planned(text, side).alias(f"f{i}") for i, text in enumerate(texts))
+        frame = picked(table.frame.select(_planned(key, side).alias("key"), *values), part)
+        sides.append(frame.collect(engine="streaming").filter(pl.col("key").is_unique()))
+    both = sides[0].join(sides[1], on="key", suffix="_r")
+    if both.height < _FEWEST or not texts:
+        return []
+    agree = both.select((pl.col(f"f{i}") == pl.col(f"f{i}_r")).mean() for i in range(len(texts))).row(0)
+    return [text for text, share in zip(texts, agree, strict=True) if share is not None and share < _AGREES]
 
 
 def _planned(mapped: MappedField, side: str) -> pl.Expr:

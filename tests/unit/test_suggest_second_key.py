@@ -97,3 +97,14 @@ def test_the_next_key_has_its_turn_where_the_second_adds_nothing(tmp_path: Path)
     found = suggested(tmp_path, left, right)
     assert names(found) == ["exact", "exact by token", "same order", "same token"]
     assert matched(found) == ROWS
+
+
+@pytest.mark.parametrize(("agreeing", "compared"), [(0, False), (20, False), (120, True)])
+def test_what_each_side_says_for_itself_is_not_compared(tmp_path: Path, agreeing: int, compared: bool) -> None:
+    """A text that differs in nearly all records of a key would make a difference of every match."""
+    stages = ["open", "paid", "sent", "held"]
+    left = orders() | {"stage": [stages[i % 4] for i in range(ROWS)]}
+    right = orders() | {"stage": [stages[(i + (i >= agreeing)) % 4] for i in range(ROWS)]}
+    found = suggested(tmp_path, left, right)
+    assert "stage" in [field.name for field in found.plan.fields]
+    assert ("stage" in found.plan.compare) == compared
