@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -53,7 +53,7 @@ def breaks_table(
             how="left",
         )
         explained = explained.join(
-            _tied(plan, ties, own, reach[1 - own], other_label), left_on="__i", right_on="i", how="left"
+            _tied(plan, ties, own, reach, (label, other_label)), left_on="__i", right_on="i", how="left"
         )
         twins = reach[own].filter(pl.col("__state").is_in([MATCHED, SUGGESTED])).select(ID, "row")
         twins = twins.join(mine.lazy().select(ID), on=ID, how="semi").group_by(ID).agg(twin=pl.col("row").min())
@@ -185,33 +185,32 @@ def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Exp
     ]
 
 
-def _tied(plan: Plan, ties: pl.DataFrame, own: int, other: pl.LazyFrame, other_label: str) -> pl.DataFrame:
-    """Per tied record its reason: the first rule that tied it, with the rivals it is tied over."""
+def _tied(
+    plan: Plan, ties: pl.DataFrame, own: int, reach: Sequence[pl.LazyFrame], labels: tuple[str, str]
+) -> pl.DataFrame:
+    """Per tied record its reason: the first rule that tied it, with the records it is tied over; where that is one,
+    with those that are tied over it. `labels`: of its own and of the other side.
+    """
     mine = ties.filter(pl.col("side") == own).sort("rule").unique("i", keep="first", maintain_order=True)
     if mine.is_empty():
         return pl.DataFrame(
             schema={"i": pl.UInt32, "tie_reason": pl.String, "tie_rule": pl.String, "tie_row": pl.UInt32}
         )
-    theirs = ties.filter((pl.col("side") != own) & ~pl.col("capped")).lazy()
-    rows = (
-        theirs.join(other.select(i="__i", row="row"), on="i")
-        .group_by("rule", "component")
-        .agg(rivals=pl.col("row").sort().head(_LISTED_RIVALS), count=pl.len())
-    )
-    joined = mine.lazy().join(rows, on=["rule", "component"], how="left")
+    rivals = _rows_in(ties, 1 - own, reach[1 - own], "rivals")
+    beside = _rows_in(ties, own, reach[own], "beside")
+    joined = mine.lazy().join(rivals, on=["rule", "component"], how="left")
+    joined = joined.join(beside, on=["rule", "component"], how="left")
     rule = pl.col("rule").replace_strict(dict(enumerate(r.name for r in plan.rules)), return_dtype=pl.String)
-    listed = pl.col("rivals").cast(pl.List(pl.String)).list.join(", ")
-    more = (
-        pl.when(pl.col("count") > _LISTED_RIVALS)
-        .then(pl.format(" and {} more", pl.col("count") - _LISTED_RIVALS))
-        .otherwise(pl.lit(""))
-    )
-    label = pl.lit(other_label)
+    own_label, label = map(pl.lit, labels)
+    all_rivals, all_beside = _listed("rivals"), _listed("beside")
+    one = "{} row {} has other records that fit equally well under rule '{}': {} rows {}"
     tie = (
-        pl.when(pl.col("count") == 1)
-        .then(pl.format("{} row {} has other records that fit equally well under rule '{}'", label, listed, rule))
+        pl.when(pl.col("rivals count") == 1)
+        .then(pl.format(one, label, all_rivals, rule, own_label, all_beside))
         .otherwise(
-            pl.format("{} {} records fit equally well under rule '{}': rows {}{}", "count", label, rule, listed, more)
+            pl.format(
+                "{} {} records fit equally well under rule '{}': rows {}", "rivals count", label, rule, all_rivals
+            )
         )
     )
     capped = pl.format("rule '{}' found too many candidates to search them all (search capped)", rule)
@@ -219,4 +218,21 @@ def _tied(plan: Plan, ties: pl.DataFrame, own: int, other: pl.LazyFrame, other_l
     reason = pl.when("capped").then(capped).when(pl.col("rivals").is_null()).then(led).otherwise(tie)
     return joined.select("i", tie_reason=reason, tie_rule=rule, tie_row=pl.col("rivals").list.first()).collect(
         engine="streaming"
+    )
+
+
+def _rows_in(ties: pl.DataFrame, side: int, records: pl.LazyFrame, name: str) -> pl.LazyFrame:
+    """By rule and component: the first rows of one side's tied records, and how many there are."""
+    found = ties.filter((pl.col("side") == side) & ~pl.col("capped")).lazy()
+    placed = found.join(records.select(i="__i", row="row"), on="i").group_by("rule", "component")
+    rows = pl.col("row").sort().head(_LISTED_RIVALS)
+    return placed.agg(rows.alias(name), pl.len().alias(f"{name} count"))
+
+
+def _listed(name: str) -> pl.Expr:
+    """'3, 5', or '1, 2, 3, 4, 5 and 7 more'."""
+    more = pl.col(f"{name} count") - _LISTED_RIVALS
+    rows = pl.col(name).cast(pl.List(pl.String)).list.join(", ")
+    return rows + pl.when(pl.col(f"{name} count") > _LISTED_RIVALS).then(pl.format(" and {} more", more)).otherwise(
+        pl.lit("")
     )
