@@ -357,7 +357,7 @@ def _text_reasons(values: pl.Series) -> list[str]:
         return ["more than 18 digits: a code, kept as text"]
     signs = text.str.contains(r"^[-+(]?\s?[$€£¥]|[$€£¥%]\s?\)?$|^\(.*\d\)$")
     if bool(signs.any()) and float(signs.mean() or 0) > MOSTLY:  # type: ignore[arg-type]
-        return ["amounts with a currency sign, percent sign or brackets: kept as text"]
+        return ["amounts in several currencies or with a percent sign: kept as text"]
     return []
 
 

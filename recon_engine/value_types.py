@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
-from recon_engine.reading.casting import DATE_FORMATS, DATETIME_FORMATS, date_value, datetime_value, fitting_formats
+from recon_engine.reading.amounts import currency_written, signed
+from recon_engine.reading.casting import (
+    DATE_FORMATS,
+    DATETIME_FORMATS,
+    EPOCH,
+    date_value,
+    datetime_value,
+    fitting_formats,
+)
 
 # Below this share of readable cells a column is text that happens to hold a number or a date now and then.
 MOSTLY = 0.95
 # From so many cells on, one mistake is a mistake, and not what the column is like.
 _FEW = 6
-_DATE_WORDS = re.compile(r"date|day|datum|posted|booked|paid|due|_on$|_at$|time", re.IGNORECASE)
+# Texts are far more frequent than amounts with a currency: so many cells tell whether it is worth looking at all.
+_GLANCE, _LIKELY = 200, 0.8
+_DATE_WORDS = re.compile(r"date|day|datum|posted|booked|paid|due|_on$|_at$|time|created|updated", re.IGNORECASE)
 _COMPACT_FORMATS = ("%y%m%d", "%Y%m%d", "%Y%m%d%H%M%S")
 _BOOLEAN_WORDS = ["true", "false", "yes", "no", "t", "f", "y", "n"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One way to read a column: `kind` and, by kind, the date format, or the decimal and thousands marks."""
+    """One way to read a column: `kind` and, by kind, the date format, or the decimal and thousands marks, and the
+    `currency` where amounts are written as in books ("" for brackets and trailing signs alone).
+    """
 
     kind: str
     form: str | None = None
     mark: str | None = None
     thousands: str | None = None
+    currency: str | None = None
 
     def fits(self, column: str) -> pl.Expr:
         """True where the cell can be read so; null where it is null."""
@@ -38,7 +51,8 @@ class Reading:
             return text.str.to_lowercase().is_in(_BOOLEAN_WORDS)
         if self.kind == "integer":
             return text.str.contains(r"^[+-]?\d{1,18}$")
-        return text.str.contains(_number_pattern(self.mark or ".", self.thousands))
+        fitting = self._number(column).str.contains(_number_pattern(self.mark or ".", self.thousands))
+        return fitting if self.currency is None else pl.when(text.is_not_null()).then(fitting.fill_null(value=False))
 
     def value(self, column: str) -> pl.Expr:
         """The typed value, null where it cannot be read; numbers as Float64, for ranges and overlaps only."""
@@ -55,10 +69,14 @@ class Reading:
 
     def plain(self, column: str) -> pl.Expr:
         """A number's text with a point as its decimal mark and nothing between thousands."""
-        text = pl.col(column).str.strip_chars()
+        text = self._number(column)
         if self.thousands:
             text = text.str.replace_all(self.thousands, "", literal=True)
         return text.str.replace(",", ".", literal=True) if self.mark == "," else text
+
+    def _number(self, column: str) -> pl.Expr:
+        text = pl.col(column)
+        return text.str.strip_chars() if self.currency is None else signed(text, self.currency)
 
 
 NUMBER_READINGS = tuple(
@@ -98,6 +116,11 @@ def candidates(name: str, values: pl.Series) -> list[Reading]:
             return []
         return [Reading("integer")]
     shares = [(_share(frame, reading), reading) for reading in NUMBER_READINGS]
+    if max(share for share, _ in shares) < 1 and _written_as_in_books(text):
+        currency = currency_written("v", frame.lazy())
+        written = [replace(reading, currency=currency) for reading in NUMBER_READINGS]
+        better = [(_share(frame, reading), reading) for reading in written]
+        shares = max(shares, better, key=lambda each: max(share for share, _ in each))
     whole = [reading for share, reading in shares if share == 1]
     if whole:
         plain = [r for r in whole if r.thousands is None]
@@ -115,6 +138,8 @@ def _date_readings(name: str, text: pl.Series) -> list[Reading]:
     unique = text.unique()
     few = unique.sample(min(len(unique), 2_000), seed=1, shuffle=False) if len(unique) > 2_000 else unique
     hinted = _DATE_WORDS.search(name) is not None
+    if hinted and few.str.contains(r"^1\d{9}$").all():
+        return [Reading("datetime", form=EPOCH)]
     if few.str.contains(r"^\d+$").all():
         # Six digits are far more often a number than a date: only a telling name makes them one.
         forms = [f for f in _COMPACT_FORMATS if f != "%y%m%d" or hinted]
@@ -140,6 +165,13 @@ def _mostly_fitting(few: pl.Series) -> list[str]:
 def _enough(cells: int) -> float:
     """The share of cells that must be readable: nearly all, and in a short column all but one."""
     return min(MOSTLY, (cells - 1) / cells) if cells >= _FEW else 1.0
+
+
+def _written_as_in_books(text: pl.Series) -> bool:
+    """Whether a few of the cells are amounts with a currency, in brackets and the like, or plain numbers."""
+    few = text.gather_every(max(1, len(text) // _GLANCE)).alias("v").to_frame()
+    known = signed(pl.col("v"), currency_written("v", few.lazy()))
+    return float(few.select(known.is_not_null().mean()).item() or 0.0) >= _LIKELY
 
 
 def _share(frame: pl.DataFrame, reading: Reading) -> float:

@@ -11,6 +11,7 @@ import polars as pl
 
 from recon_engine.errors import UndecidedError
 from recon_engine.plan import FieldSpec, ReaderOptions, SideName
+from recon_engine.reading.amounts import bare, currency_written, signed
 from recon_engine.reading.table import NATIVE
 
 # Numbers are kept as 18 significant digits: an integer of minor units fits in 64 bits, and so does the difference of
@@ -59,6 +60,8 @@ DATETIME_FORMATS = (
     "%d.%m.%Y %H:%M:%S%.f",
     "%Y%m%d%H%M%S",
 )
+# Seconds since 1970: as many digits as a reference may have, so only a plan says that a column is such.
+EPOCH = "%s"
 # A year of two digits read by a format for four is a misreading, not an ancient date.
 _FIRST_DAY, _LAST_DAY = date(1000, 1, 1), date(9999, 12, 31)
 _TRUE = ["true", "t", "yes", "y", "1"]
@@ -132,13 +135,16 @@ def cast_for(
     """How `spec` is read from `text` (String columns of one source) on `side`.
 
     Settings in the plan win; otherwise the data decides, and where it cannot, UndecidedError says what to set.
-    `padded`: space around a value counts for nothing; without it, which is faster, such a cell fails.
+    `padded`: space around a value counts for nothing, nor do a currency and brackets around an amount; without it,
+    which is faster, such a cell fails.
     """
     column = spec.column(side)
     source = pl.col(column)
     if spec.type == "text":
         return Cast(spec, column, source, "text", column)
     trimmed = source.str.strip_chars() if padded else source
+    if padded and spec.type in ("decimal", "integer"):
+        trimmed = signed(source, currency_written(column, text))
     if spec.type == "decimal":
         mark, thousands = _number_marks(text, column, options, file, spec.name, side)
         number = _plain_number(trimmed, mark, thousands)
@@ -174,7 +180,7 @@ def decimals_written(text: pl.LazyFrame, column: str, options: ReaderOptions) ->
     thousands = options.thousands
     marks = [options.decimal or ("," if thousands == "." else ".")] if given else [".", ","]
     digits = [
-        _plain_number(pl.col(column).str.strip_chars(), m, thousands if given else "," if m == "." else ".")
+        _plain_number(bare(pl.col(column)), m, thousands if given else "," if m == "." else ".")
         .str.extract(r"^[+-]?[0-9]*\.([0-9]*[1-9])0*$")
         .str.len_bytes()
         .max()
@@ -187,6 +193,8 @@ def decimals_written(text: pl.LazyFrame, column: str, options: ReaderOptions) ->
 
 def date_value(text: pl.Expr, form: str) -> pl.Expr:
     """`text` as Date by a strptime format; null when it does not fit, or has a year of fewer than four digits."""
+    if form == EPOCH:
+        return datetime_value(text, form).dt.date()
     value = text.str.to_date(form, strict=False, cache=False)
     return pl.when(value.is_between(_FIRST_DAY, _LAST_DAY)).then(value)
 
@@ -208,7 +216,12 @@ def fitting_formats(values: pl.Series, kind: str) -> list[str]:
     frame = text.to_frame("text")
     checks = [_reader(kind)(pl.col("text"), form).is_not_null().all().alias(form) for form in forms]
     row = frame.select(checks).row(0, named=True)
-    return [form for form in forms if row[form]]
+    return _usual([form for form in forms if row[form]])
+
+
+def _usual(forms: list[str]) -> list[str]:
+    """Without the month first between points, which nobody writes, where the day can be first."""
+    return [f for f in forms if f != "%m.%d.%Y" or "%d.%m.%Y" not in forms]
 
 
 def _reader(kind: str) -> Callable[[pl.Expr, str], pl.Expr]:
@@ -238,7 +251,7 @@ def _number_marks(
     """The decimal and thousands marks: as given, else "." and none; where values have commas, the data decides."""
     if options.decimal or options.thousands:
         return options.decimal or ("," if options.thousands == "." else "."), options.thousands
-    value = pl.col(column).str.strip_chars()
+    value = bare(pl.col(column))
     has_comma = value.str.contains(",", literal=True)
     if not text.head(_SAMPLE_ROWS).select(has_comma.any()).collect().item():
         return ".", None
@@ -293,4 +306,4 @@ def _most_fitting(values: pl.Series, kind: str) -> list[str]:
     frame = values.str.strip_chars().to_frame("t")
     counts = frame.select(_reader(kind)(pl.col("t"), f).is_not_null().sum().alias(f) for f in forms).row(0)
     best = max(counts)
-    return [form for form, count in zip(forms, counts, strict=True) if count == best] if best else [forms[0]]
+    return _usual([form for form, count in zip(forms, counts, strict=True) if count == best]) if best else [forms[0]]

@@ -1,4 +1,8 @@
-"""JSON (an array of flat objects) and JSON Lines; numbers stay as they were written, digit by digit."""
+"""JSON (an array of objects) and JSON Lines; numbers stay as they were written, digit by digit.
+
+What stands in an object inside a row is a column of its own, called by both keys: `{"customer": {"id": 7}}` has a
+column `customer.id`.
+"""
 
 from __future__ import annotations
 
@@ -72,9 +76,9 @@ def _read_array(path: Path, name: str) -> Read:
     except json.JSONDecodeError as error:
         raise InputError(f"{name}: line {error.lineno} is not valid JSON ({error.msg}); send the file again") from error
     except _NotFlatError as error:
-        raise InputError(f"{name}: {error}; give an array of flat objects") from error
+        raise InputError(f"{name}: {error}; give an array of objects") from error
     except RecursionError as error:
-        raise InputError(f"{name}: is nested too deeply; give an array of flat objects") from error
+        raise InputError(f"{name}: is nested too deeply; give an array of objects") from error
     rows = _rows(value, name)
 
     def texts() -> Iterator[Row]:
@@ -82,7 +86,7 @@ def _read_array(path: Path, name: str) -> Read:
             try:
                 yield _flat(row)
             except _NotFlatError as error:
-                raise InputError(f"{name}: row {number}: {error}; give flat objects of single values") from error
+                raise InputError(f"{name}: row {number}: {error}; give objects of single values") from error
 
     return list(_frames(texts(), name)), [(n, True) for n in range(1, len(rows) + 1)], []
 
@@ -142,14 +146,23 @@ def _rows(value: Any, name: str) -> list[Any]:
             return [value]
         raise InputError(f"{name}: the object holds {len(arrays)} arrays; give one array of objects")
     if not isinstance(value, list):
-        raise InputError(f"{name}: is JSON but not an array of objects; give an array of flat objects")
+        raise InputError(f"{name}: is JSON but not an array of objects; give an array of objects")
     return value
 
 
 def _flat(row: Any) -> Row:
     if not isinstance(row, dict):
         raise _NotFlatError("it is not an object")
-    return {key: _text(key, value) for key, value in row.items()}
+    flat: Row = {}
+    for key, value in row.items():
+        if not isinstance(value, dict):
+            found = {key: _text(key, value)}
+        else:
+            found = {f"{key}.{inner}": held for inner, held in _flat(value).items()}
+        if twice := flat.keys() & found.keys():
+            raise _NotFlatError(f"the key '{min(twice)}' stands twice in one object")
+        flat |= found
+    return flat
 
 
 def _text(key: str, value: Any) -> str | None:
@@ -157,7 +170,7 @@ def _text(key: str, value: Any) -> str | None:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    raise _NotFlatError(f"'{key}' holds a list or an object")
+    raise _NotFlatError(f"'{key}' holds a list")
 
 
 def _line_reason(error: Exception) -> str:
@@ -167,4 +180,4 @@ def _line_reason(error: Exception) -> str:
         return "the text is not valid UTF-8"
     if isinstance(error, RecursionError):
         return "the line is nested too deeply"
-    return f"{error}; a row must be a flat object of single values"
+    return f"{error}; a row must be an object of single values"

@@ -17,6 +17,8 @@ from recon_engine.reading.table import ROW, Facts, TextTable, empty_as_null, hea
 from recon_engine.reading.workbook_scan import scan_workbook
 
 _HEAD_ROWS = 80
+# A sheet with a smaller share of the fullest sheet's cells tells of the data, and holds none.
+_COVER = 0.05
 _MIDNIGHT = " 00:00:00"
 _DATE_TIME = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 _DAY_ZERO = r"^1899-12-3[01] "
@@ -26,7 +28,7 @@ logging.getLogger("fastexcel").setLevel(logging.ERROR)
 
 
 def open_xlsx(path: Path, name: str, options: ReaderOptions, facts: Facts) -> TextTable:
-    """Open one sheet: the one asked for, or the first that is not empty. Raises InputError or LimitError."""
+    """Open one sheet: the one asked for, or the first that is no mere cover. Raises InputError or LimitError."""
     scan = scan_workbook(path, name)
     try:
         workbook = fastexcel.read_excel(path)
@@ -68,19 +70,20 @@ def _sheet(workbook: fastexcel.ExcelReader, name: str, options: ReaderOptions) -
     names = workbook.sheet_names
     if options.sheet is not None and options.sheet not in names:
         raise InputError(f"{name}: there is no sheet '{options.sheet}'; the sheets are {', '.join(names)}")
-    chosen: tuple[str, pl.DataFrame] | None = None
-    others: list[str] = []
+    cells: dict[str, int] = {}
+    latest: tuple[str, pl.DataFrame] | None = None
     for sheet in [options.sheet] if options.sheet else names:
         grid = _grid(workbook, sheet)
-        if grid is None:
-            continue
-        if chosen is None:
-            chosen = (sheet, grid)
-        else:
-            others.append(sheet)
-    if chosen is None:
+        if grid is not None:
+            latest = (sheet, grid)
+            cells[sheet] = sum(grid.height - nulls for nulls in grid.null_count().row(0))
+    if latest is None:
         raise InputError(f"{name}: has no sheet with cells; give a workbook with a header and rows")
-    return (*chosen, others)
+    # A cover sheet before the data has a few cells; sheets of data, one a month, have about as many each.
+    chosen = next(sheet for sheet, count in cells.items() if count >= _COVER * max(cells.values()))
+    found = latest[1] if latest[0] == chosen else _grid(workbook, chosen)
+    assert found is not None  # it was counted above
+    return chosen, found, [sheet for sheet in cells if sheet != chosen]
 
 
 def _grid(workbook: fastexcel.ExcelReader, sheet: str) -> pl.DataFrame | None:

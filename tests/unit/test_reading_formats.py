@@ -43,6 +43,23 @@ def test_a_sheet_is_read_as_text_with_its_own_row_numbers(tmp_path: Path) -> Non
         open_table(tmp_path / "b.xlsx", ReaderOptions(sheet="Nope"))
 
 
+def test_a_cover_before_the_data_is_passed_over(tmp_path: Path) -> None:
+    """A title and who made it are no table; months beside each other are, and the first of them is read."""
+    book = openpyxl.Workbook()
+    cover = book.active
+    assert cover is not None
+    cover.append(["Confirmation of balances"])
+    cover.append(["Prepared by", "Treasury"])
+    for month in ("May", "June"):
+        sheet = book.create_sheet(month)
+        for row in [["ref", "amount"], *([f"{month}{i}", i] for i in range(60 if month == "June" else 40))]:
+            sheet.append(row)
+    book.save(tmp_path / "b.xlsx")
+    table = open_table(tmp_path / "b.xlsx")
+    assert (table.facts.value("sheet"), table.columns) == ("May", ("ref", "amount"))
+    assert "'June'" in table.issues[0].message
+
+
 def test_a_sheet_with_too_many_cells_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cells are counted before the workbook is opened."""
     book = openpyxl.Workbook()
@@ -97,11 +114,22 @@ def test_a_bad_line_of_json_lines_is_a_rejected_row(tmp_path: Path) -> None:
     assert table.lines(pl.Series([4])).to_list() == [5]
 
 
+def test_objects_inside_a_row_are_columns(tmp_path: Path) -> None:
+    """As programs hand charges out: the customer is an object, and so are the notes; a row may lack them."""
+    (tmp_path / "t.jsonl").write_text(
+        '{"id": 1, "customer": {"id": 7, "name": {"first": "A"}}, "notes": {}}\n{"id": 2}\n'
+    )
+    table = open_table(tmp_path / "t.jsonl")
+    assert table.columns == ("id", "customer.id", "customer.name.first")
+    assert table.frame.collect().rows() == [(1, "1", "7", "A"), (2, "2", None, None)]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         ("[1, 2]", "not an object"),
-        ('[{"a": {"b": 1}}]', "row 1: 'a' holds a list or an object"),
+        ('[{"a": {"b": [1]}}]', "row 1: 'b' holds a list"),
+        ('[{"a": {"b": 1}, "a.b": 2}]', "'a.b' stands twice"),
         ('[{"a": 1, "a": 2}]', "stands twice"),
         ('[{"a": 1},', "line 1 is not valid JSON"),
         ("[" * 100_000, "nested too deeply"),
@@ -109,7 +137,7 @@ def test_a_bad_line_of_json_lines_is_a_rejected_row(tmp_path: Path) -> None:
     ],
 )
 def test_json_that_is_no_table_is_refused(tmp_path: Path, content: str, words: str) -> None:
-    """Nested values, repeated keys and broken JSON get one sentence."""
+    """Lists inside rows, repeated keys and broken JSON get one sentence."""
     (tmp_path / "t.json").write_text(content)
     with pytest.raises(InputError, match=words):
         open_table(tmp_path / "t.json")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
+from recon_engine import reconcile
 from recon_engine.column_names import name_likeness
 from recon_engine.errors import InputError
 from recon_engine.plan import Plan
@@ -86,6 +88,18 @@ def test_an_ambiguous_date_becomes_a_question(tmp_path: Path) -> None:
     (question,) = found.questions
     assert "%d/%m/%Y (100% of its values then occur on the other side)" in question
     assert "%m/%d/%Y" in question
+
+
+def test_points_and_seconds_decide_a_date(tmp_path: Path) -> None:
+    """01.02.2024 has its day first everywhere; 1717200000 in a column called so is a moment. Both run as proposed."""
+    left = "ref,day\n" + "".join(f"R{i:03},01.0{i % 6 + 1}.2024\n" for i in range(60))
+    days = [date(2024, i % 6 + 1, 1) for i in range(60)]
+    moments = [int(datetime(d.year, d.month, d.day, 13, tzinfo=UTC).timestamp()) for d in days]
+    right = "ref,created_day\n" + "".join(f"R{i:03},{at}\n" for i, at in enumerate(moments))
+    found = suggested(tmp_path, left, right)
+    assert not found.questions
+    exact = reconcile(found.plan).summary["rules"][0]
+    assert (exact["name"], exact["matches"]) == ("exact", 60)
 
 
 def test_a_turned_sign_is_seen(tmp_path: Path) -> None:

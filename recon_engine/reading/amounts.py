@@ -1,0 +1,55 @@
+"""Amounts as people write them: `$1,234.50`, `(12.00)`, `12.00-`, `EUR 5,00`, `7.10 DR` become a sign and digits."""
+
+from __future__ import annotations
+
+import polars as pl
+
+_CODES = (
+    "USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|SEK|NOK|DKK|ISK|CZK|PLN|HUF|RON|BGN|TRY|RUB|UAH|INR|CNY|HKD|SGD|"
+    "KRW|TWD|THB|MYR|IDR|PHP|VND|BRL|MXN|ARS|CLP|COP|PEN|ZAR|ILS|AED|SAR|QAR|EGP|NGN|KES"
+)
+_SIGNS = r"(?:US|A|C|AU|CA|NZ|HK|S|R|MX)?\$|[€£¥₹₽₩₪₺₴₫฿]|Kč|zł"
+_CURRENCY = rf"(?:{_SIGNS}|{_CODES})"
+_NUMBER = r"[0-9](?:[0-9.,' ]*[0-9.,])?|[.,][0-9]+"
+_WRITTEN = (
+    rf"^(?P<open>\()?\s*(?P<before>[+-])?\s*(?P<left>{_CURRENCY})?\s*(?P<inside>[+-])?\s*(?P<number>{_NUMBER})"
+    rf"\s*(?P<after>[+-])?\s*(?P<right>{_CURRENCY})?\s*(?P<close>\))?\s*(?P<book>[CcDd][Rr])?$"
+)
+# What may stand around a number's digits and marks, character by character.
+_AROUND = " \u00a0\u202f()+-\u2212$€£¥₹₽₩₪₺₴₫฿" + "".join(chr(c) for c in range(65, 91)) + "crdčzł"
+
+
+def bare(text: pl.Expr) -> pl.Expr:
+    """The number's text without what stands around its digits and marks; what is no number is cut just the same."""
+    return text.str.strip_chars(_AROUND)
+
+
+def currency_written(column: str, cells: pl.LazyFrame) -> str:
+    """The currency sign or code that most cells of a column have; "" where none has one."""
+    parts = _parts(pl.col(column))
+    sign = pl.coalesce(parts.struct.field("left"), parts.struct.field("right")).alias("sign")
+    found = cells.select(sign).drop_nulls().group_by("sign").len().collect(engine="streaming")
+    return str(found.sort("len", "sign", descending=[True, False])["sign"][0]) if found.height else ""
+
+
+def signed(text: pl.Expr, currency: str) -> pl.Expr:
+    """The text with its sign in front and no `currency`; null where it is no amount, or one in another currency.
+
+    Brackets, a minus on either end, and DR make it negative; two of them together are no amount.
+    """
+    parts = _parts(text)
+    field = parts.struct.field
+    minus = [field(name).fill_null("") == "-" for name in ("before", "inside", "after")]
+    brackets = field("open").is_not_null()
+    debit = field("book").fill_null("").str.to_lowercase() == "dr"
+    negative = pl.sum_horizontal(*(m.cast(pl.UInt8) for m in (*minus, brackets, debit)))
+    written = pl.concat_list(field("left"), field("right")).list.drop_nulls()
+    known = (written.list.len() == 0) | ((written.list.len() == 1) & (written.list.first() == currency))
+    sound = field("number").is_not_null() & (brackets == field("close").is_not_null()) & (negative <= 1) & known
+    sign = pl.when(negative == 1).then(pl.lit("-")).otherwise(pl.lit(""))
+    return pl.when(sound).then(sign + field("number"))
+
+
+def _parts(text: pl.Expr) -> pl.Expr:
+    plain = text.str.strip_chars().str.replace_all("[\u00a0\u202f]", " ").str.replace_all("\u2212", "-", literal=True)
+    return plain.str.extract_groups(_WRITTEN)
