@@ -243,7 +243,8 @@ class SidesPlan(Model):
             "left": self._plain(left, self.side(left).title),
             "right": self._plain(right, self.side(right).title + ("" if left != right else " ")),
             "fields": fields,
-            "rules": rules,
+            # As a plan of two has them: what is made of its data, such as a change that is tried, is such a plan too.
+            "rules": [Rule.model_validate({key: getattr(rule, key) for key in Rule.model_fields}) for rule in rules],
             "compare": [n for n in self.compare if n in names],
             "currency": self.currency if self.currency and self.currency.field in names else None,
             "duplicates": {"left": searched},

@@ -68,6 +68,20 @@ def breaks(result: Result) -> dict[str, tuple[str, str, str]]:
     return {f"{b['side']} {b['row']}": (b["category"], b["missing"], b["reason"]) for b in rows}
 
 
+def test_what_would_make_breaks_match_is_tried_on_its_two_sides() -> None:
+    """Amounts that are 5 apart between orders and bank: the wider window is tried, and said what it would do."""
+    near = {"field": "amount", "within": "0.05"}
+    rules = [
+        {"name": "o-l", "between": ["orders", "ledger"], "on": ["ref", "amount"]},
+        {"name": "o-b", "between": ["orders", "bank"], "on": ["ref", near]},
+    ]
+    numbers = range(1, 31)
+    booked = ", ".join(f"R{n} {10 * n}" for n in numbers)
+    result = run(booked, booked, ", ".join(f"R{n} {10 * n + (5 if n > 20 else 0)}" for n in numbers), rules)
+    [cause] = result.summary["causes"]
+    assert (cause["between"], cause["blast"]["new_matches"]) == (["orders", "bank"], 10)
+
+
 def test_two_links_make_one_match_and_a_break_names_the_missing_side() -> None:
     """A=B and B=C make A-B-C, without a rule between A and C; what lacks a side is a break that says which."""
     rules = [
