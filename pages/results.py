@@ -17,7 +17,6 @@ from pages._shared import (
 from pages._shared.context import actor, address_parameter, may, services
 from pages._shared.messages import explained
 from recon_engine.nway.plan import build_plan
-from recon_engine.plan import Plan
 from services.database.models import Job
 from services.errors import NotFound
 from services.jobs.queue import UNDER_WAY
@@ -25,7 +24,6 @@ from services.permissions import Action, Actor
 
 SHOWN = "_results_shown"
 SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Duplicates", "Rejected", "Balance", "Rules"]
-OF_TWO_SIDES = ("Balance",)
 EVIDENCE = "Every table as Parquet, the plan as it was run, and the checksums of all files"
 
 
@@ -74,8 +72,7 @@ def downloads(person: Actor, job: Job) -> None:
     """The summary to attach, and the evidence as one archive; the API streams it: however large, no screen holds it."""
     if may(person, Action.RESULT_DOWNLOAD):
         with st.container(horizontal=True, width="content", gap="small"):
-            if "sides" not in job.plan_json:
-                layout.download_link("Download summary (.pdf)", f"/api/reconciliation/jobs/{job.id}/summary")
+            layout.download_link("Download summary (.pdf)", f"/api/reconciliation/jobs/{job.id}/summary")
             layout.download_link("Download evidence (.zip)", f"/api/reconciliation/jobs/{job.id}/download", EVIDENCE)
 
 
@@ -88,7 +85,7 @@ def main() -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         section = st.segmented_control(
             "Section",
-            SECTIONS if isinstance(plan, Plan) else [one for one in SECTIONS if one not in OF_TWO_SIDES],
+            SECTIONS,
             default="Overview",
             required=True,
             key="section",
@@ -101,7 +98,7 @@ def main() -> None:
             result_overview.show(person, job, plan)
         elif section == "Breaks":
             result_break.show(person, job, plan)
-        elif section == "Balance" and isinstance(plan, Plan):
+        elif section == "Balance":
             result_balance.show(person, job, plan)
         elif section == "Rules":
             result_rules.show(job, plan)

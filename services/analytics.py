@@ -102,7 +102,7 @@ class AnalyticsService:
             except (StorageAway, FileNotFoundError):
                 continue
             for line in lines:
-                rows[line["age"]] += line["left"]["rows"] + line["right"]["rows"]
+                rows[line["age"]] += sum(side["rows"] for side in line["sides"].values())
         return rows
 
 

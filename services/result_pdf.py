@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
-from recon_engine.plan import SIDES
 from services import formats, wording
 from services.formats import amount, count, moment, number
 from services.pdf_page import Column, Paper
-from services.result_headline import INSIDE_MATCHES, balanced, headline
+from services.result_headline import INSIDE_MATCHES, OF_EACH_TWO, against, balanced, headline, uncompared
+from services.result_open import NUMBERS, open_columns, open_lines
 from services.result_summary import Facts
+from services.result_together import TOGETHER, together
 
 PARTS = ("read", "matched", "suggested", "breaks", "rejected")
+PARTS_APART = {
+    "breaks": "Breaks",
+    "suggested": "Suggested",
+    "rejected": "Rejected",
+    "alone": "Matched alone",
+    "unexplained": "Unexplained",
+}
 MOST_LINES, MOST_CAUSES = 24, 6
 CHECK = "python -m recon_engine verify FOLDER"
 
@@ -29,6 +38,7 @@ def summary_pdf(facts: Facts) -> bytes:
         _head(paper, facts)
         _headline(paper, facts)
         _conservation(paper, facts)
+        _together(paper, facts)
         _balance(paper, facts)
         _open_items(paper, facts)
         _rules(paper, facts)
@@ -39,13 +49,11 @@ def summary_pdf(facts: Facts) -> bytes:
 
 def _head(paper: Paper, facts: Facts) -> None:
     paper.title("Reconciliation summary", facts.title)
-    paper.quiet(
-        f"{facts.labels['left']} against {facts.labels['right']} · run by {facts.ran_by} · {moment(facts.ran_at)}"
-    )
+    paper.quiet(f"{' against '.join(facts.labels.values())} · run by {facts.ran_by} · {moment(facts.ran_at)}")
 
 
 def _headline(paper: Paper, facts: Facts) -> None:
-    """The five figures that a reader looks for first."""
+    """The figures that a reader looks for first."""
     paper.tiles(headline(facts.summary, facts.figures, facts.labels))
     if facts.summary["conserved"]:
         paper.text("Every row is accounted for, in counts and in exact sums.")
@@ -57,7 +65,7 @@ def _conservation(paper: Paper, facts: Facts) -> None:
     """Rows and sums of each side: read = matched + suggested + breaks + rejected."""
     rows, names = facts.summary["rows"], facts.labels
     lines = []
-    for side in SIDES:
+    for side in names:
         lines.append([names[side], "rows", *(number(int(rows[side][part])) for part in PARTS)])
         for currency, fields in facts.summary["totals"][side].items():
             for field, sums in fields.items():
@@ -71,23 +79,51 @@ def _conservation(paper: Paper, facts: Facts) -> None:
     _cut(paper, columns, lines, "more sums are in summary.json")
 
 
+def _together(paper: Paper, facts: Facts) -> None:
+    """Of several sides: which were found together, and how often."""
+    found = together(facts.summary, facts.labels)
+    if found:
+        paper.section("What was found together", TOGETHER)
+        columns = [Column("Found together", 3), Column("What that is", 1.5), Column("Missing", 2)]
+        lines = [[one["sides"], one["kind"], one["lacks"], one["groups"]] for one in found]
+        _cut(paper, [*columns, Column("Groups", 1, right=True)], lines, "more sets of sides are in summary.json")
+
+
 def _balance(paper: Paper, facts: Facts) -> None:
-    money, balance = facts.figures["money"], facts.figures["balance"]
-    if not balance:
+    balances, names = facts.figures["balances"], facts.labels
+    if not any(one["sums"] for one in balances):
         return
-    names = facts.labels
-    paper.section(
-        "What the open items explain",
-        f"Sums of {money}, {balanced(facts.figures, names)}. What open, suggested and rejected rows do not explain "
-        + INSIDE_MATCHES,
-    )
-    columns = [Column("", 1), *(Column(text, 1.4, right=True) for text in (names["left"], names["right"], "Apart"))]
-    columns += [Column(text, 1.2, right=True) for text in ("Breaks", "Suggested", "Rejected", "Unexplained")]
-    parts = ("left", "right", "apart", "breaks", "suggested", "rejected", "unexplained")
+    left, right = ("First", "Second") if facts.several else (names[side] for side in balances[0]["between"])
+    told = {part: heading for part, heading in PARTS_APART.items() if _told(balances, part, facts.several)}
+    if facts.several:
+        what = " ".join(filter(None, (OF_EACH_TWO, uncompared(facts.figures, names))))
+        rest = "more lines follow from the totals in summary.json"
+        lead = [Column("Two sides", 2.4), Column("Sum", 1.2)]
+    else:
+        what = (
+            f"Sums of {balances[0]['money']}, {balanced(balances[0], names)}. What open, suggested and rejected rows "
+            f"do not explain {INSIDE_MATCHES}"
+        )
+        lead, rest = [Column("", 1)], "more currencies are in summary.json"
+    paper.section("What the open items explain", what)
+    columns = [*lead, *(Column(text, 1.4, right=True) for text in (left, right, "Apart"))]
+    columns += [Column(text, 1.2, right=True) for text in told.values()]
     lines = [
-        [wording.named(money, currency), *(amount(one[part]) for part in parts)] for currency, one in balance.items()
+        [
+            *([against(one, names)] if facts.several else []),
+            wording.named(one["money"], currency),
+            *(amount(sums[part]) for part in ("left", "right", "apart", *told)),
+        ]
+        for one in balances
+        for currency, sums in one["sums"].items()
     ]
-    _cut(paper, columns, lines, "more currencies are in summary.json")
+    _cut(paper, columns, lines, rest)
+
+
+def _told(balances: Sequence[Mapping[str, Any]], part: str, several: bool) -> bool:
+    """Whether the sums of a part have a column: of several sides, with two columns more, not what is 0 everywhere."""
+    sums = [sums[part] for one in balances for sums in one["sums"].values() if part in sums]
+    return any(map(Decimal, sums)) or (bool(sums) and (part == "unexplained" or not several))
 
 
 def _open_items(paper: Paper, facts: Facts) -> None:
@@ -106,20 +142,24 @@ def _open_items(paper: Paper, facts: Facts) -> None:
 
 
 def _open_table(paper: Paper, facts: Facts, by: str, heading: str, words: dict[str, str]) -> None:
-    money, names = facts.figures["money"], facts.labels
+    cells = open_columns(facts.figures, facts.labels)
     columns = [Column(heading, 2)]
-    for side in SIDES:
-        columns.append(Column(f"{names[side]} rows", 1.3, right=True))
-        if money:
-            columns.append(Column(f"{names[side]} {money}", 1.6, right=True))
+    for name, text in cells.items():
+        width = 1.6 if name.startswith("total") else 1.3
+        columns.append(Column(text, width, right=name.startswith(NUMBERS)))
     lines = []
-    for line in facts.figures["categories" if by == "category" else "ages"]:
+    for line in open_lines(facts.figures, by, facts.labels):
         label = words.get(line[by], line[by])
-        cells = [label if line["currency"] == "all" else f"{label}, {line['currency'] or 'no currency'}"]
-        for side in SIDES:
-            cells += [number(line[side]["rows"]), *([amount(line[side]["total"])] if money else [])]
-        lines.append(cells)
+        label = label if line["currency"] == "all" else f"{label}, {line['currency'] or 'no currency'}"
+        lines.append([label, *(line[name] for name in cells)])
     _cut(paper, columns, lines, "more lines are in breaks.parquet")
+
+
+def _worth_a_line(rules: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """All that linked something; of a rule that linked nothing between any two sides the first."""
+    linking = {rule["rule"] for rule in rules if rule["matches"]}
+    first = {rule["rule"]: rule for rule in reversed(rules)}
+    return [rule for rule in rules if rule["matches"] or (rule["rule"] not in linking and rule is first[rule["rule"]])]
 
 
 def _rules(paper: Paper, facts: Facts) -> None:
@@ -128,14 +168,15 @@ def _rules(paper: Paper, facts: Facts) -> None:
         "Accidental: the estimated share of matches that chance gave, with its interval.",
     )
     lines = []
-    for place, told in enumerate(facts.summary["rules"], start=1):
-        rule = next((one for one in facts.plan.rules if one.name == told["name"]), None)
-        asks = wording.rule_sentence(rule, facts.labels["left"], facts.labels["right"]).replace("`", "") if rule else ""
+    rules = {rule.name: rule for rule in facts.plan.rules}
+    for told in _worth_a_line(wording.rules_that_ran(facts.summary["rules"], rules, facts.labels)):
+        ends = [facts.labels[side] for side in told.get("between", facts.labels)]
+        asks = wording.rule_sentence(rules[told["rule"]], *ends).replace("`", "")
         accidental = wording.chance_sentence(told.get("chance") if told["matches"] else None)
-        cells = [f"{place}. {told['name']}", asks, told.get("outcome", ""), number(int(told["matches"])), accidental]
-        lines.append(cells)
+        lines.append([told["name"], asks, told.get("outcome", ""), number(int(told["matches"])), accidental])
+    matches = "Links" if facts.several else "Matches"
     columns = [
-        Column("Rule", 2), Column("Asks for", 3.6), Column("Counts as", 1.1), Column("Matches", 1, right=True),
+        Column("Rule", 2), Column("Asks for", 3.6), Column("Counts as", 1.1), Column(matches, 1, right=True),
         Column("Accidental", 1.7, right=True),
     ]  # fmt: skip
     _cut(paper, columns, lines, "more rules are in summary.json")
@@ -144,9 +185,11 @@ def _rules(paper: Paper, facts: Facts) -> None:
 def _causes(paper: Paper, facts: Facts) -> None:
     causes = facts.summary.get("causes", [])
     if causes:
-        paper.section("What would make breaks match", "Each change of the plan was tried on the whole file.")
+        tried = "on all records of the two sides" if facts.several else "on the whole file"
+        paper.section("What would make breaks match", f"Each change of the plan was tried {tried}.")
         for place, cause in enumerate(causes[:MOST_CAUSES], start=1):
-            paper.item(f"{place}. {cause['cause']}", wording.cause_sentence(cause))
+            about = wording.between(cause, facts.labels)
+            paper.item(f"{place}. {f'{about}: ' if about else ''}{cause['cause']}", wording.cause_sentence(cause))
         if len(causes) > MOST_CAUSES:
             paper.quiet(f"{count(len(causes) - MOST_CAUSES, 'smaller cause')} in summary.json.")
     warnings = facts.summary.get("warnings", [])

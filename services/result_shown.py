@@ -13,13 +13,13 @@ from typing import Any
 
 import polars as pl
 
-from recon_engine.plan import Plan
 from services.result_figures import figures
 from services.sides import AnyPlan
 
 OWN = "shown-"
 """How the names of these files begin."""
-FIGURES, BREAKS = f"{OWN}figures.json", f"{OWN}breaks.parquet"
+FIGURES, BREAKS = f"{OWN}figures-2.json", f"{OWN}breaks.parquet"
+FIGURES_BEFORE = f"{OWN}figures.json"  # of two sides, in another form: see `renewed` of services/result_figures.py
 _GROUP_ROWS = 16_384  # a page of breaks in another order is read from many places: little is read around each
 
 
@@ -29,9 +29,8 @@ def prepare(folder: Path, plan: AnyPlan, totals: dict[str, Any]) -> None:
     def scan(name: str) -> pl.LazyFrame:
         return pl.scan_parquet(folder / f"{name}.parquet")
 
-    if isinstance(plan, Plan):
-        told = figures(plan, totals, lambda name: nullcontext(scan(name)))
-        (folder / FIGURES).write_text(json.dumps(told), encoding="utf-8")
+    told = figures(plan, totals, lambda name: nullcontext(scan(name)))
+    (folder / FIGURES).write_text(json.dumps(told), encoding="utf-8")
     valued(scan("breaks"), {side: scan(side) for side in plan.labels}).sink_parquet(
         folder / BREAKS, compression="zstd", compression_level=1, row_group_size=_GROUP_ROWS
     )

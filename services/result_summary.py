@@ -9,8 +9,9 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from recon_engine.plan import SIDES, Plan
+from recon_engine.nway.plan import SidesPlan, build_plan
 from services.database.models import Account, Job, Reconciliation
+from services.sides import AnyPlan
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -32,7 +33,7 @@ class Facts:
 
     title: str
     job_id: str
-    plan: Plan
+    plan: AnyPlan
     plan_hash: str
     summary: dict[str, Any]
     figures: dict[str, Any]
@@ -44,8 +45,13 @@ class Facts:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What the plan calls the two sides."""
-        return {"left": self.plan.left.label, "right": self.plan.right.label}
+        """What the plan calls the sides."""
+        return self.plan.labels
+
+    @property
+    def several(self) -> bool:
+        """Whether there are more than two sides, by names of their own."""
+        return isinstance(self.plan, SidesPlan)
 
 
 def gather(container: Container, job: Job, figures: dict[str, Any]) -> Facts:
@@ -53,19 +59,20 @@ def gather(container: Container, job: Job, figures: dict[str, Any]) -> Facts:
     with container.storage.open(f"{job.result_prefix}/manifest.json") as file:
         text = file.read()
     manifest = json.loads(text)
+    plan = build_plan(job.plan_json)
     with container.session() as session:
         person = session.get(Account, job.created_by)
         reconciliation = session.get(Reconciliation, job.reconciliation_id) if job.reconciliation_id else None
     return Facts(
         title=reconciliation.name if reconciliation else str(job.plan_json["name"]),
         job_id=job.id,
-        plan=Plan.build(job.plan_json),
+        plan=plan,
         plan_hash=manifest["plan"]["sha256"],
         summary=dict(job.summary_json or {}),
         figures=figures,
         files=[
             InputFile(side, PurePath(one["file"]).name, int(one["bytes"]), one["sha256"])
-            for side in SIDES
+            for side in plan.labels
             for one in manifest["inputs"][side]
         ],
         ran_by=f"{person.name}, {person.email}" if person else "a person who has no account any more",

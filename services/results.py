@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 import polars as pl
 
+from recon_engine.nway.plan import build_plan
 from recon_engine.plan import SIDES, Plan
 from services.break_history import compared
 from services.database.models import Job
@@ -22,10 +23,10 @@ from services.jobs.queue import find_job
 from services.paging import MOST
 from services.permissions import Action, Actor, check
 from services.result_exports import csv_chunk, xlsx_file, zip_chunks
-from services.result_figures import NO_FIGURES, figures
+from services.result_figures import figures, renewed
 from services.result_match import first_pair, sums_of
 from services.result_rows import Filters, filtered, of_source, ordered, rows_of, with_rows
-from services.result_shown import BREAKS, FIGURES, OWN, valued
+from services.result_shown import BREAKS, FIGURES, FIGURES_BEFORE, OWN, valued
 from services.result_summary import gather
 
 if TYPE_CHECKING:
@@ -75,24 +76,18 @@ class ResultService:
         return dict(self._job(actor, job_id, Action.RESULT_READ).summary_json or {})
 
     def figures(self, actor: Actor, job_id: str) -> dict[str, Any]:
-        """Shares by amount, what the open items explain, and their age: see services/result_figures.py. Of more than
-        two sides there are none: their sums are in the summary.
-        """
+        """Shares by amount, what the open items explain, and their age: see services/result_figures.py."""
         return self._figures(self._job(actor, job_id, Action.RESULT_READ))
 
     def _figures(self, job: Job) -> dict[str, Any]:
-        if several(job):
-            return dict(NO_FIGURES)
-
         def read() -> dict[str, Any]:
-            try:
-                with self._container.storage.open(f"{job.result_prefix}/{FIGURES}") as file:
-                    return dict(json.load(file))
-            except FileNotFoundError:  # a result of an earlier version
-                totals = dict(job.summary_json or {})["totals"]
-                return figures(Plan.build(job.plan_json), totals, partial(self._scan, job))
+            for name, form in ((FIGURES, dict), (FIGURES_BEFORE, renewed)):
+                with suppress(FileNotFoundError), self._container.storage.open(f"{job.result_prefix}/{name}") as file:
+                    return dict(form(json.load(file)))
+            totals = dict(job.summary_json or {})["totals"]  # a result of a version that kept none
+            return figures(build_plan(job.plan_json), totals, partial(self._scan, job))
 
-        key = ("figures", job.result_prefix)
+        key = (FIGURES, job.result_prefix)
         return dict(self._container.cache.get_json(key, self._container.settings.cache_seconds, read))
 
     def page(
@@ -302,8 +297,6 @@ class ResultService:
         from services.result_pdf import summary_pdf
 
         job = self._job(actor, job_id, Action.RESULT_DOWNLOAD)
-        if several(job):
-            raise Conflict("The summary as PDF is of two sides; the evidence of this run has all of it.")
         self._record_download(actor, job_id, format="pdf")
         return summary_pdf(gather(self._container, job, self._figures(job)))
 

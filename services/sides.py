@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from recon_engine.nway.plan import SidesPlan
-from recon_engine.plan import SIDES, Plan
+from recon_engine.plan import SIDES, Plan, SideName
 
 AnyPlan = Plan | SidesPlan
 Kept = TypeVar("Kept")
@@ -25,3 +25,8 @@ def with_files(plan: AnyPlan, files: Mapping[str, Sequence[str]]) -> AnyPlan:
     if isinstance(plan, SidesPlan):
         return plan.with_files(files)
     return plan.with_files(list(files["left"]), list(files["right"]))
+
+
+def side_view(plan: AnyPlan, side: str) -> tuple[Plan, SideName]:
+    """A side as a plan of two has it: such a plan, with the fields of the side, and which of the two it is there."""
+    return (plan.side_plan(side), "left") if isinstance(plan, SidesPlan) else (plan, cast("SideName", side))

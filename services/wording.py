@@ -66,6 +66,28 @@ def rule_sentence(rule: Rule, left: str = "left", right: str = "right") -> str:
     return " · ".join(parts if shape == "one_to_one" else [*parts, shape_sentence(shape, left, right)])
 
 
+def rules_that_ran(rules: Iterable[Mapping[str, Any]], names: Iterable[str], labels: Mapping[str, str]) -> list[Any]:
+    """The rules of a run under the numbers that the plan, with these `names`, gives them: `rule` is the name, `name`
+    the title. A rule of several sides has a line for each two that it linked.
+    """
+    place = {name: number for number, name in enumerate(names, start=1)}
+    return [
+        {**rule, "rule": rule["name"], "name": f"{place[rule['name']]}. {_linking(rule, labels)}"}
+        for rule in sorted(rules, key=lambda rule: place[rule["name"]])
+    ]
+
+
+def _linking(rule: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    """The rule's name, with the two sides that it linked where there are more."""
+    name, ends = str(rule["name"]), between(rule, labels)
+    return name if ends in name else f"{name} · {ends}"
+
+
+def between(told: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    """'Orders and Ledger': the two sides that something of a run is about; nothing when there are only two."""
+    return " and ".join(labels[side] for side in told.get("between", []))
+
+
 def shape_sentence(shape: str, left: str, right: str) -> str:
     """How many records of each side one match holds, in words."""
     return {

@@ -18,7 +18,7 @@ CONFIG = {"displayModeBar": False}
 COLOURS = {"matched": "#2f8f7b", "suggested": "#d9a13b", "breaks": "#c8574a", "rejected": "#8b95a1"}
 CATEGORY_COLOURS = ["#c8574a", "#d98a4b", "#d9a13b", "#8a6fb0", "#8b95a1"]
 PARTS = {"matched": "Matched", "suggested": "Suggested", "breaks": "Breaks", "rejected": "Rejected"}
-SIDE_COLOURS = ("#4a7fb5", "#8a6fb0")
+SIDE_COLOURS = ("#4a7fb5", "#8a6fb0", "#3f9aa6", "#c08a3e", "#b5648a", "#7f9147", "#66788a", "#a5694f")
 _ROW_PIXELS = 42
 
 
@@ -84,14 +84,14 @@ def rule_waterfall(rules: Sequence[Mapping[str, Any]], total: str) -> go.Figure:
 def money_in_breaks(totals: Mapping[str, Any], labels: Mapping[str, str]) -> go.Figure | None:
     """The sum that is open on each side, per currency and field; None when no amount is open."""
     bars: list[tuple[str, str, str]] = []
-    for side in ("left", "right"):
+    for side in labels:
         for currency, fields in totals[side].items():
             for field, sums in fields.items():
                 bars.append((labels[side], named(field, currency), str(sums["breaks"])))
     if not any(Decimal(total) for _, _, total in bars):
         return None
     figure = go.Figure()
-    for label, colour in zip(labels.values(), SIDE_COLOURS, strict=True):
+    for label, colour in zip(labels.values(), SIDE_COLOURS, strict=False):
         own = [bar for bar in bars if bar[0] == label]
         figure.add_bar(
             y=[what for _, what, _ in own],
@@ -103,8 +103,9 @@ def money_in_breaks(totals: Mapping[str, Any], labels: Mapping[str, str]) -> go.
             textposition="auto",
             hovertemplate=label + " %{y}: %{text}<extra></extra>",
         )
+    figure.update_traces(constraintext="none")  # a thin bar's figure is as large as any
     figure.update_yaxes(autorange="reversed")
-    return _calm(figure, max(4, len(bars)), legend=True)
+    return _calm(figure, max(4, len(bars), 0.55 * len(labels) * len({what for _, what, _ in bars})), legend=True)
 
 
 def false_rates(rules: Sequence[Mapping[str, Any]]) -> go.Figure | None:
@@ -241,21 +242,22 @@ def volumes(days: Sequence[Mapping[str, Any]]) -> go.Figure:
 def sizes(steps: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> go.Figure:
     """How many open records of each side have amounts so large, in steps of ten."""
     names = [f"to {amount(step['most'])}" if step["most"] else "more" for step in steps]
-    return _by_side(names, {side: [step[side] for step in steps] for side in labels}, labels)
+    return _by_side(names, {side: [step["sides"][side] for step in steps] for side in labels}, labels)
 
 
 def ages(lines: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> go.Figure:
     """How many open records of each side are so old; all currencies together."""
     names = list(dict.fromkeys(line["age"] for line in lines))
     counts = {
-        side: [sum(one[side]["rows"] for one in lines if one["age"] == name) for name in names] for side in labels
+        side: [sum(one["sides"][side]["rows"] for one in lines if one["age"] == name) for name in names]
+        for side in labels
     }
     return _by_side(names, counts, labels)
 
 
 def _by_side(names: Sequence[str], counts: Mapping[str, Sequence[int]], labels: Mapping[str, str]) -> go.Figure:
     figure = go.Figure()
-    for side, colour in zip(labels, SIDE_COLOURS, strict=True):
+    for side, colour in zip(labels, SIDE_COLOURS, strict=False):
         figure.add_bar(
             x=names,
             y=counts[side],

@@ -13,10 +13,12 @@ from pages._shared.context import services
 from pages._shared.messages import empty_state
 from pages._shared.tables import table
 from pages._shared.wizard import labels
-from recon_engine.plan import SIDES, Plan
+from recon_engine.plan import SIDES
 from services.database.models import Job
 from services.permissions import Actor
-from services.result_headline import INSIDE_MATCHES, balanced
+from services.result_headline import INSIDE_MATCHES, OF_EACH_TWO, against, balanced, uncompared
+from services.result_open import NUMBERS, open_columns, open_lines
+from services.sides import AnyPlan
 
 PARTS = {
     "left": "",
@@ -25,19 +27,22 @@ PARTS = {
     "breaks": "Breaks",
     "suggested": "Suggested",
     "rejected": "Rejected",
+    "alone": "Matched alone",
     "unexplained": "Unexplained",
 }
+OF_SEVERAL = {"left": "First", "right": "Second"}
 
 
-def show(person: Actor, job: Job, plan: Plan) -> None:
+def show(person: Actor, job: Job, plan: AnyPlan) -> None:
     """The section: what explains the difference of the sides, and the open items by money, size and age."""
     summary, figures, names = job.summary_json or {}, services().results.figures(person, job.id), labels(plan)
-    if not (figures["balance"] or figures["ages"]):
+    if not (figures["money"] or figures["ages"]):
         empty_state("Nothing to add up", "The plan has no field of type decimal or date.", ":material/balance:")
         return
-    if figures["balance"]:
+    if any(one["sums"] for one in figures["balances"]):
         with st.container(border=True):
             _balance(figures, names)
+    if figures["money"]:
         _money(summary, figures, names)
     if figures["ages"]:
         _ages(figures, names)
@@ -45,7 +50,7 @@ def show(person: Actor, job: Job, plan: Plan) -> None:
 
 def _money(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mapping[str, str]) -> None:
     """The open amounts: their sums, and how large they are."""
-    sums, sizes = charts.money_in_breaks(summary["totals"], names), figures.get("sizes", [])
+    sums, sizes = charts.money_in_breaks(summary["totals"], names), figures["sizes"]
     if sums is None:
         st.markdown(":green[:material/check_circle:] No amount is open.")
         return
@@ -55,43 +60,45 @@ def _money(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mappin
         st.plotly_chart(sums, config=charts.CONFIG, key="money")
     for right in columns[1:]:
         with right.container(border=True, height="stretch"):
-            st.markdown(
-                f"**How large the open amounts are** :small[:gray[{wording.literal(figures['money'])}, without sign]]"
-            )
+            fields = " or ".join(wording.literal(name) for name in dict.fromkeys(figures["amounts"].values()) if name)
+            st.markdown(f"**How large the open amounts are** :small[:gray[{fields}, without sign]]")
             st.plotly_chart(charts.sizes(sizes, names), config=charts.CONFIG, key="sizes")
 
 
 def _balance(figures: Mapping[str, Any], names: Mapping[str, str]) -> None:
-    sides = balanced(figures, {side: wording.literal(name) for side, name in names.items()})
+    """A line per currency; of several sides for each two that have an amount in common."""
+    balances, several = figures["balances"], len(names) > len(SIDES)
     st.markdown("**What the open items explain**")
-    st.caption(f"{sides}. What they leave unexplained {INSIDE_MATCHES}")
+    if several:
+        st.caption(" ".join(filter(None, (OF_EACH_TWO, wording.literal(uncompared(figures, names))))))
+    else:
+        sides = balanced(balances[0], {side: wording.literal(name) for side, name in names.items()})
+        st.caption(f"{sides}. What they leave unexplained {INSIDE_MATCHES}")
+    told = {part for one in balances for sums in one["sums"].values() for part in sums}
+    parts = {part: heading for part, heading in PARTS.items() if part in told}
     lines = [
-        {"what": wording.named(figures["money"], currency), **{part: wording.amount(sums[part]) for part in PARTS}}
-        for currency, sums in figures["balance"].items()
+        {
+            "sides": against(one, names),
+            "what": wording.named(one["money"], currency),
+            **{part: wording.amount(sums[part]) for part in parts},
+        }
+        for one in balances
+        for currency, sums in one["sums"].items()
     ]
-    table(lines, {"what": "Sum"} | PARTS | {side: names[side] for side in SIDES}, "balance", amounts=PARTS)
+    own = {"sides": "Two sides", "what": "Sum"} if several else {"what": "Sum"}
+    table(
+        lines, own | parts | (OF_SEVERAL if several else {side: names[side] for side in SIDES}), "balance", False, parts
+    )
 
 
 def _ages(figures: Mapping[str, Any], names: Mapping[str, str]) -> None:
     day = wording.day(date.fromisoformat(figures["as_of"])) if figures["as_of"] else "no date"
     told = f"Days from {wording.literal(figures['date'])} to {day}, the latest date in the files."
     several = len({line["currency"] for line in figures["ages"]}) > 1
-    headings = {"age": "Age"} | ({"currency": "Currency"} if several else {})
-    for side in SIDES:
-        headings[f"{side}-rows"] = f"{names[side]} rows"
-        if figures["money"]:
-            headings[f"{side}-total"] = f"{names[side]} {figures['money']}"
-    lines = [
-        {
-            "age": line["age"],
-            "currency": line["currency"] or "none",
-            **{f"{side}-rows": wording.number(line[side]["rows"]) for side in SIDES},
-            **{f"{side}-total": wording.amount(line[side]["total"]) for side in SIDES},
-        }
-        for line in figures["ages"]
-    ]
+    headings = {"age": "Age"} | ({"currency": "Currency"} if several else {}) | open_columns(figures, names)
+    lines = [{**line, "currency": line["currency"] or "none"} for line in open_lines(figures, "age", names)]
     with st.container(border=True):
         st.markdown("**How old the open items are**")
         st.caption(told)
         st.plotly_chart(charts.ages(figures["ages"], names), config=charts.CONFIG, key="ages-chart")
-        table(lines, headings, "ages", amounts=[name for name in headings if "-" in name])
+        table(lines, headings, "ages", amounts=[name for name in headings if name.startswith(NUMBERS)])

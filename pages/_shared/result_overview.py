@@ -15,7 +15,7 @@ from pages._shared.wizard import labels
 from recon_engine.plan import Plan
 from services.database.models import Job
 from services.permissions import Actor
-from services.result_headline import UNEXPLAINED, UNEXPLAINED_HELP, Tile, headline, headline_of_sides
+from services.result_headline import UNEXPLAINED, UNEXPLAINED_HELP, Tile, headline
 from services.sides import AnyPlan
 
 SECTION_OF = {"matched": "Matches", "suggested": "Matches", "breaks": "Breaks", "rejected": "Rejected"}
@@ -39,10 +39,7 @@ def show(person: Actor, job: Job, plan: AnyPlan) -> None:
     """Draw the section: the answer, the proof, what to do next, and what would make breaks match."""
     summary = job.summary_json or {}
     names = labels(plan)
-    if isinstance(plan, Plan):
-        _headline(headline(summary, services().results.figures(person, job.id), names))
-    else:
-        _headline(headline_of_sides(summary, names))
+    _headline(headline(summary, services().results.figures(person, job.id), names))
     _conservation(summary, names)
     _rows_and_breaks(summary, names)
     if isinstance(plan, Plan):
@@ -77,7 +74,7 @@ def _rows_and_breaks(summary: Mapping[str, Any], names: Mapping[str, str]) -> No
 
 
 def _headline(tiles: Sequence[Tile]) -> None:
-    """The same figures as on the PDF, where there is one."""
+    """The same figures as on the PDF."""
     with st.grid(len(tiles), gap="small"):
         for label, figure, parts in tiles:
             st.metric(

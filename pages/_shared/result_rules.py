@@ -35,11 +35,7 @@ def show(job: Job, plan: AnyPlan) -> None:
     """The charts of what the rules added and of their false rates with the intervals; all figures as a table. A rule of
     several sides has a line for each two sides that it links.
     """
-    place = {rule.name: number for number, rule in enumerate(plan.rules, start=1)}  # as the plan numbers them
-    rules = [
-        {**rule, "rule": rule["name"], "name": f"{place[rule['name']]}. {_title(rule, plan.labels)}"}
-        for rule in sorted((job.summary_json or {})["rules"], key=lambda rule: place[rule["name"]])
-    ]
+    rules = wording.rules_that_ran((job.summary_json or {})["rules"], [rule.name for rule in plan.rules], plan.labels)
     of_two = isinstance(plan, Plan)
     added, sure = st.columns(2, gap="medium")
     with added.container(border=True, height="stretch"):
@@ -57,12 +53,6 @@ def show(job: Job, plan: AnyPlan) -> None:
             st.caption("Estimated share of each rule's matches, with the interval in which it lies.")
             st.plotly_chart(figure, config=charts.CONFIG, key="false-rates")
     _all_figures(rules)
-
-
-def _title(rule: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """The rule's name, with the two sides that it linked where there are more."""
-    name, ends = str(rule["name"]), " and ".join(names[side] for side in rule.get("between", []))
-    return name if ends in name else f"{name} · {ends}"
 
 
 def _all_figures(rules: Sequence[Mapping[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from services.sides import AnyPlan
 from services.wording import (
     CATEGORY_NAMES,
     METHOD_NAMES,
+    between,
     cause_sentence,
     certificate_sentence,
     chance_sentence,
@@ -25,6 +26,7 @@ from services.wording import (
     percent,
     probability,
     rule_sentence,
+    rules_that_ran,
     score,
     shape_sentence,
 )
@@ -36,6 +38,7 @@ __all__ = [
     "against",
     "ago",
     "amount",
+    "between",
     "cause_sentence",
     "certificate_sentence",
     "chance_sentence",
@@ -57,6 +60,7 @@ __all__ = [
     "probability",
     "rule_in",
     "rule_sentence",
+    "rules_that_ran",
     "score",
     "second",
     "shape_sentence",

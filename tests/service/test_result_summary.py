@@ -95,32 +95,33 @@ def test_shares_by_amount_leave_signs_out(ran: Ran) -> None:
 def test_open_items_explain_all_but_what_lies_inside_matches(ran: Ran) -> None:
     """Opposite signs are noticed; 0.04 inside a match is what the open items do not explain."""
     figures = ran.container.results.figures(ran.actor, ran.job_id)
-    assert figures["opposite"] is True
-    euro = figures["balance"]["EUR"]
+    [balance] = figures["balances"]
+    assert (balance["between"], balance["money"], balance["opposite"]) == (["left", "right"], "amount", True)
+    euro = balance["sums"]["EUR"]
     assert (euro["left"], euro["right"], euro["apart"]) == ("127.50", "-151.04", "-23.54")
     assert (euro["breaks"], euro["unexplained"]) == ("-23.50", "-0.04")
-    assert figures["balance"]["USD"]["unexplained"] == "0.00"
+    assert balance["sums"]["USD"]["unexplained"] == "0.00"
 
 
 def test_ages_count_from_the_latest_date_in_the_files(ran: Ran) -> None:
     """Open records by age in order, with their sums; the run's own day does not matter."""
     figures = ran.container.results.figures(ran.actor, ran.job_id)
     assert (figures["date"], figures["as_of"]) == ("day", "2026-01-31")
-    ages = [(one["age"], one["left"]["rows"], one["left"]["total"], one["right"]["total"]) for one in figures["ages"]]
-    assert ages == [
+    ages = [(one["age"], one["sides"]["left"], one["sides"]["right"]["total"]) for one in figures["ages"]]
+    assert [(age, left["rows"], left["total"], right) for age, left, right in ages] == [
         ("0 to 7 days", 1, "-30.00", "0.00"),
         ("8 to 30 days", 0, "0.00", "-1.00"),
         ("over 90 days", 1, "7.50", "0.00"),
     ]
-    assert sum(one["left"]["rows"] for one in figures["categories"]) == 2
+    assert sum(one["sides"]["left"]["rows"] for one in figures["categories"]) == 2
 
 
 def test_sizes_count_open_amounts_in_steps_of_ten(ran: Ran) -> None:
     """-30.00 and 7.50 on the left, -1.00 on the right: by their size without sign, the last of a step inclusive."""
     assert ran.container.results.figures(ran.actor, ran.job_id)["sizes"] == [
-        {"most": "1", "left": 0, "right": 1},
-        {"most": "10", "left": 1, "right": 0},
-        {"most": "100", "left": 1, "right": 0},
+        {"most": "1", "sides": {"left": 0, "right": 1}},
+        {"most": "10", "sides": {"left": 1, "right": 0}},
+        {"most": "100", "sides": {"left": 1, "right": 0}},
     ]
 
 

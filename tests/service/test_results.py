@@ -24,6 +24,7 @@ from services.jobs.leases import Leases
 from services.jobs.run import Run
 from services.permissions import Actor
 from services.result_exports import csv_chunk
+from services.result_figures import renewed
 from tests.service.conftest import PASSWORD, make_settings
 from tests.work import launch
 
@@ -104,13 +105,25 @@ def test_breaks_are_sorted_by_the_values_of_their_records(ran: Ran) -> None:
     figures = ran.container.results.figures(ran.actor, ran.job_id)
     storage = ran.container.storage
     kept = [key for key in storage.list("results") if "/shown-" in key]
-    assert sorted(key.rsplit("/", 1)[-1] for key in kept) == ["shown-breaks.parquet", "shown-figures.json"]
+    assert sorted(key.rsplit("/", 1)[-1] for key in kept) == ["shown-breaks.parquet", "shown-figures-2.json"]
     for key in kept:
         storage.delete(key)
     assert amounts() == [ascending, ascending[::-1], ascending[::-1]]
     again = build_container(ran.container.settings)
     assert again.results.figures(ran.actor, ran.job_id) == figures
     again.close()
+
+
+def test_figures_that_an_earlier_version_kept_are_read(ran: Ran) -> None:
+    """They were of two sides, each side a key of its own: such files stay beside results for as long as these do."""
+    figures = ran.container.results.figures(ran.actor, ran.job_id)
+    [balance] = figures["balances"]
+    kept = {name: figures[name] for name in ("money", "date", "as_of", "volume")}
+    kept |= {"opposite": balance["opposite"], "balance": balance["sums"]}
+    for name in ("categories", "ages", "sizes"):
+        kept[name] = [{**{k: v for k, v in one.items() if k != "sides"}, **one["sides"]} for one in figures[name]]
+    assert "sides" not in json.dumps(kept)
+    assert renewed(json.loads(json.dumps(kept))) == figures
 
 
 @pytest.mark.parametrize(
