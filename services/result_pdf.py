@@ -170,8 +170,10 @@ def _rules(paper: Paper, facts: Facts) -> None:
     lines = []
     rules = {rule.name: rule for rule in facts.plan.rules}
     for told in _worth_a_line(wording.rules_that_ran(facts.summary["rules"], rules, facts.labels)):
-        ends = [facts.labels[side] for side in told.get("between", facts.labels)]
-        asks = wording.rule_sentence(rules[told["rule"]], *ends).replace("`", "")
+        rule, ends = rules[told["rule"]], told.get("between", facts.labels)
+        if facts.several and rule.net is not None:  # of one side alone, which a plan of two would call the left one
+            rule, ends = rule.model_copy(update={"net": "left"}), [str(rule.net)]
+        asks = wording.rule_sentence(rule, *(facts.labels[side] for side in ends)).replace("`", "")
         accidental = wording.chance_sentence(told.get("chance") if told["matches"] else None)
         lines.append([told["name"], asks, told.get("outcome", ""), number(int(told["matches"])), accidental])
     matches = "Links" if facts.several else "Matches"
