@@ -43,12 +43,16 @@ def similarity(pairs: pl.DataFrame, left: str, right: str, method: Similarity, k
 def _edited(pairs: pl.DataFrame, a: pl.Expr, b: pl.Expr, method: Similarity) -> pl.Series:
     import polars_ds as pds
 
-    # The measures go through the first text in order: which side that is must not matter.
+    # The measures go through the first text in order: which side that is must not matter. They break off at a missing
+    # text that is alone in its column, so they see none, nor a condition, which would hide texts from them.
     ordered = pairs.select(
-        a=pl.min_horizontal(a, b), b=pl.max_horizontal(a, b), known=a.is_not_null() & b.is_not_null()
+        a=pl.min_horizontal(a, b).fill_null(""),
+        b=pl.max_horizontal(a, b).fill_null(""),
+        known=a.is_not_null() & b.is_not_null(),
     )
     measure = pds.str_jw("a", "b") if method == "jaro_winkler" else pds.str_leven("a", "b", return_sim=True)
-    return ordered.select(pl.when("known").then(measure.cast(pl.Float64))).to_series()
+    measured = ordered.select("known", like=measure.cast(pl.Float64))
+    return measured.select(pl.when("known").then("like")).to_series()
 
 
 def prefix_of(texts: pl.Series, method: Similarity, at_least: float, known: Rarity) -> pl.DataFrame:

@@ -76,7 +76,9 @@ def _by_structure(file: Opened, found: Structure) -> Examined:
     rejected = _rejects(bad + 1, lines[bad], raw, reasons)
     if not good.any():
         return Examined(_empty(file.columns), rejected, lines, ())
-    copy = _good_copy(file, data, starts, ends, good)
+    kept = np.zeros(len(full), dtype=np.bool_)  # of all records: an empty line between two good ones is not copied
+    kept[full] = good
+    copy = _good_copy(file, data, found.starts, found.ends, kept)
     frame = pl.scan_csv(
         copy,
         has_header=False,
@@ -135,7 +137,7 @@ def _by_reading(file: Opened) -> Examined:
     rejects: list[tuple[int, int, str, str]] = []
     number = 0
     for position, (index, count, record) in enumerate(tolerant(lines, file.dialect.quoting, width)):
-        if position == 0 or not any(cell.strip() for cell in record):
+        if position == 0 or not lines[index].strip("\r\n"):  # an empty line; empty cells between separators are a row
             continue
         number += 1
         line = index + file.dialect.header_line

@@ -54,6 +54,18 @@ def test_rows_of_another_width_are_rejected_with_their_line(tmp_path: Path) -> N
     assert table.lines(pl.Series([1, 2, 3, 4])).to_list() == [2, 5, 6, 7]
 
 
+@pytest.mark.usefixtures("any_size")
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("stray", ["", 'x"y'], ids=["regular", "stray quote"])
+def test_an_empty_line_between_good_rows_is_no_row(tmp_path: Path, end: str, stray: str) -> None:
+    """Neither alone nor beside rejected rows; a row of empty cells is one, however the quotes stand."""
+    lines = ["a,b", f"1,{stray}", "", "2,", "", "", ",", "3,4,5", "", "6,7", ""]
+    table = opened(tmp_path, end.join(lines)).settled()
+    assert rows(table) == [(1, "1", stray or None), (2, "2", None), (3, None, None), (5, "6", "7")]
+    assert table.rejected.select("row", "line").rows() == [(4, 8)]
+    assert table.lines(pl.Series([1, 2, 3, 4, 5])).to_list() == [2, 4, 7, 8, 10]
+
+
 def test_a_long_row_in_a_large_file_is_suspected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long row and a short one that make up for each other are still seen, though a lazy scan would hide both."""
     monkeypatch.setattr(delimited_module, "_EXAMINE_AT_ONCE_BYTES", 0)

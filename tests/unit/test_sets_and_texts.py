@@ -198,6 +198,17 @@ def test_texts_that_are_alike_match(method: str, at_least: float) -> None:
         assert groups(run(left, right, {"name": "alike", "on": on}))[0] == ([1], [2])
 
 
+@pytest.mark.parametrize("method", ["jaro_winkler", "levenshtein", "token_set", "tfidf"])
+@pytest.mark.parametrize("missing", ["left", "right", "both"])
+def test_a_missing_text_alone_in_its_column_is_like_nothing(method: str, missing: str) -> None:
+    """One pair to compare, and no text on one of its sides, or on either."""
+    notes = {side: "-" if missing in (side, "both") else "ACME Ltd" for side in ("left", "right")}
+    alike = {"name": "alike", "on": ["amount", {"field": "note", "similarity": method, "at_least": 0.5}]}
+    result = run(f"a 5 2024-01-01 {notes['left']}", f"a 5 2024-01-01 {notes['right']}", alike)
+    assert result.summary["matches"] == 0
+    assert result.summary["breaks"] == {"missing_counterpart": 2}
+
+
 def test_an_unlike_text_is_a_reason() -> None:
     """A break says how alike the texts are and what the rule asks."""
     alike = {"field": "note", "similarity": "levenshtein", "at_least": 0.9}
