@@ -106,7 +106,7 @@ def style() -> None:
         .st-key-watcher { display: none; }
         .stDialog[data-entering] { animation: none !important; }
         [data-testid="stBaseButton-tertiary"] { min-width: 24px; min-height: 24px; }
-        .stMainBlockContainer { max-width: 1400px; padding-left: 3rem; padding-right: 3rem; }
+        .stMainBlockContainer { max-width: 1680px; padding-left: 3rem; padding-right: 3rem; }
         [class*="st-key-step-off-"] { border-top: 3px solid rgba(128, 140, 150, .3); padding-top: .25rem; }
         :has(> .st-key-onwards) { position: sticky; bottom: 0; z-index: 5; padding: .6rem 0; background: var(--ground);
             border-top: 1px solid rgba(128, 140, 150, .25); }
