@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,6 +20,15 @@ _WORDS = {
     "int_parsing": "'{input}' is no whole number",
     "int_from_float": "'{input}' is no whole number",
     "string_too_short": "must not be empty",
+    "string_type": "must be a text; put it in quotes",
+    "string_pattern_mismatch": "'{input}' is no name; use letters, digits and _, a letter or _ first",
+    "bool_parsing": "'{input}' is neither true nor false",
+    "finite_number": "must be a finite number",
+    "literal_error": "'{input}' is not known; write {expected}",
+    "missing": "is missing; add it",
+    "tuple_type": "must be a list, such as [a, b]",
+    "model_type": "must be a mapping, such as {{key: value}}",
+    "dict_type": "must be a mapping, such as {{key: value}}",
     "too_short": "must have at least {min_length}",
     "too_long": "must have at most {max_length}",
     "greater_than": "must be more than {gt}",
@@ -43,9 +52,18 @@ def misplaced(faults: Iterable[Misplaced]) -> ValidationError:
 
 def plan_error(error: ValidationError, where: str) -> PlanError:
     """Every fault of a plan, in one line and one by one."""
-    faults = tuple(Fault(_place(e["loc"]), _says(e)) for e in error.errors())
+    faults = tuple(Fault(_place(e["loc"]), _says(e)) for e in _first_causes(error.errors()))
     told = "; ".join(f"{fault.place or 'plan'}: {fault.says}" for fault in faults)
     return PlanError(f"{where}: {told}", faults)
+
+
+def _first_causes(errors: Sequence[Any]) -> list[Any]:
+    """Without what only follows: a list whose entries are wrong has too few, for they do not count."""
+    return [
+        e
+        for e in errors
+        if e["type"] != "too_short" or not any(o is not e and o["loc"][: len(e["loc"])] == e["loc"] for o in errors)
+    ]
 
 
 def _place(location: tuple[Any, ...]) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, field_validator
 
 from recon_engine.errors import PlanError
 from recon_engine.faults import Location, Misplaced, plan_error
+from recon_engine.plan_text import plan_data
 from recon_engine.rules import Budget, Condition, Duplicates, Link, Model, NetOf, Rule, SideName, short_form
 
 __all__ = [
@@ -40,6 +42,7 @@ CleanName = Literal[
 ]
 NUMERIC_STEPS = frozenset({"negate", "absolute"})
 DATE_STEPS = frozenset({"swap_day_month"})
+_DIRECTIVES = frozenset("YCymbBhdeaAwuUWGgVjDxFvHkIlPpMSfRTXrZzc+stn%")  # of strptime
 RESERVED_NAMES = frozenset({"row", "source", "side", "line", "i", "g", "k"})
 
 
@@ -55,7 +58,26 @@ class TimesStep(Model):
     times: Annotated[int, Field(ge=2, le=1_000_000)]
 
 
-CleanStep = CleanName | MapStep | TimesStep
+def _kind_of_step(step: Any) -> str | None:
+    """Which of the three a step is meant to be, so that only its own mistakes are told."""
+    if isinstance(step, MapStep | TimesStep):
+        return type(step).__name__
+    if isinstance(step, str):
+        return "literal"
+    kinds = {"map": "MapStep", "times": "TimesStep"}
+    return next((kind for key, kind in kinds.items() if key in step), None) if isinstance(step, dict) else None
+
+
+CleanStep = Annotated[
+    Annotated[CleanName, Tag("literal")] | Annotated[MapStep, Tag("MapStep")] | Annotated[TimesStep, Tag("TimesStep")],
+    Discriminator(
+        _kind_of_step,
+        custom_error_type="clean_step",
+        custom_error_message="no clean step; write a name such as trim, {map: {from: to}} or {times: 100}",
+    ),
+]
+Version = Annotated[Literal[1], BeforeValidator(lambda value: 1 if value == "1" else value)]
+"""A plan file's values are text until their models say otherwise; a literal number does not by itself."""
 
 
 class SidedClean(Model):
@@ -128,12 +150,22 @@ class FieldSpec(Model):
             yield ("name",), f"'{self.name}' is a reserved name; call the field something else"
         if self.scale is not None and self.type != "decimal":
             yield ("scale",), "scale is only for type decimal"
+        for side in SIDES:
+            if (form := getattr(self.formats, side)) is not None:
+                yield from self._faults_of_format(form, ("formats", side))
         for side, steps in (("left", self.clean.left), ("right", self.clean.right)):
             for number, step in enumerate(steps):
                 name, types = _step(step)
                 if self.type not in types:
                     told = f"clean step '{name}' is for {' and '.join(types)} fields, this one is {self.type}"
                     yield ("clean", side, number), told
+
+    def _faults_of_format(self, form: str, at: Location) -> Iterator[Misplaced]:
+        directives = re.findall(r"%[-_0]?[.:#]*[0-9]?(.?)", form)
+        if self.type not in ("date", "datetime"):
+            yield at, f"formats are for dates, this field is {self.type}"
+        elif not directives or not _DIRECTIVES.issuperset(directives):
+            yield at, f"'{form}' is no format of dates; write one such as %d/%m/%Y or %Y-%m-%d %H:%M:%S"
 
     @property
     def digits(self) -> int:
@@ -166,7 +198,7 @@ class SidedDuplicates(Model):
 class Plan(Model):
     """The saved description of a reconciliation."""
 
-    version: Literal[1] = 1
+    version: Version = 1
     name: Annotated[str, Field(min_length=1, max_length=200)]
     left: Side
     right: Side
@@ -312,23 +344,6 @@ class Plan(Model):
         return yaml.safe_dump(self.to_data(), sort_keys=False, allow_unicode=True, width=100)
 
 
-def plan_data(text: str, where: str) -> dict[str, Any]:
-    """A plan file's text as plain data. Raises PlanError when it is no YAML mapping."""
-    try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise PlanError(f"{where}: not valid YAML: {_one_line(error)}") from error
-    if not isinstance(data, dict):
-        raise PlanError(f"{where}: a plan is a mapping with version, name, left, right, fields and rules")
-    # YAML 1.1 reads a bare `on:` key as the boolean true; the plan's key is the word.
-    rules, searches = data.get("rules"), data.get("duplicates")
-    with_on = [*(rules if isinstance(rules, list) else ()), *(searches.values() if isinstance(searches, dict) else ())]
-    for part in with_on:
-        if isinstance(part, dict) and True in part:
-            part["on"] = part.pop(True)
-    return data
-
-
 def _step(step: CleanStep) -> tuple[str, tuple[FieldType, ...]]:
     """A clean step's name, and the types it is for."""
     if isinstance(step, TimesStep):
@@ -352,7 +367,3 @@ def _repeated(what: str, names: list[str], *at: str) -> Iterator[Misplaced]:
 def _unknown(name: str, names: list[str], at: Location, where: str = "") -> Iterator[Misplaced]:
     if name not in names:
         yield at, f"{where}there is no field '{name}'; the fields are {', '.join(names)}"
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())

@@ -50,6 +50,11 @@ def _window(value: Any) -> Any:
     return (-magnitude, magnitude)
 
 
+def _is_blank(value: Any) -> bool:
+    """A tolerance that was left blank: it is zero, never unlimited."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def _exact(value: Any) -> Any:
     """YAML reads 0.05 as a float: go through its shortest text, so that the tolerance is what was written."""
     if isinstance(value, list | tuple):
@@ -88,14 +93,14 @@ class Condition(Model):
     @field_validator("within", "percent", mode="before")
     @classmethod
     def _symmetric(cls, value: Any) -> Any:
-        if value is None:
-            return (Decimal(0), Decimal(0))  # a blank tolerance is zero, never unlimited
+        if _is_blank(value):
+            return (Decimal(0), Decimal(0))
         return _window(_exact(value))
 
     @field_validator("days", mode="before")
     @classmethod
     def _symmetric_days(cls, value: Any) -> Any:
-        if value is None:
+        if _is_blank(value):
             return (0, 0)
         if isinstance(value, list | tuple):
             return value
@@ -106,7 +111,7 @@ class Condition(Model):
     @field_validator("cap", mode="before")
     @classmethod
     def _exact_cap(cls, value: Any) -> Any:
-        return _exact(value)
+        return Decimal(0) if _is_blank(value) else _exact(value)
 
     def _faults(self) -> Iterator[Misplaced]:
         kinds = [k for k in (*_WINDOWS, "similarity", "found_in") if getattr(self, k) is not None]

@@ -43,6 +43,7 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+_MOST_PARTITIONS = 4096  # each is a file or more on disk; beyond, they would be too small to be worth one
 
 
 def tell_nobody(_: Progress) -> None:
@@ -60,8 +61,8 @@ def run(plan: Plan, out: Path, partitions: int | None = None, on_progress: OnPro
 
 def whole(out: Path, partitions: int | None, produce: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
     """Puts what `produce` writes into `result` of its work folder at `out`, when it is whole; else leaves nothing."""
-    if partitions is not None and partitions < 1:
-        raise PlanError(f"partitions must be at least 1, not {partitions}")
+    if partitions is not None and not 1 <= partitions <= _MOST_PARTITIONS:
+        raise PlanError(f"partitions must be from 1 to {_MOST_PARTITIONS}, not {partitions}")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "manifest.json").exists())):
         raise PlanError(f"{out} exists and is not an earlier result; choose another output directory")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,8 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_
 
 from recon_engine.errors import PlanError
 from recon_engine.faults import Misplaced, misplaced, plan_error
-from recon_engine.plan import CleanStep, Currency, Duplicates, FieldSpec, FieldType, Plan, ReaderOptions, plan_data
+from recon_engine.plan import CleanStep, Currency, Duplicates, FieldSpec, FieldType, Plan, ReaderOptions, Version
+from recon_engine.plan_text import plan_data
 from recon_engine.rules import Model, Rule, short_form
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
@@ -112,7 +113,7 @@ _Sides = Annotated[tuple[NamedSide, ...], Field(min_length=2, max_length=20), Af
 class SidesPlan(Model):
     """The saved description of a reconciliation of two or more sides."""
 
-    version: Literal[1] = 1
+    version: Version = 1
     name: Annotated[str, Field(min_length=1, max_length=200)]
     sides: _Sides
     fields: Annotated[tuple[SidesField, ...], Field(min_length=1, max_length=500)]

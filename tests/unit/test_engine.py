@@ -185,6 +185,13 @@ def test_out_of_core_gives_the_same_answer() -> None:
     assert all(check.holds is not False for check in verify(many.path))
 
 
+@pytest.mark.parametrize("partitions", [0, 100_000])
+def test_a_number_of_partitions_that_makes_no_sense_is_refused(partitions: int) -> None:
+    """None, or more than files can be open."""
+    with pytest.raises(PlanError, match=f"partitions must be from 1 to 4096, not {partitions}"):
+        run("A 1.00 2026-01-01 EUR", "A 1.00 2026-01-01 EUR", partitions=partitions)
+
+
 def test_verify_finds_what_was_changed(tmp_path: Path) -> None:
     """A tampered match fails its hash and its predicate."""
     result = run(

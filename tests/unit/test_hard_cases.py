@@ -108,7 +108,7 @@ def test_every_record_of_a_linked_match_has_its_evidence(rule: dict[str, Any]) -
     ("condition", "said"),
     [
         ("{field: amount, within: abc}", "'abc' is no number"),
-        ("{field: amount, within: true}", "'True' is no number"),
+        ("{field: amount, within: true}", "'true' is no number"),
         ("{field: amount, within: {a: 1}}", "is no number"),
         ("{field: amount, percent: 1e30}", "allows everything"),
         ("{field: day, days: 2.7}", "'2.7' is no whole number of days"),
