@@ -290,14 +290,17 @@ def _profile(options: argparse.Namespace) -> int:
 
 
 def _preview(options: argparse.Namespace) -> int:
-    from recon_engine.execution.preview import preview, write_sample
-    from recon_engine.plan import Plan
+    from recon_engine.execution import preview as of_two
+    from recon_engine.nway import preview as of_several
+    from recon_engine.nway.plan import SidesPlan, load_plan
 
-    plan = Plan.load(options.plan)
-    if options.write_sample:
-        _print(json.dumps(write_sample(plan, Path(options.write_sample))))
+    plan, out, sample = load_plan(options.plan), options.write_sample, options.sample and Path(options.sample)
+    told: dict[str, Any]
+    if isinstance(plan, SidesPlan):
+        told = of_several.write_sample(plan, Path(out)) if out else of_several.preview(plan, sample)
     else:
-        _print(json.dumps(preview(plan, Path(options.sample) if options.sample else None), ensure_ascii=False))
+        told = of_two.write_sample(plan, Path(out)) if out else of_two.preview(plan, sample)
+    _print(json.dumps(told, ensure_ascii=False))
     return ALL_MATCHED
 
 

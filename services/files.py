@@ -20,8 +20,9 @@ from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from recon_engine.nway.plan import build_plan
 from recon_engine.nway.suggest import sides_of
-from recon_engine.plan import SIDES, Plan, ReaderOptions
+from recon_engine.plan import SIDES, ReaderOptions
 from services import metrics
 from services.crash_points import reach
 from services.database.models import StoredFile, new_id
@@ -30,7 +31,7 @@ from services.jobs import child
 from services.limits import Limited
 from services.paging import Part, part_of
 from services.permissions import Action, Actor, check
-from services.sides import EVERY
+from services.sides import EVERY, by_name, with_files
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -206,7 +207,7 @@ class FileService:
 
     def suggest_ahead(self, actor: Actor, left_file_id: FileIds, right_file_id: FileIds, *further: FileIds) -> None:
         """Begin in the background what `suggest` will be asked for; that then takes no longer than is left of it. What
-        the rules proposed for two sides match, which is asked for next, is counted thereafter.
+        the proposed rules match, which is asked for next, is counted thereafter.
         """
         sides = self._sides(actor, left_file_id, right_file_id, *further)
         key = _key(sides)
@@ -218,11 +219,11 @@ class FileService:
                 begun.add_done_callback(lambda done: self._count_ahead(actor, sides, done))
 
     def _count_ahead(self, actor: Actor, sides: Sides, suggested: Future[dict[str, Any]]) -> None:
-        if len(sides) == len(SIDES) and not suggested.cancelled() and suggested.exception() is None:
-            left, right = sides["left"], sides["right"]
-            plan = Plan.build(suggested.result()["plan"]).with_files([f.name for f in left], [f.name for f in right])
+        if not suggested.cancelled() and suggested.exception() is None:
+            plan = build_plan(suggested.result()["plan"])
+            named = with_files(plan, by_name(plan, [[f.name for f in files] for files in sides.values()]))
             with suppress(ServiceError):  # nobody waits for it: whoever will asks again
-                self._container.previews.look(actor, plan, [f.id for f in left], [f.id for f in right])
+                self._container.previews.look_at_pairs(actor, named, *([f.id for f in one] for one in sides.values()))
 
     def _sides(self, actor: Actor, *file_ids: FileIds) -> Sides:
         check(actor, Action.PLAN_EDIT)

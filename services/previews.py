@@ -10,11 +10,13 @@ import hashlib
 import json
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recon_engine.nway.plan import Pair, SidesPlan
+from recon_engine.nway.preview import only
 from recon_engine.plan import SIDES, Plan
 from services.database.models import StoredFile
 from services.errors import Invalid, ServiceError, Unavailable
@@ -23,7 +25,7 @@ from services.jobs import child
 from services.jobs.queue import as_read
 from services.permissions import Action, Actor, check
 from services.plans import PlanLike, valid_plan
-from services.sides import with_files
+from services.sides import AnyPlan, by_name, with_files
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -32,6 +34,7 @@ WHOLE_ROWS = 20_000  # of both sides: fewer are counted as they are
 KEPT_SECONDS = 3600
 KEPT_SAMPLES = 20
 Counts = dict[str, Any]
+Files = dict[Any, list[StoredFile]]
 
 
 class PreviewService:
@@ -47,23 +50,43 @@ class PreviewService:
         self._pending: dict[str, Future[Counts]] = {}
 
     def look(self, actor: Actor, plan: PlanLike, left: FileIds, right: FileIds) -> Counts | None:
-        """The counts, or None while they are being made. `error` says in a sentence why there are none."""
+        """The counts of a plan of two sides, or None while they are being made. `error` says in a sentence why there
+        are none.
+        """
+        [(_, found)] = self.look_at_pairs(actor, plan, left, right)
+        return found
+
+    def look_at_pairs(self, actor: Actor, plan: PlanLike, *file_ids: FileIds) -> list[tuple[Pair, Counts | None]]:
+        """The same for each two sides that rules look at, with their names: of a plan of two sides once. `file_ids`:
+        of each side, in their order. Raises Invalid when these are of more or fewer sides than the plan.
+        """
         check(actor, Action.PLAN_READ)
         model = valid_plan(plan)
-        if not isinstance(model, Plan):
-            return {"error": ""}
         with self._container.session() as session:
-            files = {
-                side: [find_file(session, actor.workspace_id, one) for one in listed(given)]
-                for side, given in zip(SIDES, (left, right), strict=True)
-            }
-        key = _key(model.to_yaml(), files)
+            given = [[find_file(session, actor.workspace_id, one) for one in listed(ids)] for ids in file_ids]
+        of_sides = by_name(model, given) if len(given) == len(model.labels) else None
+        if of_sides is None:
+            raise Invalid(f"The plan has {len(model.labels)} sides, the files are of {len(given)}.")
+        asked = []
+        for pair, own in _pairs(model):
+            files = {side: of_sides[side] for side in own.labels}
+            asked.append((pair, own, files, _key(own.to_yaml(), files)))
+        self._forget({key for *_, key in asked})
+        return [(pair, self._look(own, files, key)) for pair, own, files, key in asked]
+
+    def _forget(self, wanted: Collection[str]) -> None:
+        """Drop what waits to be counted, or was, of a plan that has been edited since."""
+        with self._lock:
+            if all(key in self._pending for key in wanted):
+                return
+            for other in [k for k, one in self._pending.items() if k not in wanted and (one.done() or one.cancel())]:
+                del self._pending[other]
+
+    def _look(self, plan: AnyPlan, files: Files, key: str) -> Counts | None:
         with self._lock:
             counting = self._pending.get(key)
             if counting is None:
-                for other in [k for k, one in self._pending.items() if one.done() or one.cancel()]:
-                    del self._pending[other]  # of a plan that has been edited since
-                counting = self._pending[key] = self._pool.submit(self._kept, key, model, files)
+                counting = self._pending[key] = self._pool.submit(self._kept, key, plan, files)
         if not counting.done():
             return None
         try:
@@ -73,14 +96,14 @@ class PreviewService:
                 self._pending.pop(key, None)
             return {"error": str(error)}
 
-    def _kept(self, key: str, plan: Plan, files: dict[Any, list[StoredFile]]) -> Counts:
+    def _kept(self, key: str, plan: AnyPlan, files: Files) -> Counts:
         def make() -> Counts:
             return self._count(plan, files)
 
         found: Counts = self._container.cache.get_json(("preview", key), KEPT_SECONDS, make)
         return found
 
-    def _count(self, plan: Plan, files: dict[Any, list[StoredFile]]) -> Counts:
+    def _count(self, plan: AnyPlan, files: Files) -> Counts:
         try:
             rows = sum(int((f.profile_json or {}).get("rows", 0)) for every in files.values() for f in every)
             if rows <= WHOLE_ROWS:
@@ -89,7 +112,7 @@ class PreviewService:
         except (Invalid, _NoCountError) as error:
             return {"error": str(error)}
 
-    def _sample(self, plan: Plan, files: dict[Any, list[StoredFile]]) -> Path:
+    def _sample(self, plan: AnyPlan, files: Files) -> Path:
         """The folder with the sample of these files for this plan's fields and keys; made when there is none."""
         keys = [sorted(c.field for c in rule.on if c.is_equality) for rule in plan.rules]
         fields = [spec.model_dump(mode="json") for spec in plan.fields]
@@ -105,9 +128,7 @@ class PreviewService:
             shutil.rmtree(old, ignore_errors=True)
         return folder
 
-    def _engine(
-        self, plan: Plan, files: dict[Any, list[StoredFile]], command: Sequence[str], sample: Path | None = None
-    ) -> Counts:
+    def _engine(self, plan: AnyPlan, files: Files, command: Sequence[str], sample: Path | None = None) -> Counts:
         placed = {side: places(side, every) for side, every in files.items()}
         placed_plan = with_files(as_read(plan, files), {side: list(names) for side, names in placed.items()})
 
@@ -126,14 +147,22 @@ class PreviewService:
             if ended.code < 0 and not exceeded:  # ended from outside: that says nothing about the plan
                 raise Unavailable("Counting was interrupted.")
             raise _NoCountError(f"counting {exceeded}" if exceeded else ended.sentence if ended.code == 2 else "")
-        counts: Counts = json.loads(ended.stdout)
-        return counts
+        told: Counts = json.loads(ended.stdout)
+        return told["pairs"][0] if isinstance(plan, SidesPlan) else told  # of two sides alone, as they are asked for
+
+
+def _pairs(plan: AnyPlan) -> list[tuple[Pair, AnyPlan]]:
+    """Each two sides that rules look at, and the plan of them alone: an edit of others leaves their counts as known."""
+    if isinstance(plan, Plan):
+        return [(SIDES, plan)]
+    nameless = plan.with_files({side: [] for side in plan.labels})  # the names come with the files
+    return [(pair, only(nameless, pair)) for pair in plan.pairs]
 
 
 class _NoCountError(Exception):
     """The engine gave no counts, and why."""
 
 
-def _key(about: str, files: dict[Any, list[StoredFile]]) -> str:
+def _key(about: str, files: Files) -> str:
     contents = [[side, [[f.sha256, f.name, f.options_json] for f in every]] for side, every in files.items()]
     return hashlib.sha256(json.dumps([about, contents], sort_keys=True).encode()).hexdigest()

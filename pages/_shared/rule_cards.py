@@ -87,16 +87,20 @@ def show(
 
 
 def _description(plan: AnyPlan, place: int, suggestion: Mapping[str, Any] | None) -> DeltaGenerator:
-    """What the rule is and does. Returns where its count goes: in the line of its name, for a short page."""
+    """What the rule is and does. Returns where its count goes: in the line of its name, for a short page; of a rule
+    that looks at more than two sides, which has several, below that.
+    """
     rule = plan.rules[place]
+    pairs = 1 if isinstance(plan, Plan) else sum(rule in rules for rules in plan.pairs.values())
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{place + 1}. {literal(rule.name)}**", width="content")
         if rule.outcome == "suggested":
             st.badge("suggested", color="orange")
         if suggestion:
             st.badge(f"{suggestion['confidence']:.0%} sure", color="gray", help=suggestion["reason"])
-        count = st.container(width="content")
+        count = st.container(width="content") if pairs == 1 else None
     st.markdown(rule_in(plan, rule))
+    count = count or st.container()
     reason = suggestion["reason"] if suggestion else ""
     about = [reason[:1].upper() + reason[1:], handling_sentence(rule)]
     if any(about):

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared import draft, duplicate_cards, plan_parts, rule_cards, sides_fields, wizard
+from pages._shared import draft, duplicate_cards, plan_parts, rule_cards, rule_counts, sides_fields, wizard
 from pages._shared.mapping import row_id
 from pages._shared.marks import Marks, named
 from pages._shared.messages import explained
@@ -41,10 +41,11 @@ def show(
             "becomes one match."
         )
         suggested = {rule["name"]: rule for rule in (reconciliation.suggestion_json or {}).get("rules", [])}
-        rule_cards.show(person, reconciliation, plan, suggested, editable)
+        counts = rule_cards.show(person, reconciliation, plan, suggested, editable)
         duplicate_cards.show(person, reconciliation, plan, editable)
     unapplied = plan_parts.plan_file(file, person, reconciliation, plan, editable)
     plan_parts.onwards(person, reconciliation, plan, editable, unapplied)
+    rule_counts.fill(person, reconciliation, plan, counts)
 
 
 def _save(person: Actor, reconciliation: Reconciliation, data: dict[str, Any]) -> None:

@@ -10,22 +10,24 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
+from recon_engine.execution.deciding import Found
 from recon_engine.execution.local import matched
-from recon_engine.execution.staging import opened, stage, with_scales
+from recon_engine.execution.staging import StagedSide, opened, stage, with_scales
 from recon_engine.matching.candidates import join_key
 from recon_engine.matching.comparables import ID
 from recon_engine.matching.conditions import equalities
-from recon_engine.plan import SIDES, Plan
+from recon_engine.plan import SIDES, Plan, ReaderOptions
 from recon_engine.reading import ROW, TextTable
 
 PICKED = 5_000
 _MOST = 60_000  # rows of one side in a sample: a key that brings more says too little to sample by
 _SEED = 3_781
 SEEDS = "seeds.parquet"
+Reader = TypeVar("Reader", bound=ReaderOptions)
 
 
 def preview(plan: Plan, sample: Path | None = None) -> dict[str, Any]:
@@ -34,14 +36,18 @@ def preview(plan: Plan, sample: Path | None = None) -> dict[str, Any]:
     Runs the engine on the plan's files, or on those of the folder `sample`. `guarantee` is false for a rule that
     compares nothing for equality: its counterparts may be missing from a sample. Raises ReconError.
     """
-    picked = None
     if sample is not None:
-        picked = pl.read_parquet(sample / SEEDS)["row"]
         plan = plan.with_files([str(sample / "left.parquet")], [str(sample / "right.parquet")])
-        plan = plan.model_copy(update={side: _plain(plan, side) for side in SIDES})
+        plan = plan.model_copy(update={side: plain_reader(plan.side(side)) for side in SIDES})
     with tempfile.TemporaryDirectory(prefix="recon-preview-") as work:
         sides, found = matched(plan, Path(work))
-        place = sides[0].comparables.select("__i", "__row").collect()
+        return counts(plan, sides[0], found, sample)
+
+
+def counts(plan: Plan, left: StagedSide, found: Found, sample: Path | None) -> dict[str, Any]:
+    """What the rules of `plan` decided, counted in records of the left side: of all, or of those picked in a sample."""
+    picked = None if sample is None else pl.read_parquet(sample / SEEDS)["row"]
+    place = left.comparables.select("__i", "__row").collect()
     counted = set(place.filter(pl.col("__row").is_in(picked.implode()))["__i"] if picked is not None else place["__i"])
     held = pl.concat(
         [
@@ -134,7 +140,7 @@ def _write(tables: Sequence[TextTable], chosen: pl.DataFrame, path: Path) -> int
     return text.height
 
 
-def _plain(plan: Plan, side: Any) -> Any:
-    """The side as a sample's file is read: what said how to split its text is done with."""
+def plain_reader(side: Reader) -> Reader:
+    """A side as a sample's file is read: what said how to split its text is done with."""
     split = {"format": None, "delimiter": None, "quote": None, "encoding": None, "sheet": None, "header_row": None}
-    return plan.side(side).model_copy(update={**split, "nulls": ()})
+    return side.model_copy(update={**split, "nulls": ()})

@@ -30,6 +30,10 @@ class LinkRun(Run):
         super().__init__(plan, work, partitions, on_progress)
         self.members = pl.DataFrame(schema=MEMBERS_SCHEMA)
 
+    def decided(self, sides: tuple[StagedSide, StagedSide]) -> Found:
+        """Matches the two sides, and stops there."""
+        return self._match(sides)
+
     def linked(self, sides: tuple[StagedSide, StagedSide]) -> dict[str, Any]:
         """Matches the two sides and writes the tables of a result; returns the summary."""
         self.out.mkdir(parents=True)
@@ -116,12 +120,9 @@ class Sides:
             if progress.stage == "match":
                 self.on_progress(replace(progress, done=rules_before + progress.done, total=total))
 
-        run = LinkRun(self.plan.pair_plan(*pair), self.work / f"pair-{number}", self.partitions, tell)
+        run, both = self.run_of(pair, self.work / f"pair-{number}", tell)
         ends = [self.number(name) for name in pair]
-        sides_found = zip(("left", "right"), (self.duplicates.get(name) for name in pair), strict=True)
-        run.duplicates_known = {end: found for end, found in sides_found if found is not None}
-        left, right = (replace(self.staged[k], side=s) for k, s in zip(ends, ("left", "right"), strict=True))  # type: ignore[arg-type]
-        summary = run.linked((left, right))
+        summary = run.linked(both)
         is_left = pl.col("side") == 0
         run.members = run.members.with_columns(
             pair=pl.lit(number, dtype=pl.UInt16),
@@ -130,6 +131,14 @@ class Sides:
             + pl.when(is_left).then(self.first[ends[0]]).otherwise(self.first[ends[1]]).cast(pl.UInt32),
         )
         return run, summary
+
+    def run_of(self, pair: Pair, work: Path, on_progress: OnProgress) -> tuple[LinkRun, tuple[StagedSide, StagedSide]]:
+        """The run of a pair of sides, in the folder `work`, and the two as it knows them."""
+        run = LinkRun(self.plan.pair_plan(*pair), work, self.partitions, on_progress)
+        sides_found = zip(("left", "right"), (self.duplicates.get(name) for name in pair), strict=True)
+        run.duplicates_known = {end: found for end, found in sides_found if found is not None}
+        left, right = (self.staged[self.number(name)] for name in pair)
+        return run, (replace(left, side="left"), replace(right, side="right"))
 
     def ids(self) -> np.typing.NDArray[np.uint64]:
         """By node, what is equal for interchangeable records."""

@@ -65,6 +65,9 @@ def upload(page: Page, paths: list[Path]) -> None:
     shot(page, "1-upload")
     steps.button(page, "Continue to mapping").click()
     expect(page.get_by_text("Each looks at two sides")).to_be_visible()
+    expect(page.get_by_text("Tried between each two sides")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Counting")).to_have_count(0, timeout=60_000)
+    expect(page.locator(".st-key-rule-card-0")).to_contain_text("Would link")
     steps.quiet(page)
     shot(page, "2-map")
 
@@ -148,9 +151,15 @@ def test_three_sides_from_upload_to_results(page: Page, tmp_path: Path) -> None:
     shot(page, "8-match")
     section(page, "Duplicates")
     expect(page.get_by_text("2 records in groups of duplicates")).to_be_visible()
-    for name in ("Differences", "Duplicates", "Rejected", "Rules"):
+    for name in ("Differences", "Duplicates", "Rejected", "Balance", "Rules"):
         section(page, name)
         shot(page, f"9-{name.lower()}")
+        if name == "Balance":
+            for told in ("What the open items explain", "Money in breaks", "How old the open items are"):
+                expect(page.get_by_text(told)).to_be_visible()
+    with page.expect_download() as summary:
+        page.get_by_role("link", name="Download summary (.pdf)").click()
+    assert summary.value.path().read_bytes().startswith(b"%PDF")
     page.goto("/")
     expect(page.get_by_text("matched").first).to_be_visible()
     steps.quiet(page)

@@ -181,6 +181,7 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "plans.apply_template": (Action.PLAN_EDIT, (DRAFT, TEMPLATE)),
     "plans.archive_template": (Action.PLAN_EDIT, (TEMPLATE,)),
     "previews.look": (Action.PLAN_READ, (PLAN, FILE, FILE)),
+    "previews.look_at_pairs": (Action.PLAN_READ, (PLAN, FILE, FILE)),
     "plans.try_cause": (Action.PLAN_EDIT, (JOB_ID, 1)),
     "results.since": (Action.RESULT_READ, (JOB_ID,)),
     "results.summary": (Action.RESULT_READ, (JOB_ID,)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def test_from_three_files_to_results(container: Container, admin: Actor, tmp_pat
     assert plan.labels == {"orders": "Orders", "ledger": "Ledger", "bank": "Bank"}
     container.plans.set_suggestion(admin, started.id, suggested)
     container.plans.set_plan(admin, started.id, plan)
-    assert container.previews.look(admin, plan, orders, ledger) == {"error": ""}
+    counted(container, admin, plan, [orders, ledger, bank])
     with pytest.raises(Invalid, match=r"The plan has 3 sides \(Orders, Ledger, Bank\), the files are of 2"):
         container.jobs.launch(admin, started.id, plan, orders, ledger)
     with pytest.raises(Invalid, match="The plan has 2 sides"):
@@ -153,6 +154,36 @@ def test_duplicates_of_a_side_are_a_table(container: Container, admin: Actor, tm
     assert b"R0001" in b"".join(container.results.export_csv(admin, ended.id, "duplicates"))
     detail = container.results.break_detail(admin, ended.id, "bank", last)["break"]
     assert (detail["category"], detail["missing"]) == ("duplicate", "ledger, orders")
+
+
+def counted(container: Container, admin: Actor, plan: SidesPlan, ids: list[str]) -> None:
+    """What the rules would link, between each two sides; an edit of a rule counts its two sides anew, not the rest."""
+    with pytest.raises(Invalid, match="The plan has 3 sides, the files are of 2"):
+        container.previews.look_at_pairs(admin, plan, *ids[:2])
+
+    def looked(asked: SidesPlan) -> dict[tuple[str, str], Any]:
+        until = time.monotonic() + 60
+        while None in (found := dict(container.previews.look_at_pairs(admin, asked, *ids))).values():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        return found
+
+    found = looked(plan)
+    assert set(found) == set(plan.pairs)
+    [ends] = [pair for pair in found if set(pair) == {"orders", "bank"}]
+    there = {"orders": ROWS, "bank": ROWS - MISSING["bank"]}
+    assert found[ends]["rows"] == there[ends[0]]
+    assert sum(rule["matched"] for rule in found[ends]["rules"]) == there["bank"]
+    data = plan.to_data()
+    data["rules"].append({"name": "more", "between": list(ends), "on": [plan.fields[0].name]})
+    edited = SidesPlan.build(data)
+    asked = dict(container.previews.look_at_pairs(admin, edited, *ids))
+    assert asked[ends] is None
+    again = looked(edited)
+    assert [rule["name"] for rule in again[ends]["rules"]][-1] == "more"
+    assert {pair: counts for pair, counts in again.items() if pair != ends} == {
+        pair: counts for pair, counts in found.items() if pair != ends
+    }
 
 
 def told(container: Container, admin: Actor, job: Job) -> None:
