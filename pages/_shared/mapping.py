@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import Any, get_args
+from unicodedata import east_asian_width
 
 import streamlit as st
 
@@ -13,6 +14,7 @@ from recon_engine.plan import SIDES, CleanName, FieldSpec, FieldType, Plan, Side
 
 TYPES = list(get_args(FieldType))
 CLEAN_STEPS = list(get_args(CleanName))
+MOST_PIXELS = 260  # of a column that is as wide as its heading
 # The rows carry an id, not shown, that tells which saved field a row was; a new row has none.
 SHOWN = [
     "name",
@@ -73,6 +75,14 @@ def _row(spec: FieldSpec, compared: bool, suggestion: Mapping[str, Any]) -> Row:
     }
 
 
+def fitting(text: str, least: int, editable: bool = True) -> int:
+    """The pixels of a column that shows all of this heading, or of this name in a cell; a sign stands before the
+    headings of columns that can be edited. A very long one is cut: it must not push the others out of sight.
+    """
+    wide = sum(2 if east_asian_width(one) in "WF" else 1 for one in text)
+    return min(max(least, 7 * wide + (42 if editable else 22)), MOST_PIXELS)
+
+
 def editor(
     base: list[Row], columns: tuple[Sequence[str], Sequence[str]], names: Mapping[str, str], key: str, disabled: bool
 ) -> list[Row]:
@@ -80,6 +90,11 @@ def editor(
     column = st.column_config
     left, right = columns
     names = heads(names)
+    wide = {side: fitting(names[side], 115) for side in SIDES}
+    own = max((fitting(str(row["name"]), 115, False) for row in base), default=115)
+    values, clean, dates = (
+        {side: form.format(names[side]) for side in SIDES} for form in ("{} values", "Clean {}", "{} dates")
+    )
     edited: list[Row] = st.data_editor(
         base,
         column_order=SHOWN,
@@ -89,22 +104,24 @@ def editor(
         disabled=disabled or ["confidence", "reason", "left_values", "right_values"],
         placeholder="",
         column_config={
-            "name": column.TextColumn("Field", required=True, pinned=True, width=115, help="The common name"),
-            "left": column.SelectboxColumn(names["left"], options=list(left), required=True, width=115),
-            "right": column.SelectboxColumn(names["right"], options=list(right), required=True, width=115),
-            "left_values": column.TextColumn(f"{names['left']} values", width=112),
-            "right_values": column.TextColumn(f"{names['right']} values", width=112),
+            "name": column.TextColumn("Field", required=True, pinned=True, width=own, help="The common name"),
+            "left": column.SelectboxColumn(names["left"], options=list(left), required=True, width=wide["left"]),
+            "right": column.SelectboxColumn(names["right"], options=list(right), required=True, width=wide["right"]),
+            "left_values": column.TextColumn(values["left"], width=fitting(values["left"], 112, False)),
+            "right_values": column.TextColumn(values["right"], width=fitting(values["right"], 112, False)),
             "type": column.SelectboxColumn("Type", options=TYPES, required=True, default="text", width=80),
             "confidence": column.ProgressColumn("Confidence", min_value=0, max_value=1, format="percent", width=90),
-            "compare": column.CheckboxColumn("Compare", width=80, help="List where its values differ inside a match"),
+            "compare": column.CheckboxColumn(
+                "Compare", width=fitting("Compare", 80), help="List where its values differ inside a match"
+            ),
             "left_clean": column.MultiselectColumn(
-                f"Clean {names['left']}", options=CLEAN_STEPS, width=110, help=CLEAN_HELP
+                clean["left"], options=CLEAN_STEPS, width=fitting(clean["left"], 110), help=CLEAN_HELP
             ),
             "right_clean": column.MultiselectColumn(
-                f"Clean {names['right']}", options=CLEAN_STEPS, width=110, help=CLEAN_HELP
+                clean["right"], options=CLEAN_STEPS, width=fitting(clean["right"], 110), help=CLEAN_HELP
             ),
-            "left_format": column.TextColumn(f"{names['left']} dates", width=130, help=FORMAT_HELP),
-            "right_format": column.TextColumn(f"{names['right']} dates", width=130, help=FORMAT_HELP),
+            "left_format": column.TextColumn(dates["left"], width=fitting(dates["left"], 130), help=FORMAT_HELP),
+            "right_format": column.TextColumn(dates["right"], width=fitting(dates["right"], 130), help=FORMAT_HELP),
             "scale": column.NumberColumn("Digits", min_value=0, max_value=18, step=1, width=90, help=SCALE_HELP),
             "reason": column.TextColumn("Why suggested", width="large"),
         },

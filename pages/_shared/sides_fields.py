@@ -7,9 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared.mapping import NAME, SCALE_HELP, TYPES, Row, given, rename_in_rule, row_id
+from pages._shared.mapping import NAME, SCALE_HELP, TYPES, Row, fitting, given, rename_in_rule, row_id
 from recon_engine.nway.plan import SidesField, SidesPlan
 
+LONG = 30  # characters of a heading that is cut: the tip tells all of it
 COLUMN = "column-"
 """Before the name of a side: its column in the table."""
 
@@ -37,9 +38,12 @@ def editor(
     """The table itself; returns the rows as edited. `columns`: by side, those of its files."""
     column = st.column_config
     of_sides = {
-        f"{COLUMN}{side}": column.SelectboxColumn(label, options=list(columns[side]), width=130)
+        f"{COLUMN}{side}": column.SelectboxColumn(
+            label, options=list(columns[side]), width=fitting(label, 130), help=label if len(label) > LONG else None
+        )
         for side, label in plan.labels.items()
     }
+    own = max((fitting(str(row["name"]), 115, editable=False) for row in base), default=115)
     edited: list[Row] = st.data_editor(
         base,
         column_order=["name", *of_sides, "type", "confidence", "compare", "scale", "reason"],
@@ -49,11 +53,13 @@ def editor(
         disabled=disabled or ["confidence", "reason"],
         placeholder="",
         column_config={
-            "name": column.TextColumn("Field", required=True, pinned=True, width=115, help="The common name"),
+            "name": column.TextColumn("Field", required=True, pinned=True, width=own, help="The common name"),
             **of_sides,
             "type": column.SelectboxColumn("Type", options=TYPES, required=True, default="text", width=80),
             "confidence": column.ProgressColumn("Confidence", min_value=0, max_value=1, format="percent", width=90),
-            "compare": column.CheckboxColumn("Compare", width=80, help="List where its values differ inside a match"),
+            "compare": column.CheckboxColumn(
+                "Compare", width=fitting("Compare", 80), help="List where its values differ inside a match"
+            ),
             "scale": column.NumberColumn("Digits", min_value=0, max_value=18, step=1, width=90, help=SCALE_HELP),
             "reason": column.TextColumn("Why suggested", width="large"),
         },

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pages._shared.mapping import MOST_PIXELS, fitting
 from pages._shared.sides_fields import applied, mistake, rows_of
 from recon_engine.nway.plan import SidesPlan
 
@@ -70,3 +71,11 @@ def test_what_keeps_the_table_from_being_saved_is_a_sentence(cells: dict[str, An
     rows = rows_of(PLAN, {})
     rows[0] |= cells
     assert said in (mistake(rows) or "")
+
+
+def test_a_column_is_as_wide_as_its_heading() -> None:
+    """Never narrower than it would be anyway, wider for wide letters, and not so wide that it hides the others."""
+    assert fitting("Bank", 130) == 130
+    assert fitting("Acquirer settlement", 130) > fitting("Acquirer settlement", 130, editable=False) > 130
+    assert fitting("総勘定元帳の明細書類", 130) > fitting("ten letter", 130)
+    assert fitting("x" * 200, 130) == MOST_PIXELS
