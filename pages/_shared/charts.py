@@ -82,30 +82,42 @@ def rule_waterfall(rules: Sequence[Mapping[str, Any]], total: str) -> go.Figure:
 
 
 def money_in_breaks(totals: Mapping[str, Any], labels: Mapping[str, str]) -> go.Figure | None:
-    """The sum that is open on each side, per currency and field; None when no amount is open."""
-    bars: list[tuple[str, str, str]] = []
-    for side in labels:
-        for currency, fields in totals[side].items():
-            for field, sums in fields.items():
-                bars.append((labels[side], named(field, currency), str(sums["breaks"])))
+    """The sum that is open on each side, per currency and field; None when no amount is open. Two sides stand beside
+    each other; of more, each open sum has a line of its own: side by side their bars would be too thin to be read.
+    """
+    bars = [
+        (label, named(field, currency), str(sums["breaks"]))
+        for side, label in labels.items()
+        for currency, fields in totals[side].items()
+        for field, sums in fields.items()
+    ]
     if not any(Decimal(total) for _, _, total in bars):
         return None
+    several = len(labels) > 2
+    if several:
+        bars = [bar for bar in bars if Decimal(bar[2])]
+    lines = {bar: f"{bar[0]}, {bar[1]}" if several else bar[1] for bar in bars}
     figure = go.Figure()
     for label, colour in zip(labels.values(), SIDE_COLOURS, strict=False):
         own = [bar for bar in bars if bar[0] == label]
         figure.add_bar(
-            y=[what for _, what, _ in own],
+            y=[lines[bar] for bar in own],
             x=[float(total) for _, _, total in own],
+            customdata=[what for _, what, _ in own],
             name=label,
             orientation="h",
             marker_color=colour,
             text=[amount(total) for _, _, total in own],
             textposition="auto",
-            hovertemplate=label + " %{y}: %{text}<extra></extra>",
+            hovertemplate=label + " %{customdata}: %{text}<extra></extra>",
         )
-    figure.update_traces(constraintext="none")  # a thin bar's figure is as large as any
     figure.update_yaxes(autorange="reversed")
-    return _calm(figure, max(4, len(bars), 0.55 * len(labels) * len({what for _, what, _ in bars})), legend=True)
+    if several:
+        figure.update_layout(barmode="overlay")
+        ordered = sorted(bars, key=lambda bar: bar[1])  # what is alike stands together, the sides in their order
+        figure.update_yaxes(categoryorder="array", categoryarray=[lines[bar] for bar in ordered])
+        return _calm(figure, max(4, 0.7 * len(bars)))
+    return _calm(figure, max(4, len(bars)), legend=True)
 
 
 def false_rates(rules: Sequence[Mapping[str, Any]]) -> go.Figure | None:

@@ -12,7 +12,6 @@ from pages._shared.context import services
 from pages._shared.result_rows import OUTCOMES
 from pages._shared.tables import table
 from pages._shared.wizard import labels
-from recon_engine.plan import Plan
 from services.database.models import Job
 from services.permissions import Actor
 from services.result_headline import UNEXPLAINED, UNEXPLAINED_HELP, Tile, headline
@@ -42,10 +41,8 @@ def show(person: Actor, job: Job, plan: AnyPlan) -> None:
     _headline(headline(summary, services().results.figures(person, job.id), names))
     _conservation(summary, names)
     _rows_and_breaks(summary, names)
-    if isinstance(plan, Plan):
-        result_causes.show(person, job)
-    else:
-        result_together.show(summary, names)
+    result_together.show(summary, names)
+    result_causes.show(person, job, plan)
     for warning in summary.get("warnings", []):
         st.warning(_text(warning), icon=":material/warning:")
 

@@ -114,11 +114,14 @@ def _sentence(plan: AnyPlan, told: Sequence[tuple[Pair, Counts]]) -> str:
     names = {side: literal(label) for side, label in plan.labels.items()}
     if len(told) == 1:
         return _whole(told[0][1], names[told[0][0][0]])
+    effective = [(pair, rule) for pair, rule in told if rule["matched"] or rule["ambiguous"] or not rule["guarantee"]]
+    if not effective:
+        return ":gray[no effect on the open rows of any two sides]"
     parts = []
-    for (left, right), rule in told:
+    for (left, right), rule in effective:
         matched = f":{_colour(rule)}[**{number(rule['matched'])}**]"
         parts.append(f"{names[left]} to {names[right]} {matched} of {number(rule['open'])}{_besides(rule)}")
-    return "Would link " + " · ".join(parts)
+    return "Would link " + " · ".join(parts) + (" · no more elsewhere" if len(effective) < len(told) else "")
 
 
 def _whole(rule: Counts, label: str) -> str:
