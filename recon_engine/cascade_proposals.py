@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from recon_engine.code_maps import differing_codes, with_codes
 from recon_engine.column_matching import Column
 from recon_engine.column_names import concepts, name_likeness
-from recon_engine.key_evidence import Testimony, joins_others, misspelt, own_words, testimony
+from recon_engine.key_evidence import Testimony, joins_others, left_open, misspelt, own_words, testimony
 from recon_engine.link_proposals import link_fields, linkage_rule, readable, repeated_side, telling_fields
 from recon_engine.reference_proposals import Spoken, spoken, spoken_rules
 from recon_engine.rule_proposals import (
+    ALIKE,
     MappedField,
     Observed,
+    On,
     ProposedRule,
     Tables,
     composite_key,
@@ -22,6 +24,8 @@ from recon_engine.rule_proposals import (
     keyless_rules,
     main_field,
     observed,
+    rule,
+    usual_lag,
 )
 from recon_engine.set_proposals import repeated_rules, repeats, sum_rule
 
@@ -31,6 +35,8 @@ _TRIED, _USED = 4, 2
 _WHOLE = 0.98
 _NAMES_ONE = 0.9
 _AGREES, _USUALLY, _SAME_MEANING = 0.98, 0.5, 0.5
+# So many records, and such a share, must be left open by a key before another way is proposed for them.
+_FEWEST_OPEN, _OPEN = 20, 0.01
 # Beside better rules, one that is less sure is left out.
 _LEAST_SURE = 0.3
 # Where so many have a counterpart of the same day, the day decides: records are not repeats, and another day tells.
@@ -45,7 +51,8 @@ Columns = tuple[Sequence[Column], Sequence[Column]]
 class Cascade:
     """The rules; the fields, some with a lookup; those whose differences tell nothing; what a person should know.
 
-    `keyless`: nothing names a record in both files, and the rules are what is left to try.
+    `keyless`: nothing names a record in both files, and the rules are what is left to try. `coverage`: the share of the
+    smaller side's records that a key joins.
     """
 
     rules: list[ProposedRule]
@@ -53,6 +60,7 @@ class Cascade:
     untold: list[MappedField]
     questions: list[str]
     keyless: bool = False
+    coverage: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,51 +95,85 @@ def proposed_cascade(
     if not roles.transactions:
         linked = _linked(tables, usable, keys, part)
         if linked is not None:
-            names = linked.rule.fields
-            return Cascade([linked], [readable(f) if f.spec.name in names else f for f in fields], mistaken, questions)
+            told = [readable(f) if f.spec.name in linked.rule.fields else f for f in fields]
+            return Cascade([linked], told, mistaken, questions, coverage=1.0)
     rules: list[ProposedRule] = []
     untold = list(mistaken)
     coded = {f.spec.name: f for f in with_codes(tables, usable, [keys[0][0]], part)} if keys else {}
     first: MappedField | None = None
-    used, spare = 0, []
+    joining, spare = list[MappedField](), list[str]()
     for key, _ in keys:
         # Rules by a key that joins no others would only lengthen the cascade.
         if first and not joins_others(tables, key, first, part):
             spare.append(key.spec.name)
             continue
-        used += 1
+        joining.append(key)
         seen = observed(*tables, [key], roles.amount, roles.date, part)
         groups = repeats(tables, [key], roles.amount, roles.date, part)
         sums = sum_rule([key], roles.amount, roles.currency, groups) if groups and roles.amount else None
         again = repeated_rules([key], [*coded.values()], roles.amount, groups) if groups and not sums else []
-        if roles.date and roles.date not in untold and seen.lag and seen.same_day < _SAME_DAY:
-            untold.append(roles.date)  # nearly every match would have a difference, and the rules allow it
+        if roles.date and roles.date not in untold and seen.joined and seen.same_day < _SAME_DAY:
+            untold.append(roles.date)  # nearly every match would have a difference
         if seen.joined and not again:
-            found = keyed_rules(key, roles.amount, roles.date, roles.currency, seen, first=used == 1)
+            found = keyed_rules([key], roles.amount, roles.date, roles.currency, seen, first=len(joining) == 1)
             # One of several that add up must not be taken for the whole.
             rules += [r for r in found if not sums or r.stage < sums.stage]
-            if used == 1 and not sums:
+            if len(joining) == 1 and not sums:
                 first = key  # its last rule takes all that it names alone
         rules += [*again, *([sums] if sums else [])]
-        if used == _USED:
+        if len(joining) == _USED:
             break
-    if first:  # a difference of nearly every match tells nothing
+    if first:
+        if spare:
+            last = next(i for i, r in enumerate(rules) if r.stage == max(each.stage for each in rules))
+            rules[last] = replace(rules[last], reason=f"{rules[last].reason}; {' or '.join(spare)} joins no others")
+        # A difference of nearly every match tells nothing.
         texts = [coded.get(f.spec.name, f) for f in usable if f.spec.type == "text" and f is not first]
         unlike = {f.spec.name for f in own_words(tables, first, texts, part)}
         untold += [f for f in usable if f.spec.name in unlike]
-    if first and spare:
-        last = next(i for i, r in enumerate(rules) if r.stage == max(each.stage for each in rules))
-        rules[last] = replace(rules[last], reason=f"{rules[last].reason}; {' or '.join(spare)} joins no others")
+        others = [f for f in usable if f not in untold or f is roles.date or f.pair.alike]
+        rules += _beside(tables, joining, others, roles, rows, part)
     # Strict rules of every key come before the lenient ones of any.
     rules.sort(key=lambda r: r.stage)
     if rules:
         named = {f.spec.name for f in untold}
         told = [coded.get(f.spec.name, f) for f in fields]
-        return Cascade(_named(rules), told, [f for f in told if f.spec.name in named], questions)
+        untold = [f for f in told if f.spec.name in named]
+        return Cascade(_named(rules), told, untold, questions, coverage=max(t.coverage for _, t in keys))
     nothing = Cascade([], fields, mistaken, [*questions, _NO_KEY], keyless=True)
     keyless = _keyless(tables, fields, usable, roles, rows, part, nothing)
     codes = spoken(tables, columns, roles.amount, roles.date, [f.spec.name for f in fields]) if columns else None
     return _led_by(codes, keyless, roles) if codes else keyless
+
+
+def _beside(
+    tables: Tables,
+    keys: Sequence[MappedField],
+    usable: list[MappedField],
+    roles: _Roles,
+    rows: tuple[int, int],
+    part: int,
+) -> list[ProposedRule]:
+    """For records that lack the key, or whose key the other file lacks: what names them else, on usual days.
+
+    Where no amount and no day tell of a transaction, a text with words in common must help.
+    """
+    alike = [] if roles.transactions else [f for f in usable if f.pair.alike][:1]
+    date = roles.date if roles.transactions else None
+    others, share = composite_key(*tables, [f for f in usable if f not in (*keys, date, *alike)], rows)
+    if share < _USUALLY or not (alike or any(f.spec.type == "decimal" for f in others)):
+        return []
+    days = left_open(tables, keys, others, date, part)
+    if days.len() < max(_FEWEST_OPEN, _OPEN * min(rows) / part):
+        return []
+    named = [f.spec.name for f in others]
+    key = " and ".join(f.spec.name for f in keys)
+    told = f"{days.len():,} records whose {key} is missing or in one file only agree in {' and '.join(named)}"
+    on: On = [*named, *({"field": f.spec.name, "similarity": "token_set", "at_least": ALIKE} for f in alike)]
+    if date:
+        window = usual_lag(days)
+        on.append({"field": date.spec.name, "days": list(window)} if window else date.spec.name)
+    return [rule(f"without {key}", on, 0.75 * share, told, stage=4, gated=True)]
 
 
 def _led_by(seen: Spoken, found: Cascade, roles: _Roles) -> Cascade:
@@ -166,8 +208,8 @@ def _keys(
         (key, testimony(tables, key, [f for f in witnesses if f is not key], part))
         for key in key_fields(fields)[:_TRIED]
     ]
-    believed = [(k, t) for k, t in asked if t.believed]
-    refuted = [k for k, t in asked if not t.believed]
+    believed = [(k, t) for k, t in asked if t.believed or k.pair.proven]
+    refuted = [k for k, t in asked if not (t.believed or k.pair.proven)]
     # A quantity names nothing, but where records that share a key agree in it, it is no numbering either.
     return believed, [k for k in refuted if not (believed and _goes_with(tables, believed[0][0], k, part))]
 
@@ -248,14 +290,28 @@ def _keyless(
         others, named = composite_key(*tables, [f for f in usable if f is not roles.amount], rows)
         groups = repeats(tables, others, roles.amount, None, part) if named >= _NAMES_ONE and others else None
         sums = sum_rule(others, roles.amount, roles.currency, groups) if groups else None
-        found.rules = [sums] if sums else []
+        found.rules = [sums] if sums else _by_several(tables, others, named, roles, part)
     nothing = Observed(0, 0, 0, 0, None, None, 0)
     seen = observed(*tables, undated, roles.amount, roles.date, part) if undated else nothing
     agreeing = _agreeing(tables, usable, composite, roles, part) if composite else []
     if roles.date and roles.date not in composite and seen.same_day >= _AGREES:
         agreeing.append(roles.date)
-    found.rules = [*keyless_rules(composite or fields[:1], agreeing, roles.date, seen, share), *found.rules]
+    alike = [f for f in usable if f.pair.alike and f not in composite]
+    first = keyless_rules(composite or fields[:1], agreeing, roles.date, seen, share, alike)
+    found.rules = sorted([*first, *found.rules], key=lambda r: r.stage)
     return found
+
+
+def _by_several(tables: Tables, keys: list[MappedField], named: float, roles: _Roles, part: int) -> list[ProposedRule]:
+    """Where fields besides the amount name a record together, a shop and a day: what is left as the amount differs."""
+    if named < _NAMES_ONE or len(keys) < _USED:
+        return []
+    date = None if roles.date in keys else roles.date
+    seen = observed(*tables, keys, roles.amount, date, part)
+    if seen.joined < _FEWEST_OPEN or seen.equal_amount < _USUALLY:
+        return []
+    rules = keyed_rules(keys, roles.amount, date, None if roles.currency in keys else roles.currency, seen, first=False)
+    return [r for r in rules if r.stage > 1]
 
 
 def _agreeing(

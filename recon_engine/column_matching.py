@@ -29,6 +29,7 @@ _LEFT_OUT: dict[tuple[CleanName, ...], str] = {
 
 _FEWEST_CODES, _KEPT_APART, _SPELT_ALIKE, _SPELT_BETTER, _WORDY = 10, 0.95, 0.5, 0.3, 0.2
 _UNLIKE = 0.1
+_CENTS, _FORMS = 100, 3
 _NUMBERS = ("decimal", "integer")
 _DATES = ("date", "datetime")
 
@@ -36,7 +37,7 @@ _DATES = ("date", "datetime")
 @dataclass
 class Column:
     """A column as seen for mapping. `keys`: its distinct comparable values of the picked part, as text; `spelling`: the
-    clean steps that bring its codes into the other side's spelling.
+    clean steps that bring its codes into the other side's spelling; `sound`: no cell of a sample is unlike the others.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Column:
     keys: pl.Series
     raw: pl.Series = field(repr=False)
     spelling: tuple[CleanName, ...] = ()
+    sound: bool = True
 
     @property
     def kind(self) -> str:
@@ -64,7 +66,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two columns that mean the same, how sure that is, and why. `negated`: the right side has the other sign."""
+    """Two columns that mean the same, how sure that is, and why. `negated`: the right side has the other sign; `times`:
+    what left and right numbers are multiplied by to be in one unit; `alike`: texts that are not equal and have words in
+    common; `proven`: records that are the same have equal values.
+    """
 
     left: Column
     right: Column
@@ -72,6 +77,13 @@ class Pair:
     overlap: float
     reason: str
     negated: bool = False
+    times: tuple[int, int] = (1, 1)
+    alike: bool = False
+    proven: bool = False
+
+    def factor(self, side: str) -> int:
+        """What the numbers of a side are multiplied by to be those of the other."""
+        return self.times[0] if side == "left" else self.times[1] * (-1 if self.negated else 1)
 
 
 def columns_of(table: TextTable, options: ReaderOptions, rows: int, part: int) -> list[Column]:
@@ -92,7 +104,9 @@ def columns_of(table: TextTable, options: ReaderOptions, rows: int, part: int) -
         distinct = keys.unique()
         filled = 1 - sample[c].null_count() / max(1, sample.height)
         repeats = 1 - len(distinct) / len(keys) if len(keys) else 0.0
-        found.append(Column(c, readings[c], filled, len(distinct) * spread, repeats, distinct, raw.unique()))
+        sound = not readings[c] or bool(sample.select(readings[c][0].fits(c).all()).item())
+        seen = (filled, len(distinct) * spread, repeats, distinct, raw.unique())
+        found.append(Column(c, readings[c], *seen, sound=sound))
     return found
 
 
@@ -122,17 +136,34 @@ def number_key(value: pl.Expr) -> pl.Expr:
     return value.cast(pl.String).str.strip_suffix(".0")
 
 
+def end_value(pair: Pair, side: str) -> pl.Expr:
+    """One side as its type's value, numbers for looking at only: with the sign and in the unit of both."""
+    column, factor = pair.left if side == "left" else pair.right, pair.factor(side)
+    value = (column.readings[0] if column.readings else Reading("text")).value(column.name)
+    return value if factor == 1 else (value.cast(pl.Float64) * factor).round(6)
+
+
+def end_key(pair: Pair, side: str, *, thorough: bool) -> pl.Expr:
+    """One side as text that is equal where the values are."""
+    column = pair.left if side == "left" else pair.right
+    if pair.factor(side) != 1:
+        return number_key(end_value(pair, side))
+    key = comparable(column.name, column.readings, thorough=thorough)
+    return cleaned(key, column.spelling) if column.spelling else key
+
+
 def _picked(column: pl.Expr, key: pl.Expr, part: int) -> pl.Expr:
     filled = column.filter(key.is_not_null())
     return filled if part == 1 else column.filter(key.is_not_null() & (key.hash(_SEED) % part == 0))
 
 
-def matched_columns(left: list[Column], right: list[Column], *, respelt: bool = False) -> list[Pair]:
-    """One-to-one pairs with the best total score, in the order of the left file; doubtful ones are left out.
+def every_pair(left: list[Column], right: list[Column], *, respelt: bool = False) -> list[list[Pair]]:
+    """Each left column with each right one. `respelt`: codes are also the same in another spelling (0042 and 42)."""
+    return [[pair_of(a, b, respelt=respelt) for b in right] for a in left]
 
-    `respelt`: codes are also the same in another spelling (0042 and 42, SKU042 and 42).
-    """
-    pairs = [[pair_of(a, b, respelt=respelt) for b in right] for a in left]
+
+def matched_columns(pairs: list[list[Pair]]) -> list[Pair]:
+    """One-to-one pairs with the best total score, in the order of the left file; doubtful ones are left out."""
     scores = np.array([[p.score for p in row] for row in pairs], dtype=float)
     if not scores.size:
         return []
@@ -151,6 +182,7 @@ def pair_of(a: Column, b: Column, *, respelt: bool = False) -> Pair:
     if fitting == 0:
         return Pair(a, b, 0.0, 0.0, "types differ")
     overlap, negated = _overlap(a, b)
+    overlap, times = _scaled(a, b, overlap)
     spelt = _respelt(a, b, overlap) if respelt else None
     if spelt:
         a, b, overlap = spelt
@@ -173,7 +205,9 @@ def pair_of(a: Column, b: Column, *, respelt: bool = False) -> Pair:
     ]
     if spelt:
         told[1] += f" once {_LEFT_OUT[a.spelling]} are left out"
-    return Pair(a, b, float(np.clip(score, 0, 1)), overlap, ", ".join(told), negated)
+    if max(times) > 1:
+        told[1] += f" once one side's are taken times {max(times)}"
+    return Pair(a, b, float(np.clip(score, 0, 1)), overlap, ", ".join(told), negated, times)
 
 
 def _running(a: Column, b: Column) -> float:
@@ -190,7 +224,7 @@ def _respelt(a: Column, b: Column, overlap: float) -> tuple[Column, Column, floa
     """Codes that are the same in another spelling (0042 and 42, SKU042 and 42), and the share then in common."""
     if not {a.kind, b.kind} <= {"text", "integer"} or {a.kind, b.kind} == {"integer"}:
         return None
-    if any(float(c.raw.str.contains(r"\S\s+\S").mean() or 0) > _WORDY for c in (a, b)):  # type: ignore[arg-type]
+    if any(_has_words(c) for c in (a, b)):
         return None
     one, two = _as_text(a), _as_text(b)
     for steps in _LEFT_OUT:
@@ -202,6 +236,12 @@ def _respelt(a: Column, b: Column, overlap: float) -> tuple[Column, Column, floa
             one, two = (replace(c, keys=k, spelling=steps) for c, k in zip((one, two), keys, strict=True))
             return one, two, share
     return None
+
+
+def _has_words(column: Column) -> bool:
+    """True for texts of several words, unless all but the digits is the same in all: 'Store 28' is a code."""
+    several = float(column.raw.str.contains(r"\S\s+\S").mean() or 0) > _WORDY  # type: ignore[arg-type]
+    return several and column.raw.str.replace_all(r"[0-9]+", "").n_unique() > _FORMS
 
 
 def _spelt(keys: pl.Series, steps: tuple[CleanName, ...]) -> pl.Series:
@@ -243,6 +283,21 @@ def _overlap(a: Column, b: Column) -> tuple[float, bool]:
         if opposite > max(0.3, 2 * direct) and len(a.keys) > 5:
             return opposite, True
     return direct, False
+
+
+def _scaled(a: Column, b: Column, overlap: float) -> tuple[float, tuple[int, int]]:
+    """The overlap where one side writes cents and the other whole units, if that is how they meet; and the factors."""
+    if {a.kind, b.kind} != {"integer", "decimal"} or overlap >= _SPELT_BETTER or min(len(a.keys), len(b.keys)) <= 5:
+        return overlap, (1, 1)
+    value = (pl.col("v").cast(pl.Float64) * _CENTS).round(4)
+    keys = [
+        c.keys.alias("v").to_frame().select(number_key(value)).to_series() if c.kind == "decimal" else c.keys
+        for c in (a, b)
+    ]
+    share = _contained(*keys)
+    if share < max(_SPELT_ALIKE, overlap + _SPELT_BETTER):
+        return overlap, (1, 1)
+    return share, (_CENTS, 1) if a.kind == "decimal" else (1, _CENTS)
 
 
 def _contained(a: pl.Series, b: pl.Series) -> float:

@@ -10,8 +10,11 @@ from difflib import SequenceMatcher
 _SYNONYMS = """
 id: no nr num number code key identifier nummer numero
 reference: ref txn transaction trn trx tran e2e invoice inv doc document voucher order
+reference: deal trade claim shipment awb waybill voucher
 reference: referenz beleg belegnummer belegnr rechnung rechnungsnummer rechnungsnr auftrag facture factura fattura
-amount: amt value sum total gross betrag montant importe castka spend price summe brutto netto importo
+amount: charge charges gift credit net notional
+amount: amt value sum total gross betrag preis kosten montant importe castka spend price summe brutto netto importo
+date: due created issued faellig fallig
 date: day dt posted posting booking booked paid payment settlement settled at on datum time timestamp
 date: buchungsdatum buchungstag valutadatum wertstellung rechnungsdatum fecha
 description: desc narrative narration memo details detail text note particulars remark remarks purpose
@@ -21,10 +24,15 @@ currency: ccy cur curr wahrung waehrung devise moneda divisa
 name: payee merchant supplier vendor counterparty beneficiary customer payer company client
 name: kunde lieferant empfanger auftraggeber debitor kreditor fournisseur cliente proveedor
 product: sku item article artikel artikelnummer material
-quantity: qty counted menge anzahl quantite cantidad
+quantity: qty counted stock pieces bestand menge anzahl quantite cantidad
 location: bin warehouse shelf lager lagerplatz
 bank: institution
 category: type class
+address: addr street strasse str road adresse anschrift rue calle direccion indirizzo
+city: town ort stadt ville ciudad citta suburb
+postcode: zip plz postal cap
+phone: tel telephone telefon mobile handy cell
+birth: dob born geburtsdatum birthdate
 department: dept directorate area unit
 """
 _CONCEPT = {
@@ -32,6 +40,8 @@ _CONCEPT = {
     for concept, others in (line.split(": ") for line in _SYNONYMS.strip().splitlines())
     for word in (concept, *others.split())
 }
+_CONCEPTS = frozenset(_CONCEPT.values())
+_ENDINGS = ("datum", "nummer", "betrag", "konto", "name", "preis")
 _IDENTIFIERS = {"reference", "id", "account", "product"}
 
 
@@ -46,7 +56,7 @@ def words(name: str) -> list[str]:
 def concepts(name: str) -> set[str]:
     """What the name speaks of: reference, amount, date, description, account, currency, name ..."""
     found = words(name)
-    return {_CONCEPT[word] for word in found if word in _CONCEPT}
+    return {_meaning(word) for word in found} & _CONCEPTS
 
 
 def is_identifier(name: str) -> bool:
@@ -54,9 +64,15 @@ def is_identifier(name: str) -> bool:
     return bool(concepts(name) & _IDENTIFIERS)
 
 
+def _meaning(word: str) -> str:
+    """What a word stands for; of a compound such as 'ablesedatum', what its last part does."""
+    compound = next((end for end in _ENDINGS if word.endswith(end)), word)
+    return _CONCEPT.get(word) or _CONCEPT.get(compound, word)
+
+
 def _meanings(spoken: list[str]) -> set[str]:
     """What the words mean; "id" or "number" beside another word adds nothing (txn_id is a transaction)."""
-    meant = {_CONCEPT.get(word, word) for word in spoken}
+    meant = {_meaning(word) for word in spoken}
     return meant - {"id"} or meant
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from recon_engine.cleaning import cleaned
 from recon_engine.column_matching import Column, number_key
-from recon_engine.column_names import is_identifier
+from recon_engine.column_names import concepts, is_identifier
 from recon_engine.plan import RESERVED_NAMES, CleanName, FieldType, ReaderOptions
 from recon_engine.reading.table import TextTable
 from recon_engine.rule_proposals import MappedField
@@ -42,9 +42,11 @@ def field_name(column: str, taken: Collection[str]) -> str:
     return name
 
 
-def described(columns: Mapping[str, Column], negated: Collection[str]) -> dict[str, Any]:
+def described(
+    columns: Mapping[str, Column], negated: Collection[str], times: Mapping[str, int] | None = None
+) -> dict[str, Any]:
     """What a plan says of a field besides its name, from its column on each side: `type`, and where they apply `scale`,
-    `formats` and `clean`. `negated`: the sides that write it with the other sign.
+    `formats` and `clean`. `negated`: the sides that write it with the other sign; `times`: what they multiply it by.
     """
     every = list(columns.values())
     kinds = {column.kind for column in every if column.filled} or {column.kind for column in every}
@@ -54,18 +56,31 @@ def described(columns: Mapping[str, Column], negated: Collection[str]) -> dict[s
         # Where one side has only days, days are compared.
         kind = "datetime" if kinds == {"datetime"} else "date"
         data["formats"] = {side: _format(column) for side, column in columns.items()}
-    elif kinds <= {"integer", "decimal"} and not (kinds == {"integer"} and is_identifier(every[0].name)):
+    elif kinds <= {"integer", "decimal"} and not (kinds == {"integer"} and _are_codes(every)):
         kind = "integer" if kinds == {"integer"} else "decimal"
         if kind == "decimal":
             data["scale"] = _scale(*every)
-        if negated:
-            data["clean"] = {side: ["negate"] for side in columns if side in negated}
+        steps: dict[str, list[Any]] = {side: ["negate"] for side in columns if side in negated}
+        for side, factor in (times or {}).items():
+            steps[side] = [*steps.get(side, []), *([{"times": factor}] if factor > 1 else [])]
+        if any(steps.values()):
+            data["clean"] = {side: each for side, each in steps.items() if each}
     elif kinds == {"boolean"}:
         kind = "boolean"
     else:
         spelling = next((c.spelling for c in every if c.spelling), None)
         data["clean"] = list(spelling or _cleaning(every))
     return {"type": kind, **data}
+
+
+def _are_codes(columns: Collection[Column]) -> bool:
+    """Whole numbers that are called so, or that are no amounts and have letters here and there: a row must not be lost
+    over a mistyped postcode.
+    """
+    name = next(iter(columns)).name
+    if is_identifier(name) or concepts(name) & {"amount", "quantity"}:
+        return is_identifier(name)
+    return not all(column.sound for column in columns)
 
 
 def _format(column: Column) -> str | None:

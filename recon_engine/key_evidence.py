@@ -69,8 +69,10 @@ def testimony(tables: Tables, key: MappedField, others: Sequence[MappedField], p
     turn = np.roll(np.arange(pairs.height), pairs.height // 2)
     for i, mapped in enumerate(others):
         a, b = pairs[f"f{i}"], pairs[f"f{i}_r"]
-        said, likeness = _alike(mapped, a, b)
-        strangers = _alike(mapped, a, b.gather(pl.Series(turn)))[1]
+        dated = mapped.spec.type in ("date", "datetime")
+        usual = float((a - b).dt.total_days().median() or 0.0) if dated else 0.0  # type: ignore[arg-type]
+        said, likeness = _alike(mapped, a, b, usual)
+        strangers = _alike(mapped, a, b.gather(pl.Series(turn)), usual)[1]
         if said.sum() < _FEWEST or strangers.mean() > _TELLING:
             continue
         known |= said
@@ -105,6 +107,28 @@ def joins_others(tables: Tables, key: MappedField, first: MappedField, part: int
     return not (elsewhere.is_empty() and one.join(two, on="key", how="semi").is_empty())
 
 
+def left_open(
+    tables: Tables, keys: Sequence[MappedField], others: Sequence[MappedField], date: MappedField | None, part: int
+) -> pl.Series:
+    """Of records that all keys leave open and that alone share the values of `others`: how many days apart they are,
+    right minus left; null where there is no day.
+    """
+    sides = []
+    for table, side in zip(tables, ("left", "right"), strict=True):
+        parts = [sided_key(f, side, thorough=part == 1) for f in others]
+        day = sided_value(date, side).cast(pl.Date) if date else pl.lit(None, pl.Date)
+        named = [sided_key(key, side, thorough=part == 1).alias(f"own{i}") for i, key in enumerate(keys)]
+        frame = table.frame.select(*named, key=pl.concat_str(parts, separator="\x1f"), day=day)
+        sides.append(picked(frame, part).collect(engine="streaming"))
+    open_ = []
+    for mine, theirs in (sides, sides[::-1]):
+        for i in range(len(keys)):
+            mine = mine.join(theirs, on=f"own{i}", how="anti")  # noqa: PLW2901
+        open_.append(mine.filter(pl.col("key").is_unique()))
+    left, right = open_
+    return left.join(right, on="key", suffix="_r").select((pl.col("day_r") - pl.col("day")).dt.total_days()).to_series()
+
+
 def own_words(tables: Tables, key: MappedField, texts: Sequence[MappedField], part: int) -> list[MappedField]:
     """Those of `texts` that differ in nearly all records that share a unique `key`, as the plan will compare them."""
     sides = []
@@ -134,8 +158,7 @@ def misspelt(told: Testimony) -> bool:
 
 def _seen(mapped: MappedField, side: str) -> pl.Expr:
     if mapped.spec.type in ("decimal", "integer"):
-        value = sided_value(mapped, side).cast(pl.Float64)
-        return value * -1 if mapped.pair.negated and side == "right" else value
+        return sided_value(mapped, side).cast(pl.Float64)
     if mapped.spec.type in ("date", "datetime"):
         return sided_value(mapped, side).cast(pl.Date)
     column = mapped.pair.left if side == "left" else mapped.pair.right
@@ -143,15 +166,18 @@ def _seen(mapped: MappedField, side: str) -> pl.Expr:
     return pl.when(text != "").then(text)
 
 
-def _alike(mapped: MappedField, a: pl.Series, b: pl.Series) -> tuple[Bools, Bools]:
-    """Which pairs have both values, and in which these are equal or near each other."""
+def _alike(mapped: MappedField, a: pl.Series, b: pl.Series, usual: float) -> tuple[Bools, Bools]:
+    """Which pairs have both values, and in which these are equal or near each other, dates after `usual` days."""
     said = (a.is_not_null() & b.is_not_null()).to_numpy()
     if mapped.spec.type in ("decimal", "integer"):
         near = (a - b).abs() <= pl.select(pl.max_horizontal(a.abs(), b.abs())).to_series() * _RELATIVE
     elif mapped.spec.type in ("date", "datetime"):
-        near = (a - b).dt.total_days().abs() <= _DAYS
+        # Claims are paid weeks after the loss: near is what is near the usual distance.
+        apart = (a - b).dt.total_days()
+        near = (apart - usual).abs() <= _DAYS
     else:
         texts = pl.DataFrame({"a": a, "b": b})
         near = similarity(texts, "a", "b", "levenshtein", None) >= _ALIKE
         near |= similarity(texts, "a", "b", "token_set", None) >= _SAME_WORDS
+        near |= a.str.replace_all(" ", "", literal=True) == b.str.replace_all(" ", "", literal=True)
     return said, said & near.fill_null(value=False).to_numpy()

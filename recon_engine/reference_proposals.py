@@ -180,9 +180,8 @@ def _seen(
     pairs = _pairs(records["v"], texts["v"])
     led = pl.DataFrame([pairs["b"], *(records[c].gather(pairs["a"]) for c in ("len", "amount", "day"))])
     led = led.group_by("b").agg(pl.col("len", "amount").sum(), pl.col("day").first())
-    sign = -1 if amount is not None and amount.pair.negated else 1
     led = led.with_columns(
-        fits=(pl.col("amount") - sign * texts["amount"].gather(led["b"])).abs() < _CENT,
+        fits=(pl.col("amount") - texts["amount"].gather(led["b"])).abs() < _CENT,
         same_day=pl.col("day") == texts["day"].gather(led["b"]),
     )
     lone, several = led.filter(pl.col("len") == 1), led.filter(pl.col("len") > 1)

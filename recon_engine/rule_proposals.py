@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from recon_engine.cleaning import cleaned
-from recon_engine.column_matching import Pair, comparable, number_key
+from recon_engine.column_matching import Pair, end_key, end_value
 from recon_engine.column_names import concepts
 from recon_engine.plan import FieldSpec, Rule
 from recon_engine.reading.table import TextTable
 from recon_engine.rules import Cardinality
-from recon_engine.value_types import Reading
 
 _LONGEST_LAG_DAYS = 31
 _TOLERANCES = ("0.01", "0.02", "0.05", "0.10", "0.25", "0.50", "1.00")
@@ -24,6 +23,10 @@ _USUAL = 0.5
 _FEWEST_FEES, _USUAL_FEE, _LARGEST_FEE = 10, 0.05, 15
 _CENT = 0.0051
 _ABOVE_CHANCE = 3
+# A rule without a key confirms as long as the run finds no more accidents than this among its matches, and where it
+# rests on values that name most records.
+_ACCIDENTS, _NAMES_MOST, ALIKE = 0.05, 0.7, 0.5
+_FEWEST_DATED = 20
 
 On = list[str | dict[str, Any]]
 Tables = tuple[TextTable, TextTable]
@@ -75,7 +78,8 @@ def _key_quality(mapped: MappedField) -> float:
     a, b = mapped.pair.left, mapped.pair.right
     # People and purposes recur: a text about them names no single record, however unique it is in these two files.
     spoken = concepts(a.name) | concepts(b.name)
-    if mapped.spec.type not in ("text", "integer") or spoken & {"description", "amount", "name"}:
+    named = spoken & {"name"} and "reference" not in spoken
+    if mapped.spec.type not in ("text", "integer") or named or spoken & {"description", "amount"}:
         return 0.0
     if min(a.distinct, b.distinct) < 3:
         return 0.0
@@ -114,16 +118,15 @@ def observed(
     fee: tuple[dict[str, str], float] | None = None
     lag: tuple[int, int] | None = None
     if amount is not None:
-        sign = -1 if amount.pair.negated else 1
-        off = (both["amount_right"] * sign - both["amount"]).abs().round(6)
+        off = (both["amount_right"] - both["amount"]).abs().round(6)
         equal = float((off == 0).sum()) / n
         tolerance, close = _tolerance(off.filter(off > 0), n)
         far = float((off > _SMALL).sum()) / n
-        fee = _fee(both["amount"], both["amount_right"] * sign)
+        fee = _fee(both["amount"], both["amount_right"])
     if date is not None:
         days = (both["day_right"] - both["day"]).dt.total_days().drop_nulls()
         same_day = float((days == 0).sum()) / n
-        lag = _lag(days)
+        lag = usual_lag(days)
     coverage = both.height / max(1, min(one.height, two.height))
     return Observed(both.height, coverage, equal, same_day, lag, tolerance, close, far, fee)
 
@@ -136,11 +139,7 @@ def picked(frame: pl.LazyFrame, part: int) -> pl.LazyFrame:
 
 def sided_key(mapped: MappedField, side: str, *, thorough: bool) -> pl.Expr:
     """The field on one side as text that is equal where the values are."""
-    column = mapped.pair.left if side == "left" else mapped.pair.right
-    if mapped.pair.negated and side == "right":
-        return number_key(0.0 - sided_value(mapped, side).cast(pl.Float64))
-    key = comparable(column.name, column.readings, thorough=thorough)
-    return cleaned(key, column.spelling) if column.spelling else key
+    return end_key(mapped.pair, side, thorough=thorough)
 
 
 def _value(mapped: MappedField | None, side: str, alias: str) -> pl.Expr | None:
@@ -150,10 +149,8 @@ def _value(mapped: MappedField | None, side: str, alias: str) -> pl.Expr | None:
 
 
 def sided_value(mapped: MappedField, side: str) -> pl.Expr:
-    """The field on one side as its type's value, numbers for looking at only."""
-    column = mapped.pair.left if side == "left" else mapped.pair.right
-    reading = column.readings[0] if column.readings else Reading("text")
-    return reading.value(column.name)
+    """The field on one side as its type's value, numbers for looking at only: with the sign and in the unit of both."""
+    return end_value(mapped.pair, side)
 
 
 def _tolerance(off: pl.Series, joined: int) -> tuple[str | None, float]:
@@ -185,7 +182,7 @@ def _fee(gross: pl.Series, net: pl.Series) -> tuple[dict[str, str], float] | Non
     return part, fits * both.height / gross.len()
 
 
-def _lag(days: pl.Series) -> tuple[int, int] | None:
+def usual_lag(days: pl.Series) -> tuple[int, int] | None:
     """The window of days, right minus left, in which nearly all pairs lie; None when dates agree or say nothing."""
     near = days.filter(days.abs() <= _LONGEST_LAG_DAYS)
     off = near.filter(near != 0)
@@ -202,7 +199,7 @@ def _lag(days: pl.Series) -> tuple[int, int] | None:
 
 
 def keyed_rules(
-    key: MappedField,
+    keys: Sequence[MappedField],
     amount: MappedField | None,
     date: MappedField | None,
     currency: MappedField | None,
@@ -210,14 +207,15 @@ def keyed_rules(
     *,
     first: bool,
 ) -> list[ProposedRule]:
-    """The cascade on one key: exact, on another day, small difference, the key alone; only what was seen."""
-    name = key.spec.name
+    """The cascade on a key of one field or several: exact, other day, small difference, the key alone; as seen."""
+    names = [f.spec.name for f in keys]
+    name = " and ".join(names)
     joined = f"{seen.joined:,} records share a unique {name}"
     by = "" if first else f" by {name}"
     less = 0.0 if first else 0.05
     if amount is None and date is None:
-        return [rule(f"same {name}", [name], 0.9 * seen.coverage + 0.1, joined, stage=0)]
-    base: On = [name, *([currency.spec.name] if currency and amount else [])]
+        return [rule(f"same {name}", [*names], 0.9 * seen.coverage + 0.1, joined, stage=0)]
+    base: On = [*names, *([currency.spec.name] if currency and amount else [])]
     equal: On = [*base, *([amount.spec.name] if amount else [])]
     rules = []
     both = min(seen.equal_amount if amount else 1.0, seen.same_day if date else 1.0)
@@ -249,7 +247,7 @@ def keyed_rules(
     if amount and _SEEN < seen.far < 1 - _USUAL:
         # Where amounts usually agree, one that is far off is for a person to judge.
         reason, outcome = f"{joined}, but in {seen.far:.1%} of them {amount.spec.name} is far off", "suggested"
-    rules.append(rule(f"same {name}", [name], 0.7 - less, reason, stage=3, outcome=outcome))
+    rules.append(rule(f"same {name}", [*names], 0.7 - less, reason, stage=3, outcome=outcome))
     return rules
 
 
@@ -277,9 +275,11 @@ def rule(
     stage: int,
     outcome: str = "confirmed",
     cardinality: Cardinality = "one_to_one",
+    gated: bool = False,
 ) -> ProposedRule:
-    """A proposed rule of conditions."""
-    made = Rule.model_validate({"name": name, "on": on, "outcome": outcome, "cardinality": cardinality})
+    """A proposed rule of conditions. `gated`: it only suggests where a run finds too many accidents in its matches."""
+    data = {"name": name, "on": on, "outcome": outcome, "cardinality": cardinality}
+    made = Rule.model_validate(data | ({"max_false_rate": _ACCIDENTS} if gated else {}))
     return ProposedRule(made, round(min(confidence, 0.99), 2), reason, stage)
 
 
@@ -298,15 +298,23 @@ def keyless_rules(
     date: MappedField | None,
     seen: Observed,
     unique_share: float,
+    alike: Sequence[MappedField] = (),
 ) -> list[ProposedRule]:
     """Without a key: all telling fields together, with those that agree in nearly all such records; then the same with
     dates near each other, and without those that nearly always agree, for a person to confirm.
+
+    `alike`: texts that have words in common in such records; they come to the help of near dates.
     """
     names = [f.spec.name for f in composite]
     every = [*names, *(f.spec.name for f in agreeing)]
     reason = f"no single key; these together are unique in {unique_share:.0%} of the smaller file's records"
-    rules = [rule("exact", [*every], 0.9 * unique_share, reason, stage=0)]
-    if date is not None and date.spec.name in every and len(every) > 1:
+    telling = unique_share >= _NAMES_MOST
+    rules = []
+    dated = date is not None and date.spec.name in every and len(every) > 1
+    if not dated or seen.joined < _FEWEST_DATED or seen.same_day > _SEEN:
+        outcome = "confirmed" if telling else "suggested"
+        rules.append(rule("exact", [*every], 0.9 * unique_share, reason, stage=0, outcome=outcome, gated=telling))
+    if date is not None and dated:
         window = seen.lag or (-3, 3)
         others = [n for n in every if n != date.spec.name]
         why = (
@@ -315,7 +323,14 @@ def keyless_rules(
             else "a usual window; nothing in the data tells a better one"
         )
         on: On = [*others, {"field": date.spec.name, "days": list(window)}]
-        rules.append(rule("near dates", on, 0.5 * unique_share, why, stage=1, outcome="suggested"))
+        if alike:
+            words: On = [{"field": f.spec.name, "similarity": "token_set", "at_least": ALIKE} for f in alike[:1]]
+            told = f"{why}, and have words of {alike[0].spec.name} in common"
+            rules.append(rule("near dates, like words", [*on, *words], 0.8, told, stage=1, gated=True))
+        outcome, sure = ("confirmed", 0.8) if seen.lag and telling else ("suggested", 0.5)
+        rules.append(
+            rule("near dates", on, sure * unique_share, why, stage=1, outcome=outcome, gated=outcome == "confirmed")
+        )
     if agreeing:
         left_out = ", ".join(f.spec.name for f in agreeing)
         why = f"{reason}; {left_out} may differ"

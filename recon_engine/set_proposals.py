@@ -76,7 +76,6 @@ def _grouped(
 ) -> pl.DataFrame:
     key = pl.concat_str([sided_key(f, side, thorough=part == 1) for f in keys], separator="\x1f")
     value = sided_value(amount, side).cast(pl.Float64) if amount else pl.lit(None, pl.Float64)
-    value = -value if amount and amount.pair.negated and side == "right" else value
     day = sided_value(date, side).cast(pl.Date) if date else pl.lit(None, pl.Date)
     frame = table.frame.select(key=key, value=value, day=day)
     groups = picked(frame, part).group_by("key")

@@ -11,7 +11,7 @@ import polars as pl
 import yaml
 
 from recon_engine.cascade_proposals import is_currency, proposed_cascade
-from recon_engine.column_matching import VALUES_COMPARED, Column, Pair, columns_of, matched_columns
+from recon_engine.column_matching import VALUES_COMPARED, Column, Pair, columns_of, every_pair, matched_columns
 from recon_engine.errors import InputError
 from recon_engine.field_proposals import (
     described,
@@ -25,10 +25,14 @@ from recon_engine.field_proposals import (
 from recon_engine.plan import FieldSpec, Plan, ReaderOptions
 from recon_engine.reading import open_table
 from recon_engine.reading.table import TextTable, staged
+from recon_engine.record_agreement import agreeing
 from recon_engine.rule_proposals import MappedField, ProposedRule
 
 if TYPE_CHECKING:
     from recon_engine.nway.plan import SidesPlan
+
+
+_MEET_BETTER, _JOINS_MOST = 0.3, 0.5
 
 
 class HasReason(Protocol):
@@ -122,17 +126,22 @@ def suggest(
     part = max(1, max(rows) // VALUES_COMPARED)
     every = [columns_of(t, o, n, part) for t, o, n in zip(tables, options, rows, strict=True)]
     columns = [[c for c in own if c.name not in (t.parts or ())] for own, t in zip(every, tables, strict=True)]
-    pairs = matched_columns(*columns)
+    pairs = matched_columns(agreeing(tables, every_pair(*columns), part))
     if not pairs:
         raise InputError(
             f"{tables[0].name} and {tables[1].name} have no columns with like names or values; map the fields yourself"
         )
     fields = _fields(pairs)
     cascade = proposed_cascade(tables, fields, (rows[0], rows[1]), part, (columns[0], columns[1]))
-    if cascade.keyless:
-        spelt = matched_columns(*columns, respelt=True)
-        keyed = proposed_cascade(tables, _fields(spelt), (rows[0], rows[1]), part)
-        pairs, cascade = (pairs, cascade) if keyed.keyless else (spelt, keyed)
+    if cascade.coverage < _JOINS_MOST:
+        spelt = matched_columns(agreeing(tables, every_pair(*columns, respelt=True), part))
+        # Codes that meet in another spelling are half of a key, as an article is beside its shelf.
+        better = sum(p.overlap for p in spelt) >= sum(p.overlap for p in pairs) + _MEET_BETTER
+        keyed = proposed_cascade(
+            tables, _fields(spelt), (rows[0], rows[1]), part, (columns[0], columns[1]) if better else None
+        )
+        if keyed.coverage > cascade.coverage or (cascade.keyless and better):
+            pairs, cascade = spelt, keyed
     questions = _questions(tables, pairs, rows)
     fields, rules = cascade.fields, cascade.rules
     questions += cascade.questions
@@ -170,7 +179,8 @@ def _fields(pairs: list[Pair]) -> list[MappedField]:
     for pair in pairs:
         name = field_name(pair.left.name, taken)
         taken.add(name)
-        told = described({"left": pair.left, "right": pair.right}, ["right"] if pair.negated else [])
+        times = dict(zip(("left", "right"), pair.times, strict=True))
+        told = described({"left": pair.left, "right": pair.right}, ["right"] if pair.negated else [], times)
         spec = {"name": name, "left": pair.left.name, "right": pair.right.name, **told}
         fields.append(MappedField(FieldSpec.model_validate(spec), pair))
     return fields

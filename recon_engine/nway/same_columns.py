@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from recon_engine.column_matching import Column, Pair, matched_columns, pair_of
+from recon_engine.column_matching import Column, Pair, every_pair, matched_columns, pair_of
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def same_columns(sides: Mapping[str, Sequence[Column]]) -> list[SameColumns]:
     found = [
         (ends, pair)
         for ends in combinations(sides, 2)
-        for pair in matched_columns(*(list(sides[name]) for name in ends))
+        for pair in matched_columns(every_pair(*(list(sides[name]) for name in ends)))
     ]
     found.sort(key=lambda each: (-each[1].score, each[1].left.name, each[1].right.name, each[0]))
     groups: dict[tuple[str, str], SameColumns] = {}

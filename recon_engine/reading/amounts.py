@@ -37,17 +37,24 @@ def signed(text: pl.Expr, currency: str) -> pl.Expr:
 
     Brackets, a minus on either end, and DR make it negative; two of them together are no amount.
     """
-    parts = _parts(text)
-    field = parts.struct.field
-    minus = [field(name).fill_null("") == "-" for name in ("before", "inside", "after")]
-    brackets = field("open").is_not_null()
-    debit = field("book").fill_null("").str.to_lowercase() == "dr"
+    # As one step over the parts: as expressions of them, the text would be taken apart once for each.
+    return _parts(text).map_batches(
+        lambda parts: parts.struct.unnest().select(_joined(currency)).to_series(),
+        return_dtype=pl.String,
+        is_elementwise=True,
+    )
+
+
+def _joined(currency: str) -> pl.Expr:
+    minus = [pl.col(name).fill_null("") == "-" for name in ("before", "inside", "after")]
+    brackets = pl.col("open").is_not_null()
+    debit = pl.col("book").fill_null("").str.to_lowercase() == "dr"
     negative = pl.sum_horizontal(*(m.cast(pl.UInt8) for m in (*minus, brackets, debit)))
-    written = pl.concat_list(field("left"), field("right")).list.drop_nulls()
-    known = (written.list.len() == 0) | ((written.list.len() == 1) & (written.list.first() == currency))
-    sound = field("number").is_not_null() & (brackets == field("close").is_not_null()) & (negative <= 1) & known
+    left, right = (pl.col(name).fill_null("") for name in ("left", "right"))
+    known = ((left == "") | (right == "")) & (left + right).is_in(["", currency])
+    sound = pl.col("number").is_not_null() & (brackets == pl.col("close").is_not_null()) & (negative <= 1) & known
     sign = pl.when(negative == 1).then(pl.lit("-")).otherwise(pl.lit(""))
-    return pl.when(sound).then(sign + field("number"))
+    return pl.when(sound).then(sign + pl.col("number"))
 
 
 def _parts(text: pl.Expr) -> pl.Expr:

@@ -1,0 +1,249 @@
+"""Which columns mean the same, by records that certainly are the same: values that stand once in each file bring these
+together, and there the other columns agree far more often than among strangers, whatever their names are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recon_engine.column_matching import Column, Pair, end_key
+from recon_engine.reading.table import TextTable
+
+Tables = tuple[TextTable, TextTable]
+Bools = NDArray[np.bool_]
+# Columns whose values meet are tried alone and two together as what brings records together.
+_TRIED, _RECORDS, _FEWEST, _SHARED = 6, 2_000, 20, 0.05
+# Above what strangers do, columns of one meaning agree in so many records; nothing is learnt where these usually agree.
+_AGREE, _STRANGERS = 0.5, 0.8
+_SAYS = 0.1
+_CENT = 0.005
+_DAYS = 3
+_UNITS = (1, 10, 100, 1000)
+_WORDY, _SAME_WORDS = 0.3, 0.6
+# Dates near each other and texts with the same words are the same in a wider sense than equal values are.
+_NEARLY = 0.8
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How two columns agree: in which share of records, above that of strangers, and after what change."""
+
+    share: float
+    lift: float
+    equal: bool = True
+    negated: bool = False
+    times: tuple[int, int] = (1, 1)
+
+
+def agreeing(tables: Tables, pairs: list[list[Pair]], part: int) -> list[list[Pair]]:
+    """The pairs of each left column with each right one, those raised that agree in records which are the same.
+
+    `part`: of large files, one record in so many is looked at. Where no records can be brought together, the pairs are
+    as given.
+    """
+    best: tuple[float, list[tuple[int, int]], dict[tuple[int, int], _Way], int] | None = None
+    sides = (_Side(tables[0], [row[0].left for row in pairs]), _Side(tables[1], [p.right for p in pairs[0]]))
+    for seed in _seeds(pairs, part):
+        together = _together(sides, seed, pairs, part)
+        if together is None:
+            continue
+        ways = _ways(pairs, *together)
+        others = _apart({at: way for at, way in ways.items() if not any(at[0] == i or at[1] == j for i, j in seed)})
+        mass = together[0].height * sum(way.lift for way in others)
+        if others and (best is None or mass > best[0]):
+            best = (mass, seed, ways, together[0].height)
+    if best is None:
+        return pairs
+    _, seed, ways, records = best
+    for i, j in seed:
+        ways[i, j] = _Way(1.0, 1.0, negated=pairs[i][j].negated, times=pairs[i][j].times)
+    # What only two columns together bring about proves neither of them alone.
+    halves = seed if len(seed) > 1 else []
+    return [
+        [_raised(p, ways.get((i, j)), records, alone=(i, j) not in halves) for j, p in enumerate(row)]
+        for i, row in enumerate(pairs)
+    ]
+
+
+def _seeds(pairs: list[list[Pair]], part: int) -> Iterator[list[tuple[int, int]]]:
+    """Places of the columns that may bring records together: one that names them, or two that do so together."""
+    found = [
+        (p.overlap * min(p.left.distinct, p.right.distinct), (i, j))
+        for i, row in enumerate(pairs)
+        for j, p in enumerate(row)
+        if p.overlap >= _SHARED and not p.left.undecided and not p.right.undecided
+    ]
+    best = [at for worth, at in sorted(found, reverse=True)[:_TRIED] if worth >= _FEWEST]
+    yield from ([at] for at in best)
+    if part == 1:
+        few = [at for worth, at in sorted(found, reverse=True)[:_TRIED]]
+        yield from ([a, b] for a, b in combinations(few, 2) if a[0] != b[0] and a[1] != b[1])
+
+
+@dataclass
+class _Side:
+    table: TextTable
+    columns: Sequence[Column]
+    whole: pl.DataFrame | None = None
+
+    def records(self, values: Sequence[pl.Expr], part: int) -> pl.DataFrame:
+        """The records that alone have these `values`, by a `__key` of them; all their cells as text."""
+        key = pl.concat_str(values, separator="\x1f").alias("__key")
+        names = [c.name for c in self.columns]
+        if part > 1:
+            frame = self.table.frame.select(key, *names).filter(pl.col("__key").hash(7) % part == 0)
+            return frame.collect(engine="streaming").filter(pl.col("__key").is_unique())
+        if self.whole is None:
+            self.whole = self.table.frame.select(names).collect(engine="streaming")
+        return self.whole.with_columns(key).filter(pl.col("__key").is_not_null() & pl.col("__key").is_unique())
+
+
+def _together(
+    sides: tuple[_Side, _Side], seed: list[tuple[int, int]], pairs: list[list[Pair]], part: int
+) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+    """Records of both sides in the same order, those that share the seed's values; None where too few do."""
+    ends = [pairs[i][j] for i, j in seed]
+    one, two = (
+        side.records([end_key(p, name, thorough=part == 1) for p in ends], part)
+        for side, name in zip(sides, ("left", "right"), strict=True)
+    )
+    keys = one.select("__key").join(two.select("__key"), on="__key").sort("__key")
+    if keys.height < _FEWEST:
+        return None
+    keys = keys.gather_every(max(1, keys.height // _RECORDS))
+    return keys.join(one, on="__key", how="left").sort("__key"), keys.join(two, on="__key", how="left").sort("__key")
+
+
+class _Values:
+    """What columns hold in the records of one side, made once for all columns that they are compared with."""
+
+    def __init__(self, records: pl.DataFrame, side: str) -> None:
+        self._records, self._side = records, side
+        self._made: dict[tuple[object, ...], pl.Series] = {}
+
+    def of(self, pair: Pair, kind: str) -> pl.Series:
+        """The pair's column of this side as `number`, `day`, `key` or `words`."""
+        column = pair.left if self._side == "left" else pair.right
+        name = (kind, column.name, column.spelling, column.kind, pair.factor(self._side) if kind == "key" else 1)
+        if name not in self._made:
+            self._made[name] = self._records.select(self._made_of(pair, column, kind).alias("v"))["v"]
+        return self._made[name]
+
+    def _made_of(self, pair: Pair, column: Column, kind: str) -> pl.Expr:
+        if kind == "key":
+            return end_key(pair, self._side, thorough=True)
+        if kind == "words":
+            return pl.col(column.name).str.to_lowercase().str.extract_all(r"\p{L}{2,}").list.unique()
+        value = column.readings[0].value(column.name)
+        return (value if kind == "number" else value.cast(pl.Date).to_physical()).cast(pl.Float64).fill_null(np.nan)
+
+
+def _ways(pairs: list[list[Pair]], one: pl.DataFrame, two: pl.DataFrame) -> dict[tuple[int, int], _Way]:
+    """The pairs of columns that agree in the records, by their places."""
+    sides = _Values(one, "left"), _Values(two, "right")
+    turn = pl.Series(np.roll(np.arange(one.height), one.height // 2))
+    found = {}
+    for i, row in enumerate(pairs):
+        for j, pair in enumerate(row):
+            ways = [way for way in _compared(pair, *sides, turn) if way.lift >= _AGREE]
+            if ways:
+                found[i, j] = max(ways, key=lambda way: way.lift)
+    return found
+
+
+def _compared(pair: Pair, one: _Values, two: _Values, turn: pl.Series) -> Iterator[_Way]:
+    """The ways in which two columns may agree; `turn` makes strangers of the right side's records."""
+
+    def values(kind: str) -> tuple[pl.Series, pl.Series, pl.Series]:
+        return one.of(pair, kind), (mine := two.of(pair, kind)), mine.gather(turn)
+
+    a, b = pair.left, pair.right
+    if a.kind in ("decimal", "integer") and b.kind in ("decimal", "integer"):
+        x, y, z = (v.to_numpy() for v in values("number"))
+        for sign in (1, -1):
+            for times in dict.fromkeys([(1, n) for n in _UNITS] + [(n, 1) for n in _UNITS]):
+                same, chance = (np.abs(x * times[0] - sign * times[1] * w) < _CENT for w in (y, z))
+                yield _way(same, chance, ~np.isnan(x) & ~np.isnan(y), negated=sign < 0, times=times)
+    elif a.kind in ("date", "datetime") and b.kind in ("date", "datetime"):
+        x, y, z = (v.to_numpy() for v in values("day"))
+        said = ~np.isnan(x) & ~np.isnan(y)
+        yield _way(x == y, x == z, said)
+        if said.any():
+            middle = np.median((y - x)[said])
+            yield _way(np.abs(y - x - middle) <= _DAYS, np.abs(z - x - middle) <= _DAYS, said, equal=False)
+    elif {a.kind, b.kind} <= {"text", "integer"}:
+        keys = values("key")
+        said = (keys[0].is_not_null() & keys[1].is_not_null()).to_numpy()
+        same, chance = ((keys[0] == w).fill_null(value=False).to_numpy() for w in keys[1:])
+        yield _way(same, chance, said)
+        if a.kind == b.kind == "text" and (_wordy(a) or _wordy(b)):
+            words = values("words")
+            same, chance = (_same_words(words[0], w) for w in words[1:])
+            yield _way(same, chance, said, equal=False)
+
+
+def _way(
+    same: Bools,
+    chance: Bools,
+    said: Bools,
+    *,
+    equal: bool = True,
+    negated: bool = False,
+    times: tuple[int, int] = (1, 1),
+) -> _Way:
+    spoken = int(said.sum())
+    base = float(chance.mean())
+    if spoken < max(_FEWEST, _SAYS * len(said)) or base > _STRANGERS:
+        return _Way(0.0, 0.0)
+    share = float(same[said].mean())
+    return _Way(share, (share - base) / (1 - base) * (1.0 if equal else _NEARLY), equal, negated, times)
+
+
+def _wordy(column: Column) -> bool:
+    return column.kind == "text" and float(column.raw.str.contains(r"\p{L}\W+\p{L}").mean() or 0) >= _WORDY  # type: ignore[arg-type]
+
+
+def _same_words(a: pl.Series, b: pl.Series) -> Bools:
+    """Where most words of the shorter text are in the longer one."""
+    fewer = pl.min_horizontal(pl.col("a").list.len(), pl.col("b").list.len())
+    shared = pl.col("a").list.set_intersection("b").list.len() >= _SAME_WORDS * fewer
+    return pl.DataFrame({"a": a, "b": b}).select((shared & (fewer > 0)).fill_null(value=False)).to_series().to_numpy()
+
+
+def _apart(ways: dict[tuple[int, int], _Way]) -> list[_Way]:
+    """The best ways, each column used once."""
+    left: set[int] = set()
+    right: set[int] = set()
+    kept = []
+    for (i, j), way in sorted(ways.items(), key=lambda item: -item[1].lift):
+        if i not in left and j not in right:
+            left.add(i)
+            right.add(j)
+            kept.append(way)
+    return kept
+
+
+def _raised(pair: Pair, way: _Way | None, records: int, *, alone: bool) -> Pair:
+    """The pair with what the records say of it, where they say that it is one."""
+    if way is None:
+        return pair
+    told = "equal" if way.equal else "near each other"
+    told = f"{told} with the other sign" if way.negated else told
+    told = f"{told} times {max(way.times)}" if max(way.times) > 1 else told
+    reason = f"{pair.reason}; {told} in {way.share:.0%} of {records:,} records that are the same by other columns"
+    return replace(
+        pair,
+        score=max(pair.score, 0.5 + 0.45 * way.lift),
+        overlap=max(pair.overlap, way.share) if way.equal else pair.overlap,
+        reason=reason,
+        negated=way.negated if way.equal else pair.negated,
+        times=way.times,
+        alike=not way.equal and pair.left.kind == "text",
+        proven=way.equal and alone,
+    )
