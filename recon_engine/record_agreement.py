@@ -19,6 +19,8 @@ Tables = tuple[TextTable, TextTable]
 Bools = NDArray[np.bool_]
 # Columns whose values meet are tried alone and two together as what brings records together.
 _TRIED, _RECORDS, _FEWEST, _SHARED = 6, 2_000, 20, 0.05
+# Each costs a scan of both files, which is felt where these are large.
+_TRIED_OF_MANY = 2
 # Above what strangers do, columns of one meaning agree in so many records; nothing is learnt where these usually agree.
 _AGREE, _STRANGERS = 0.5, 0.8
 _SAYS = 0.1
@@ -79,7 +81,8 @@ def _seeds(pairs: list[list[Pair]], part: int) -> Iterator[list[tuple[int, int]]
         for j, p in enumerate(row)
         if p.overlap >= _SHARED and not p.left.undecided and not p.right.undecided
     ]
-    best = [at for worth, at in sorted(found, reverse=True)[:_TRIED] if worth >= _FEWEST]
+    tried = _TRIED if part == 1 else _TRIED_OF_MANY
+    best = [at for worth, at in sorted(found, reverse=True)[:tried] if worth >= _FEWEST]
     yield from ([at] for at in best)
     if part == 1:
         few = [at for worth, at in sorted(found, reverse=True)[:_TRIED]]
