@@ -42,6 +42,8 @@ CleanName = Literal[
 ]
 NUMERIC_STEPS = frozenset({"negate", "absolute"})
 DATE_STEPS = frozenset({"swap_day_month"})
+ISO = "ISO 8601"
+"""In place of a strptime format: any of that norm's usual forms, with or without time, fraction and offset."""
 _DIRECTIVES = frozenset("YCymbBhdeaAwuUWGgVjDxFvHkIlPpMSfRTXrZzc+stn%")  # of strptime
 RESERVED_NAMES = frozenset({"row", "source", "side", "line", "i", "g", "k"})
 
@@ -164,7 +166,7 @@ class FieldSpec(Model):
         directives = re.findall(r"%[-_0]?[.:#]*[0-9]?(.?)", form)
         if self.type not in ("date", "datetime"):
             yield at, f"formats are for dates, this field is {self.type}"
-        elif not directives or not _DIRECTIVES.issuperset(directives):
+        elif form != ISO and (not directives or not _DIRECTIVES.issuperset(directives)):
             yield at, f"'{form}' is no format of dates; write one such as %d/%m/%Y or %Y-%m-%d %H:%M:%S"
 
     @property

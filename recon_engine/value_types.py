@@ -15,6 +15,7 @@ from recon_engine.reading.casting import (
     date_value,
     datetime_value,
     fitting_formats,
+    usual,
 )
 
 # Below this share of readable cells a column is text that happens to hold a number or a date now and then.
@@ -159,7 +160,8 @@ def _mostly_fitting(few: pl.Series) -> list[str]:
     forms = [f for f in (*DATE_FORMATS, *DATETIME_FORMATS) if f not in _COMPACT_FORMATS]
     counts = frame.select(datetime_value(pl.col("v"), f).is_not_null().sum().alias(f) for f in forms).row(0, named=True)
     best = max(counts.values())
-    return [f for f in forms if counts[f] == best] if best >= _enough(len(few)) * len(few) else []
+    fitting = [f for f in forms if counts[f] == best]
+    return usual(fitting) if best >= _enough(len(few)) * len(few) else []
 
 
 def _enough(cells: int) -> float:

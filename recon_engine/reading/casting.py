@@ -10,7 +10,7 @@ from datetime import date
 import polars as pl
 
 from recon_engine.errors import UndecidedError
-from recon_engine.plan import FieldSpec, ReaderOptions, SideName
+from recon_engine.plan import ISO, FieldSpec, ReaderOptions, SideName
 from recon_engine.reading.amounts import bare, currency_written, signed
 from recon_engine.reading.table import NATIVE
 
@@ -59,6 +59,11 @@ DATETIME_FORMATS = (
     "%m/%d/%Y %H:%M",
     "%d.%m.%Y %H:%M:%S%.f",
     "%Y%m%d%H%M%S",
+    ISO,  # where a column has several of the forms above
+)
+_ISO = (
+    r"^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]([0-9]{2}:[0-9]{2})(:[0-9]{2}(?:\.[0-9]+)?)?"
+    r"(?:[Zz]|([+-][0-9]{2}):?([0-9]{2})?)?)?$"
 )
 # Seconds since 1970: as many digits as a reference may have, so only a plan says that a column is such.
 EPOCH = "%s"
@@ -195,12 +200,19 @@ def date_value(text: pl.Expr, form: str) -> pl.Expr:
     """`text` as Date by a strptime format; null when it does not fit, or has a year of fewer than four digits."""
     if form == EPOCH:
         return datetime_value(text, form).dt.date()
+    if form == ISO:
+        text, form = pl.when(datetime_value(text, form).is_not_null()).then(text.str.head(10)), DATE_FORMATS[0]
     value = text.str.to_date(form, strict=False, cache=False)
     return pl.when(value.is_between(_FIRST_DAY, _LAST_DAY)).then(value)
 
 
 def datetime_value(text: pl.Expr, form: str) -> pl.Expr:
     """`text` as Datetime(us) without zone: offsets are turned to UTC. Null when it does not fit."""
+    if form == ISO:
+        day, time, seconds, hours, minutes = (text.str.extract(_ISO, group) for group in range(1, 6))
+        offset = pl.concat_str(hours.fill_null("+00"), minutes.fill_null("00"))
+        text = pl.concat_str(day, pl.lit("T"), time.fill_null("00:00"), seconds.fill_null(":00"), offset)
+        form = "%Y-%m-%dT%H:%M:%S%.f%z"
     value = text.str.to_datetime(form, strict=False, time_unit="us", cache=False)
     value = value.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if "z" in form else value
     return pl.when(value.dt.year().is_between(1000, 9999)).then(value)
@@ -216,12 +228,15 @@ def fitting_formats(values: pl.Series, kind: str) -> list[str]:
     frame = text.to_frame("text")
     checks = [_reader(kind)(pl.col("text"), form).is_not_null().all().alias(form) for form in forms]
     row = frame.select(checks).row(0, named=True)
-    return _usual([form for form in forms if row[form]])
+    return usual([form for form in forms if row[form]])
 
 
-def _usual(forms: list[str]) -> list[str]:
-    """Without the month first between points, which nobody writes, where the day can be first."""
-    return [f for f in forms if f != "%m.%d.%Y" or "%d.%m.%Y" not in forms]
+def usual(forms: list[str]) -> list[str]:
+    """Without the month first between points, which nobody writes, where the day can be first; without the norm that
+    has many forms where one of them alone will do.
+    """
+    sparing = [f for f in forms if f != ISO] or forms
+    return [f for f in sparing if f != "%m.%d.%Y" or "%d.%m.%Y" not in sparing]
 
 
 def _reader(kind: str) -> Callable[[pl.Expr, str], pl.Expr]:
@@ -306,4 +321,4 @@ def _most_fitting(values: pl.Series, kind: str) -> list[str]:
     frame = values.str.strip_chars().to_frame("t")
     counts = frame.select(_reader(kind)(pl.col("t"), f).is_not_null().sum().alias(f) for f in forms).row(0)
     best = max(counts)
-    return _usual([form for form, count in zip(forms, counts, strict=True) if count == best]) if best else [forms[0]]
+    return usual([form for form, count in zip(forms, counts, strict=True) if count == best]) if best else [forms[0]]

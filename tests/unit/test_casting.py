@@ -76,6 +76,29 @@ def test_a_date_order_that_no_value_decides_is_asked_for() -> None:
         read(["01/02/2026", "03/04/2026"], "date")
 
 
+def test_moments_written_in_several_ways_of_one_norm_are_read() -> None:
+    """With and without offset, seconds, fraction or time; offsets turned to UTC, a time without one as it stands."""
+    written = [
+        "2026-01-31T23:30:00Z",
+        "2026-01-31 23:30",
+        "2026-01-31T23:30:15.25-0530",
+        "2026-01-31",
+        "2026-01-32",
+        "x",
+    ]
+    told = [
+        "2026-01-31 23:30:00",
+        "2026-01-31 23:30:00",
+        "2026-02-01 05:00:15.250000",
+        "2026-01-31 00:00:00",
+        None,
+        None,
+    ]
+    assert [t and t.removesuffix(".000000") for t in read([*written], "datetime")] == told
+    assert read([*written], "date") == ["2026-01-31"] * 4 + [None] * 2, "the day is the one that is written"
+    assert read(["31/01/2026"], "date", formats={"left": "ISO 8601"}) == [None]
+
+
 def test_integers_and_yes_no() -> None:
     """Whole numbers and the usual words; the rest is refused."""
     assert read(["12", "5.0", "5.5", "x"], "integer") == ["12", "5", None, None]
