@@ -29,6 +29,7 @@ def duplicate_groups(
     twins = twins.join(records, on=PLACE, how="left").collect(engine="streaming").lazy()
     wrong = {
         "records are not the same thing twice as the plan says": _unlike(plan, search, side, twins, files),
+        "records stand there twice": int(twins.select(pl.len() - pl.struct(PLACE).n_unique()).collect().item()),
         "records were kept, or left out, against the plan": _kept_wrongly(search, twins),
         "records that were left out are in a match": _matched(folder, name, twins),
     }

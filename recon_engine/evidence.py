@@ -13,12 +13,14 @@ from typing import Any
 
 import polars as pl
 
+from recon_engine.difference_checks import differences_hold
 from recon_engine.duplicate_checks import duplicate_groups
 from recon_engine.errors import EvidenceError, ReconError
 from recon_engine.nway.plan import SidesPlan, parse_plan
 from recon_engine.outcome.conservation import CURRENCY, PARTS, currency_of
 from recon_engine.plan import SIDES, Plan, SideName
 from recon_engine.predicates import Check, predicates
+from recon_engine.summary_checks import certified, summary_holds
 
 TABLES = ("matches", "differences", "breaks", "rejected", "left", "right")
 NAMED_TABLES = ("matches", "links", "differences", "breaks", "rejected")  # of a plan with `sides`, whose records follow
@@ -95,10 +97,11 @@ def verify(folder: str | Path) -> list[Check]:
             ]
         views = [(side, plan, side) for side in SIDES]
         checks = _hashes(folder, manifest, SIDES, TABLES)
-        told = [_read_as_planned(plan, manifest), _told(folder, plan, summary)]
+        told = [_read_as_planned(plan, manifest), summary_holds(folder, plan, summary)]
         records = {side: folder / f"{side}.parquet" for side in SIDES}
         twins = [check for side in SIDES for check in duplicate_groups(folder, plan, side, side, records)]
-        return [*checks, *told, *_conservation(folder, views, summary), *predicates(folder, plan), *twins]
+        matched = [*predicates(folder, plan), *certified(folder, plan), differences_hold(folder, plan)]
+        return [*checks, *told, *_conservation(folder, views, summary), *matched, *twins]
     except FileNotFoundError as error:
         raise EvidenceError(
             f"{folder}: {error.filename or error} is missing; this is not a whole result directory"
@@ -142,33 +145,6 @@ def _read_as_planned(plan: Plan, manifest: dict[str, Any]) -> Check:
     other = [side for side in SIDES if listed[side] != plan.side(side).files]
     told = f"the manifest lists other files than the plan: {', '.join(other)}" if other else "those of the plan"
     return Check("input files", not other, told)
-
-
-def _told(folder: Path, plan: Plan, summary: dict[str, Any]) -> Check:
-    """What the summary tells of rules, breaks and differences is what the tables hold."""
-    tables = {name: pl.scan_parquet(folder / f"{name}.parquet") for name in ("matches", "breaks", "differences")}
-    matches, breaks, differences = pl.collect_all(
-        [
-            tables["matches"].group_by(_text("rule")).agg(pl.col("match_id").n_unique()),
-            tables["breaks"].group_by(_text("category")).len(),
-            tables["differences"].select(pl.len()),
-        ],
-        engine="streaming",
-    )
-    per_rule = dict.fromkeys((rule.name for rule in plan.rules), 0) | dict(matches.iter_rows())
-    wrong = [
-        name
-        for name, told, found in (
-            ("rules", {rule["name"]: rule["matches"] for rule in summary["rules"]}, per_rule),
-            ("matches", summary["matches"], sum(per_rule.values())),
-            ("breaks", summary["breaks"], dict(breaks.iter_rows())),
-            ("differences", summary["differences"], differences.item()),
-            ("conserved", summary["conserved"], True),
-        )
-        if told != found
-    ]
-    said = f"tells otherwise: {', '.join(wrong)}" if wrong else "tells what the tables hold"
-    return Check("summary", not wrong, said)
 
 
 def _conservation(folder: Path, views: list[tuple[str, Plan, SideName]], summary: dict[str, Any]) -> list[Check]:

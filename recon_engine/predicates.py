@@ -54,7 +54,7 @@ def _rule_holds(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -> 
         bad, what = _unfitting(folder, plan, rule, matches, SIDES), _UNMATCHED
         if rule.total is not None and not bad:
             bad, what = (
-                _wrong_totals(folder, plan, rule, matches.filter(~_is_tie(rule))),
+                _wrong_totals(folder, plan, rule, matches.filter(~is_tie(rule))),
                 "matches do not add up as the rule asks",
             )
     if not bad:
@@ -63,7 +63,7 @@ def _rule_holds(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -> 
     return Check(f"rule '{rule.name}'", bad == 0, told)
 
 
-def _is_tie(rule: Rule) -> pl.Expr:
+def is_tie(rule: Rule) -> pl.Expr:
     """True for a suggestion of all that competes, of which a person chooses; False for what the rule decided."""
     return pl.lit(rule.when_ambiguous == "suggest") & (_text("outcome") == "suggested") & (pl.col("margin") == 0)
 
@@ -72,7 +72,7 @@ def _misshapen(rule: Rule, matches: pl.LazyFrame) -> int:
     """Matches with other numbers of records than the rule's cardinality, or an outcome that it cannot give."""
     is_left, outcome = pl.col("side") == "left", _text("outcome")
     shape = matches.group_by("match_id").agg(
-        left=is_left.sum(), right=(~is_left).sum(), tie=_is_tie(rule).all(), outcomes=outcome.n_unique(),
+        left=is_left.sum(), right=(~is_left).sum(), tie=is_tie(rule).all(), outcomes=outcome.n_unique(),
         confirmed=(outcome == "confirmed").any(),
     )  # fmt: skip
     left, right = pl.col("left"), pl.col("right")

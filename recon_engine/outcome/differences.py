@@ -24,9 +24,7 @@ def differing(plan: Plan, pairs: pl.DataFrame, left: pl.DataFrame, right: pl.Dat
     """
     parts = [pl.DataFrame(schema=DIFFERING_SCHEMA)]
     for number, name in enumerate(plan.compare):
-        agreed = [
-            n for n, r in enumerate(plan.rules) if any(c.field == name and (c.is_equality or c.total) for c in r.on)
-        ]
+        agreed = rules_that_agree(plan, name)
         asked = pairs.filter(~pl.col("rule").is_in(agreed)) if agreed else pairs
         if asked.is_empty():
             continue
@@ -36,6 +34,11 @@ def differing(plan: Plan, pairs: pl.DataFrame, left: pl.DataFrame, right: pl.Dat
         found = found.with_columns(field=pl.lit(number), left=told[0], right=told[1])
         parts.append(found.select(*DIFFERING_SCHEMA).cast(DIFFERING_SCHEMA))  # type: ignore[arg-type]
     return pl.concat(parts)
+
+
+def rules_that_agree(plan: Plan, name: str) -> list[int]:
+    """The numbers of the rules whose matches are not asked for this field: they compare it, or its total."""
+    return [n for n, r in enumerate(plan.rules) if any(c.field == name and (c.is_equality or c.total) for c in r.on)]
 
 
 def _rows(ascending: pl.Series, positions: pl.Series) -> pl.Series:
@@ -96,7 +99,7 @@ def _of_field(spec: FieldSpec, found: pl.DataFrame, places: tuple[Places, Places
         pl.lit(spec.name).alias("field"),
         places[0].row_of(found["l"]).alias("left_row"),
         places[1].row_of(found["r"]).alias("right_row"),
-        *_shown(spec),
+        *shown(spec),
     )
 
 
@@ -115,7 +118,7 @@ def empty() -> pl.DataFrame:
     return pl.DataFrame(schema=schema | dict.fromkeys(text, pl.String))
 
 
-def _shown(spec: FieldSpec) -> list[pl.Expr]:
+def shown(spec: FieldSpec) -> list[pl.Expr]:
     """Both values and their difference as text, from `left` and `right`: texts, or comparable values."""
     left, right = pl.col("left"), pl.col("right")
     difference = right.cast(pl.Int64) - left.cast(pl.Int64)
