@@ -245,6 +245,9 @@ class FileService:
         if refusal:
             raise Invalid(refusal)
         suggestion: dict[str, Any] = json.loads(ended.stdout)
+        plan = suggestion["plan"]
+        for side in plan.get("sides") or [plan["left"], plan["right"]]:
+            side["files"] = [Path(file).name for file in side["files"]]  # where they lay in the child concerns nobody
         return suggestion
 
     def _read(self, command: Command, sides: Sides, written: Mapping[str, str] = NOTHING) -> child.Ended:

@@ -77,6 +77,8 @@ def _service_error(request: Request, error: Exception) -> JSONResponse:
 
 def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    if all(m["loc"][0] == "path" and m["type"] == "string_pattern_mismatch" for m in error.errors()):
+        return problem(request, 404, "Not found", "There is nothing under this address: no id is written so.")
     # The value itself is left out: it may be a password or a person's data.
     mistakes = [f"{'.'.join(str(p) for p in m['loc'][1:]) or m['loc'][0]}: {m['msg']}" for m in error.errors()]
     return problem(request, 422, "Invalid input", "; ".join(mistakes))

@@ -214,6 +214,15 @@ def test_unknown_path_is_a_problem_document(api: httpx.Client) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
+@pytest.mark.parametrize("unknown", ["0" * 32, "1", "00000000-0000-4000-8000-000000000000"])
+@pytest.mark.parametrize("path", ["files/{}", "reconciliation/jobs/{}", "reconciliation/jobs/{}/results/breaks"])
+def test_an_unknown_id_is_not_found_however_it_is_written(signed_in: httpx.Client, path: str, unknown: str) -> None:
+    """Also one that no id of ours looks like."""
+    answer = signed_in.get(f"/api/{path.format(unknown)}")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert answer.json()["title"] == "Not found"
+
+
 def test_no_parameter_is_passed_over(signed_in: httpx.Client) -> None:
     """A parameter that a call does not have is named, with those that its description has; the calls of monitors and
     load balancers take all.

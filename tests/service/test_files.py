@@ -106,6 +106,8 @@ def test_a_plan_is_suggested_for_two_files(container: Container, admin: Actor) -
     left, right = upload_pair(container, admin)
     suggestion = container.files.suggest(admin, left, right)
     assert {"plan", "fields", "rules", "questions"} <= set(suggestion)
+    named = [[container.files.get(admin, file_id).name] for file_id in (left, right)]
+    assert [suggestion["plan"][side]["files"] for side in ("left", "right")] == named, "no path of this machine"
     assert container.jobs.launch(admin, None, suggestion["plan"], left, right).status == "queued"
 
 
