@@ -8,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 
 from recon_engine.plan import FieldSpec
-from recon_engine.rule_proposals import MappedField, Tables, picked, sided_key
+from recon_engine.rule_proposals import MappedField, Tables, joint_key, picked
 
 _MOST_CODES = 50
 _LEAST_SEEN = 3
@@ -37,9 +37,9 @@ def with_codes(
         return []
     sides = []
     for table, side in zip(tables, ("left", "right"), strict=True):
-        key = pl.concat_str([sided_key(f, side, thorough=part == 1) for f in keys], separator="\x1f")
+        key = joint_key(keys, side, part)
         values = [_code(f, side).alias(f.spec.name) for f in codes]
-        sides.append(picked(table.frame.select(key.alias("key"), *values), part).collect(engine="streaming"))
+        sides.append(picked(table.frame, key, values, part).collect(engine="streaming"))
     # Records of one key that is common on both sides would meet in all their combinations.
     unique = [s.filter(pl.col("key").is_unique()) for s in sides]
     both = max(

@@ -95,7 +95,7 @@ def columns_of(table: TextTable, options: ReaderOptions, rows: int, part: int) -
     found = []
     for c in table.columns:
         key = comparable(c, readings[c], thorough=part == 1)
-        raw = table.frame.select(_picked(pl.col(c), key, part)).collect(engine="streaming")[c]
+        raw = table.frame.filter(_is_picked(key, part)).select(c).collect(engine="streaming")[c]
         spread = part
         if part > 1 and raw.n_unique() < _FEW_VALUES:
             # A column of few values may have none among those picked: the sample has them all.
@@ -152,9 +152,8 @@ def end_key(pair: Pair, side: str, *, thorough: bool) -> pl.Expr:
     return cleaned(key, column.spelling) if column.spelling else key
 
 
-def _picked(column: pl.Expr, key: pl.Expr, part: int) -> pl.Expr:
-    filled = column.filter(key.is_not_null())
-    return filled if part == 1 else column.filter(key.is_not_null() & (key.hash(_SEED) % part == 0))
+def _is_picked(key: pl.Expr, part: int) -> pl.Expr:
+    return key.is_not_null() if part == 1 else key.is_not_null() & (key.hash(_SEED) % part == 0)
 
 
 def every_pair(left: list[Column], right: list[Column], *, respelt: bool = False) -> list[list[Pair]]:

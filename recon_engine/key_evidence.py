@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recon_engine.cleaning import cleaned
 from recon_engine.matching.texts import similarity
-from recon_engine.rule_proposals import MappedField, Tables, picked, sided_key, sided_value
+from recon_engine.rule_proposals import MappedField, Tables, joint_key, picked, sided_key, sided_value
 
 _PAIRS = 2_000
 # Two columns as numbers cost so little that so many times as many records can be looked at: all of 2,000,000.
@@ -53,11 +53,9 @@ def testimony(tables: Tables, key: MappedField, others: Sequence[MappedField], p
     """Ask `others` about the records that share a unique `key`, against as many pairs of strangers."""
     sides = []
     for table, side in zip(tables, ("left", "right"), strict=True):
-        frame = table.frame.select(
-            sided_key(key, side, thorough=part == 1).alias("key"),
-            *(_seen(f, side).alias(f"f{i}") for i, f in enumerate(others)),
-        )
-        sides.append(picked(frame, part).collect(engine="streaming"))
+        values = (_seen(f, side).alias(f"f{i}") for i, f in enumerate(others))
+        rows = picked(table.frame, sided_key(key, side, thorough=part == 1), values, part)
+        sides.append(rows.collect(engine="streaming"))
     unique = [s.filter(pl.col("key").is_unique()) for s in sides]
     both = unique[0].join(unique[1], on="key", suffix="_r").sort("key")
     coverage = both.height / max(1, min(s.height for s in sides))
@@ -96,8 +94,9 @@ def joins_others(tables: Tables, key: MappedField, first: MappedField, part: int
     """
     sides = []
     for table, side in zip(tables, ("left", "right"), strict=True):
-        frame = table.frame.select(_planned(key, side).alias("key"), _planned(first, side).alias("first"))
-        sides.append(picked(frame, max(1, part // _FINER)).collect(engine="streaming"))
+        values = [_planned(first, side).alias("first")]
+        rows = picked(table.frame, _planned(key, side), values, max(1, part // _FINER))
+        sides.append(rows.collect(engine="streaming"))
     one, two = (s.filter(pl.col("first").is_unique()) for s in sides)
     settled = one.join(two, on=["key", "first"], how="semi")
     left, right = (s.join(settled, on="first", how="anti") for s in sides)
@@ -115,11 +114,10 @@ def left_open(
     """
     sides = []
     for table, side in zip(tables, ("left", "right"), strict=True):
-        parts = [sided_key(f, side, thorough=part == 1) for f in others]
         day = sided_value(date, side).cast(pl.Date) if date else pl.lit(None, pl.Date)
         named = [sided_key(key, side, thorough=part == 1).alias(f"own{i}") for i, key in enumerate(keys)]
-        frame = table.frame.select(*named, key=pl.concat_str(parts, separator="\x1f"), day=day)
-        sides.append(picked(frame, part).collect(engine="streaming"))
+        rows = picked(table.frame, joint_key(others, side, part), [*named, day.alias("day")], part)
+        sides.append(rows.collect(engine="streaming"))
     open_ = []
     for mine, theirs in (sides, sides[::-1]):
         for i in range(len(keys)):
@@ -134,8 +132,8 @@ def own_words(tables: Tables, key: MappedField, texts: Sequence[MappedField], pa
     sides = []
     for table, side in zip(tables, ("left", "right"), strict=True):
         values = (_planned(text, side).alias(f"f{i}") for i, text in enumerate(texts))
-        frame = picked(table.frame.select(_planned(key, side).alias("key"), *values), part)
-        sides.append(frame.collect(engine="streaming").filter(pl.col("key").is_unique()))
+        rows = picked(table.frame, _planned(key, side), values, part).collect(engine="streaming")
+        sides.append(rows.filter(pl.col("key").is_unique()))
     both = sides[0].join(sides[1], on="key", suffix="_r")
     if both.height < _FEWEST or not texts:
         return []

@@ -97,14 +97,17 @@ class _Side:
 
     def records(self, values: Sequence[pl.Expr], part: int) -> pl.DataFrame:
         """The records that alone have these `values`, by a `__key` of them; all their cells as text."""
-        key = pl.concat_str(values, separator="\x1f").alias("__key")
+        key = pl.concat_str(values, separator="\x1f")
         names = [c.name for c in self.columns]
         if part > 1:
-            frame = self.table.frame.select(key, *names).filter(pl.col("__key").hash(7) % part == 0)
+            chosen = self.table.frame.filter(key.is_not_null() & (key.hash(7) % part == 0))
+            frame = chosen.select(key.alias("__key"), *names)
             return frame.collect(engine="streaming").filter(pl.col("__key").is_unique())
         if self.whole is None:
             self.whole = self.table.frame.select(names).collect(engine="streaming")
-        return self.whole.with_columns(key).filter(pl.col("__key").is_not_null() & pl.col("__key").is_unique())
+        return self.whole.with_columns(key.alias("__key")).filter(
+            pl.col("__key").is_not_null() & pl.col("__key").is_unique()
+        )
 
 
 def _together(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,12 +103,8 @@ def observed(
     """Join the records that share `keys`, unique on both sides, and look at what differs."""
     sides = []
     for table, side in ((left, "left"), (right, "right")):
-        parts = [sided_key(f, side, thorough=part == 1) for f in keys]
         values = [_value(amount, side, "amount"), _value(date, side, "day")]
-        frame = table.frame.select(
-            pl.concat_str(parts, separator="\x1f").alias("key"), *[v for v in values if v is not None]
-        )
-        sides.append(picked(frame, part))
+        sides.append(picked(table.frame, joint_key(keys, side, part), [v for v in values if v is not None], part))
     one, two = (s.collect(engine="streaming") for s in sides)
     unique = [f.filter(pl.col("key").is_unique()) for f in (one, two)]
     both = unique[0].join(unique[1], on="key", how="inner", suffix="_right")
@@ -131,10 +127,19 @@ def observed(
     return Observed(both.height, coverage, equal, same_day, lag, tolerance, close, far, fee)
 
 
-def picked(frame: pl.LazyFrame, part: int) -> pl.LazyFrame:
-    """The rows that have a `key`; of large files, those of one key in `part`, the same keys on both sides."""
-    frame = frame.filter(pl.col("key").is_not_null())
-    return frame if part == 1 else frame.filter(pl.col("key").hash(7) % part == 0)
+def picked(rows: pl.LazyFrame, key: pl.Expr, values: Iterable[pl.Expr], part: int) -> pl.LazyFrame:
+    """`key` and `values` of the rows that have one; of large files, those of one key in `part`, the same on both sides.
+
+    The rows are picked before their values are worked out: of large files most are not wanted.
+    """
+    wanted = key.is_not_null() if part == 1 else key.is_not_null() & (key.hash(7) % part == 0)
+    return rows.filter(wanted).select(key.alias("key"), *values)
+
+
+def joint_key(keys: Sequence[MappedField], side: str, part: int) -> pl.Expr:
+    """Several fields on one side as one text; null where one of them is."""
+    each = [sided_key(mapped, side, thorough=part == 1) for mapped in keys]
+    return each[0] if len(each) == 1 else pl.concat_str(each, separator="\x1f")
 
 
 def sided_key(mapped: MappedField, side: str, *, thorough: bool) -> pl.Expr:

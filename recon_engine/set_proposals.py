@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from recon_engine.reading.table import TextTable
-from recon_engine.rule_proposals import MappedField, On, ProposedRule, Tables, picked, rule, sided_key, sided_value
+from recon_engine.rule_proposals import MappedField, On, ProposedRule, Tables, joint_key, picked, rule, sided_value
 from recon_engine.rules import Cardinality
 
 # One record a key on one side, several on the other: from these shares on it is how the files are, not a mistake.
@@ -74,11 +74,10 @@ def _grouped(
     date: MappedField | None,
     part: int,
 ) -> pl.DataFrame:
-    key = pl.concat_str([sided_key(f, side, thorough=part == 1) for f in keys], separator="\x1f")
+    key = joint_key(keys, side, part)
     value = sided_value(amount, side).cast(pl.Float64) if amount else pl.lit(None, pl.Float64)
     day = sided_value(date, side).cast(pl.Date) if date else pl.lit(None, pl.Date)
-    frame = table.frame.select(key=key, value=value, day=day)
-    groups = picked(frame, part).group_by("key")
+    groups = picked(table.frame, key, [value.alias("value"), day.alias("day")], part).group_by("key")
     v = pl.col("value")
     totals = [v.sum().alias("sum"), v.min().alias("min"), v.max().alias("max")]
     days = pl.col("day").drop_nulls().unique().alias("days")
