@@ -76,15 +76,16 @@ def _misshapen(rule: Rule, matches: pl.LazyFrame) -> int:
         confirmed=(outcome == "confirmed").any(),
     )  # fmt: skip
     left, right = pl.col("left"), pl.col("right")
+    chosen = left + right > 1
     if rule.net is not None:
-        fits = (pl.col(rule.net) == 2) & (left + right == 2)
+        fits, chosen = (pl.col(rule.net) == 2) & (left + right == 2), chosen & (pl.col(rule.net) == left + right)
     else:
         one = {"one_to_one": (True, True), "one_to_many": (True, False), "many_to_one": (False, True)}
         alone = one.get(rule.cardinality, (False, False))
         fits = reduce(
             lambda a, b: a & b, (n == 1 if is_one else n >= 1 for n, is_one in zip((left, right), alone, strict=True))
         )
-    fits = (fits | (pl.col("tie") & (left + right > 1))) & (pl.col("outcomes") == 1)
+    fits = (fits | (pl.col("tie") & chosen)) & (pl.col("outcomes") == 1)
     if rule.outcome == "suggested":
         fits &= ~pl.col("confirmed")
     return int(shape.filter(~fits).select(pl.len()).collect(engine="streaming").item())
@@ -96,12 +97,13 @@ _UNMATCHED = "records do not satisfy the rule they are matched by"
 def _unfitting(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame, sides: tuple[SideName, SideName]) -> int:
     """Records that satisfy the rule's conditions, its total apart, with no other record of their match."""
     conditions = [c for c in rule.on if not c.total]
-    frames = []
+    frames, idle = [], []
     for prefix, side in zip("lr", sides, strict=True):
         frame = matches.filter(pl.col("side") == side).select("match_id", "source", "row")
         valued = frame.join(values(folder / f"{side}.parquet", plan, rule, side, prefix), on=PLACE, how="left")
         if sides[0] == sides[1]:
             amount = pl.col(f"{prefix}.{next(c.field for c in rule.on if c.sign)}")
+            idle += [valued.filter((amount == 0).fill_null(True)).select(n=pl.len())] if prefix == "l" else []
             valued = valued.filter(amount > 0 if prefix == "l" else amount < 0)
         frames.append(valued.rename({"row": f"{prefix}.row", "source": f"{prefix}.source"}))
     pairs = frames[0].join(frames[1], on="match_id", how="full", coalesce=True)
@@ -117,7 +119,7 @@ def _unfitting(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame, side
         .select(n=pl.len())
         for prefix in "lr"
     ]
-    return sum(int(f.collect(engine="streaming").item()) for f in failing)
+    return sum(int(f.collect(engine="streaming").item()) for f in (*failing, *idle))
 
 
 def all_hold(plan: Plan, conditions: Sequence[Condition]) -> pl.Expr:

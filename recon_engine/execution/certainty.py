@@ -12,6 +12,7 @@ from recon_engine.matching.comparables import ID
 from recon_engine.matching.conditions import needed_columns
 from recon_engine.matching.decisions import BITS
 from recon_engine.matching.decoys import chance_of, link_chance
+from recon_engine.outcome.matches import OPEN
 from recon_engine.plan import Plan
 
 # Of more accidents than this a person is told, if the rule confirms them.
@@ -26,7 +27,7 @@ def estimates(plan: Plan, sides: Sides, told: Found) -> list[dict[str, Any] | No
     """
     found: list[dict[str, Any] | None] = []
     pairs, decided = told.pairs, told.decided
-    is_open = [np.ones(side.rows, dtype=np.bool_) for side in sides]
+    is_open = [np.asarray(state == OPEN) for state in told.before]
     # What decoys are tried on: the records that a rule left are kept in memory for the next one.
     tried = [rule for rule in plan.rules if rule.link is None and rule.total is None]
     columns = ["__i", ID, *needed_columns(plan, tried)]

@@ -19,7 +19,7 @@ from recon_engine.matching.cascade import Decided, Stage, run_stage, stages
 from recon_engine.matching.comparables import at, columns_of, text_column
 from recon_engine.matching.conditions import Rarities
 from recon_engine.matching.duplicates import duplicates
-from recon_engine.matching.pairs import Pairs
+from recon_engine.matching.pairs import Pairs, PerRule
 from recon_engine.matching.text_parts import rarity
 from recon_engine.outcome import matches
 from recon_engine.outcome.differences import DIFFERING_SCHEMA, differing
@@ -27,6 +27,7 @@ from recon_engine.plan import Duplicates, Plan
 
 Sides = tuple[StagedSide, StagedSide]
 Flags = np.typing.NDArray[np.bool_]
+States = tuple[PerRule, PerRule]
 OnRule = Callable[[int, bool], None]
 """Hears that a rule, by number, begins (False) or is done (True)."""
 
@@ -35,11 +36,13 @@ OnRule = Callable[[int, bool], None]
 class Found:
     """What the rules decided: one-to-one `pairs`, and everything else in `decided`, whose matches are empty.
 
-    `differing`: the compared fields that are not equal inside pairs; `known`: the rarity of words; `duplicates` per
-    side (group, i, kept); `seconds` by rule; `warnings` for people.
+    `before`: per side and position the state that a record had before the first rule; `differing`: the compared fields
+    that are not equal inside pairs; `known`: the rarity of words; `duplicates` per side (group, i, kept); `seconds` by
+    rule; `warnings` for people.
     """
 
     pairs: Pairs
+    before: States
     decided: Decided = field(default_factory=Decided)
     differing: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=DIFFERING_SCHEMA))
     known: Rarities = field(default_factory=dict)
@@ -55,15 +58,19 @@ def decide_all(
     partitions: int,
     on_rule: OnRule,
     duplicates_known: Mapping[str, pl.DataFrame] | None = None,
+    before: States | None = None,
 ) -> Found:
     """Runs all stages, each on the records that the earlier ones left open. `work`: a folder for parts on disk.
 
     `duplicates_known`: by side, those that were found before (group, i, kept); others are searched as the plan says.
+    `before`: per side and position, the state that each record has already; only the open ones take part.
     """
-    found = Found(Pairs(plan, (sides[0].rows, sides[1].rows)), known=_rarities(plan, sides))
+    if before is None:
+        before = np.zeros(sides[0].rows, dtype=np.uint8), np.zeros(sides[1].rows, dtype=np.uint8)
+    found = Found(Pairs(plan, (sides[0].rows, sides[1].rows)), before, known=_rarities(plan, sides))
     found.duplicates |= duplicates_known or {}
     found.seconds = dict.fromkeys(range(len(plan.rules)), 0.0)
-    is_open = [np.ones(side.rows, dtype=np.bool_) for side in sides]
+    is_open = [np.asarray(state == matches.OPEN) for state in before]
     _find_duplicates(plan, sides, found, is_open)
     parts: list[Decided] = []
     apart: list[pl.DataFrame] = [found.differing]

@@ -18,7 +18,7 @@ import polars as pl
 from recon_engine.errors import PlanError
 from recon_engine.evidence import hash_file, write_manifest
 from recon_engine.execution.certainty import doubts, estimates, gated
-from recon_engine.execution.deciding import Found, Sides, decide_all
+from recon_engine.execution.deciding import Found, Sides, States, decide_all
 from recon_engine.execution.estimate import estimate
 from recon_engine.execution.partitions import Parted
 from recon_engine.execution.staging import LOOKED_UP, opened, stage, with_scales
@@ -94,6 +94,7 @@ class Run:
         self.started = time.perf_counter()
         self.causes = Causes()
         self.duplicates_known: Mapping[str, pl.DataFrame] = {}
+        self.before: States | None = None
 
     def tell(self, stage_name: str, done: int, total: int, rule: str | None = None) -> None:
         """Tells whoever listens what is being done."""
@@ -146,7 +147,8 @@ class Run:
         def on_rule(number: int, done: bool) -> None:
             self.tell("match", number + done, total, self.plan.rules[number].name)
 
-        return decide_all(self.plan, sides, self.work, self.partitions, on_rule, self.duplicates_known)
+        known = self.duplicates_known
+        return decide_all(self.plan, sides, self.work, self.partitions, on_rule, known, self.before)
 
     def _write(self, sides: Sides, found: Found) -> dict[str, Any]:
         """Matches, differences, breaks and rejected rows; returns the summary."""
@@ -154,7 +156,7 @@ class Run:
         chances = estimates(self.plan, sides, found)
         plan = gated(self.plan, chances)
         groups = matches.numbered_groups(plan, found.decided.sets, found.decided.ties, found.pairs.height + 1)
-        state = matches.states(plan, found.pairs, groups)
+        state = matches.states(plan, found.pairs, groups, found.before)
         names = pl.Enum(list(dict.fromkeys(n for s in sides for n in s.sources.categories)))
         places = sides[0].places(names), sides[1].places(names)
         # Writing the longest table leaves processors free: the breaks are explained beside it.
@@ -208,7 +210,8 @@ class Run:
         ties = found.decided.ties.filter(~matches.is_suggested(plan))
         near = found.decided.near
         broken = breaks.breaks_table(plan, (left, right), still_open, ties, near, found.known, found.duplicates)
-        self.causes = causes(Ran(plan, records, frames, found.known, found.pairs, groups, ties, state, still_open))
+        ran = Ran(plan, records, frames, found.known, found.before, found.pairs, groups, ties, state, still_open)
+        self.causes = causes(ran)
         broken = broken.with_columns(self.causes.sentence)
         broken.write_parquet(self.out / "breaks.parquet")
         breaks.duplicates_table(found.duplicates, dict(zip(SIDES, places, strict=True))).write_parquet(

@@ -25,12 +25,14 @@ def breaks_table(
     titles: list[str],
     places: pl.DataFrame,
     excluded: pl.DataFrame,
+    tied: pl.DataFrame,
 ) -> pl.DataFrame:
     """The breaks table, one row per open record.
 
     `unmatched`: node, side, group, fate of every open record (its own group and INCOMPLETE where it has no link);
     `why`: the breaks of the pairs by node and `other` side; `titles`: what people call the sides; `places`: by node;
-    `excluded`: node, kept of the duplicates that were left out of matching.
+    `excluded`: node, kept of the duplicates that were left out of matching; `tied`: node, and why a rule that nets its
+    side left it open (tied).
     """
     groups = unmatched.group_by("group").agg(
         pl.col("side").unique().alias("present"), pl.len().alias("records"), pl.col("node").sort().head(_LISTED)
@@ -44,6 +46,7 @@ def breaks_table(
         .join(told, on="group", how="left", maintain_order="left")
         .join(explained, on="node", how="left", maintain_order="left")
         .join(excluded, on="node", how="left", maintain_order="left")
+        .join(tied, on="node", how="left", maintain_order="left")
     )
     is_excluded, kept = pl.col("kept").is_not_null(), table["kept"].fill_null(0)
     kept_place = places["source"].gather(kept).cast(pl.String), places["row"].gather(kept)
@@ -57,6 +60,8 @@ def breaks_table(
         .then(together)
         .when(unclear)
         .then(pl.format("{} {}", "listed", together))
+        .when(pl.col("tied").is_not_null())
+        .then(pl.concat_str("tied", pl.lit("; "), "told", linked))
         .otherwise(pl.concat_str("told", linked))
     )
     return table.select(
@@ -65,7 +70,7 @@ def breaks_table(
         places["row"].gather(table["node"]).alias("row"),
         pl.when(is_excluded)
         .then(pl.lit("duplicate"))
-        .when(unclear)
+        .when(unclear | pl.col("tied").is_not_null())
         .then(pl.lit("ambiguous"))
         .otherwise(pl.col("category").cast(pl.String))
         .cast(CATEGORY)

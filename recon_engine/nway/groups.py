@@ -16,10 +16,11 @@ from recon_engine.matching.connected import lowest
 Ids = np.typing.NDArray[np.uint64]
 Labels = np.typing.NDArray[np.int64]
 
-COMPLETE, INCOMPLETE, CONFLICT, INTERCHANGED, LEFT_OUT = range(5)
+COMPLETE, INCOMPLETE, CONFLICT, INTERCHANGED, LEFT_OUT, NETTED = range(6)
 """What a group is: one with a record of every side; one that lacks sides; one with several records of a side that no
 rule allows; one in which interchangeable records are linked to different ones, so that nobody can tell which belong
-together; a record whose only links were suggested ones to a record that is in a complete group.
+together; a record whose only links were suggested ones to a record that is in a complete group; records of one side
+that cancel each other out, which no link joins.
 """
 MEMBERS_SCHEMA: dict[str, Any] = {
     "link": pl.UInt32,

@@ -16,7 +16,9 @@ from recon_engine.execution.estimate import estimate_of
 from recon_engine.execution.local import OnProgress, Progress, Run
 from recon_engine.execution.partitions import Parted
 from recon_engine.execution.staging import StagedSide, opened, stage, with_scales
+from recon_engine.matching.pairs import PerRule
 from recon_engine.nway.groups import MEMBERS_SCHEMA
+from recon_engine.nway.netting import Netted, netted
 from recon_engine.nway.plan import Pair, SidesPlan
 from recon_engine.outcome.places import Places
 from recon_engine.plan import Plan
@@ -78,12 +80,28 @@ class Sides:
         """By searched side, its groups of duplicates: found once, before any pair is matched."""
         self.warnings: list[str] = []
         self._find_duplicates()
+        self.rules = len(plan.netting_rules) + sum(len(rules) for rules in plan.pairs.values())
+        """How many rules run, each once for every side or two sides that it looks at."""
+        self.netted = self._net()
+        self.warnings += self.netted.warnings
 
     def _find_duplicates(self) -> None:
         for name, side in zip(self.names, self.staged, strict=True):
             if (search := self.plan.duplicates_of(name)) is not None:
                 self.duplicates[name], warnings = searched(self.plan.side_plan(name), search, side)
                 self.warnings += warnings
+
+    def _net(self) -> Netted:
+        """What cancels out inside a side, once, before any pair is matched."""
+        done = 0
+
+        def tell(rule: str, is_done: bool) -> None:
+            nonlocal done
+            done += is_done
+            self.on_progress(Progress("match", done, self.rules, rule, 0.0))
+
+        sides = list(zip(self.names, self.staged, self.first, strict=False))
+        return netted(self.plan, sides, self.duplicates, self.work, self.partitions, tell)
 
     def excluded(self) -> pl.DataFrame:
         """The nodes that stay out of matching as duplicates (node), and those that were kept for them (kept)."""
@@ -114,11 +132,10 @@ class Sides:
 
     def link(self, pair: Pair, number: int, rules_before: int) -> tuple[LinkRun, dict[str, Any]]:
         """Runs a pair of sides. The links' members are numbered as nodes."""
-        total = sum(len(rules) for rules in self.plan.pairs.values())
 
         def tell(progress: Progress) -> None:
             if progress.stage == "match":
-                self.on_progress(replace(progress, done=rules_before + progress.done, total=total))
+                self.on_progress(replace(progress, done=rules_before + progress.done, total=self.rules))
 
         run, both = self.run_of(pair, self.work / f"pair-{number}", tell)
         ends = [self.number(name) for name in pair]
@@ -137,8 +154,14 @@ class Sides:
         run = LinkRun(self.plan.pair_plan(*pair), work, self.partitions, on_progress)
         sides_found = zip(("left", "right"), (self.duplicates.get(name) for name in pair), strict=True)
         run.duplicates_known = {end: found for end, found in sides_found if found is not None}
+        run.before = self._state_of(pair[0]), self._state_of(pair[1])
         left, right = (self.staged[self.number(name)] for name in pair)
         return run, (replace(left, side="left"), replace(right, side="right"))
+
+    def _state_of(self, name: str) -> PerRule:
+        """By position, what each record of a side is before any pair is matched: netted, or open."""
+        rows = self.staged[self.number(name)].rows
+        return self.netted.states[name] if name in self.netted.states else np.zeros(rows, dtype=np.uint8)
 
     def ids(self) -> np.typing.NDArray[np.uint64]:
         """By node, what is equal for interchangeable records."""

@@ -13,10 +13,10 @@ import yaml
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from recon_engine.errors import PlanError
-from recon_engine.faults import Misplaced, misplaced, plan_error
+from recon_engine.faults import Location, Misplaced, misplaced, plan_error
 from recon_engine.plan import CleanStep, Currency, Duplicates, FieldSpec, FieldType, Plan, ReaderOptions, Version
 from recon_engine.plan_text import plan_data
-from recon_engine.rules import Model, Rule, short_form
+from recon_engine.rules import Condition, Model, Rule, short_form
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 Pair = tuple[str, str]
@@ -85,14 +85,19 @@ def lopsided(rule: Rule) -> bool:
 
 
 class SidesRule(Rule):
-    """A rule and the two sides it looks at, left and right; without them, every two sides that have its fields."""
+    """A rule and the two sides it looks at, left and right; without them, every two sides that have its fields. One
+    with `net` looks at the side of that name alone.
+    """
 
+    net: Name | None = None  # type: ignore[assignment]  # a plan of two sides calls them left and right
     between: tuple[str, str] | None = None
 
     @model_validator(mode="after")
     def _two_ways(self) -> Self:
         if self.net is not None:
-            raise ValueError("net is for plans with left and right")
+            if self.between is not None:
+                raise ValueError(f"rule '{self.name}': net looks at one side, {self.net}; leave between out")
+            return self
         if self.between is None and lopsided(self):
             raise ValueError(f"rule '{self.name}' looks from a left side to a right one; say between: [left, right]")
         if self.between is not None and self.between[0] == self.between[1]:
@@ -154,21 +159,24 @@ class SidesPlan(Model):
             for side in rule.between or ():
                 if side not in columns[field]:
                     raise ValueError(f"rule '{rule.name}': field '{field}' has no column for side '{side}'")
-        if not any(rule in rules for rules in self.pairs.values()):
+        if rule.net is None and not any(rule in rules for rules in self.pairs.values()):
             raise ValueError(f"rule '{rule.name}': no two sides have all its fields")
 
     def _faults(self) -> Iterator[Misplaced]:
-        """What is wrong with the searches for duplicates, each fault at its place."""
-        columns = {f.name: f.columns for f in self.fields}
-        for name, search in self.duplicates.items():
-            if name not in self.labels:
-                yield ("duplicates", name), f"there is no side '{name}'; the sides are {', '.join(self.labels)}"
+        """What is wrong with what looks at one side alone, each fault at its place."""
+        linking: SidesRule | None = None
+        for number, rule in enumerate(self.rules):
+            if rule.net is None:
+                linking = linking or rule
                 continue
-            named = [(number, key, getattr(c, key)) for number, c in enumerate(search.on) for key in _NAMING]
-            lacking = [one for one in named if one[2] in columns and name not in columns[one[2]]]
-            for number, key, field in lacking:
-                yield ("duplicates", name, "on", number, key), f"field '{field}' has no column for side '{name}'"
-            if lacking:
+            yield from self._faults_of_side(rule.net, rule.on, ("rules", number), "net")
+            if linking is not None:
+                told = f"rule '{rule.name}' nets one side, which is done before sides are linked"
+                yield ("rules", number, "net"), f"{told}: put it above rule '{linking.name}'"
+        for name, search in self.duplicates.items():
+            faults = list(self._faults_of_side(name, search.on, ("duplicates", name)))
+            yield from faults
+            if faults:
                 continue
             try:
                 self.side_plan(name)
@@ -176,6 +184,18 @@ class SidesPlan(Model):
                 for fault in error.errors():
                     if fault["loc"][:2] == ("duplicates", "left"):
                         yield ("duplicates", name, *fault["loc"][2:]), fault["msg"]
+
+    def _faults_of_side(self, name: str, on: Sequence[Condition], at: Location, *key: str) -> Iterator[Misplaced]:
+        """That there is no such side (told at `key`), or that it lacks fields of the conditions `on`."""
+        if name not in self.labels:
+            yield (*at, *key), f"there is no side '{name}'; the sides are {', '.join(self.labels)}"
+            return
+        columns = {f.name: f.columns for f in self.fields}
+        for number, condition in enumerate(on):
+            for naming in _NAMING:
+                field = getattr(condition, naming)
+                if field in columns and name not in columns[field]:
+                    yield (*at, "on", number, naming), f"field '{field}' has no column for side '{name}'"
 
     def _check_reach(self, names: list[str]) -> None:
         reached = {names[0]}
@@ -208,7 +228,8 @@ class SidesPlan(Model):
         for pair in combinations(sorted(side.name for side in self.sides), 2):
             oriented = (pair[1], pair[0]) if (pair[1], pair[0]) in turned else pair
             shared = {f.name for f in self.fields if set(pair) <= f.columns.keys()}
-            fits = [r for r in self.rules if r.between == oriented or (not r.between and shared >= set(r.fields))]
+            both = [r for r in self.rules if r.net is None]
+            fits = [r for r in both if r.between == oriented or (not r.between and shared >= set(r.fields))]
             if fits:
                 found[oriented] = fits
         return found
@@ -223,12 +244,30 @@ class SidesPlan(Model):
         """A plan whose left side is this one, with all the fields that it has, all the rules that look at it and its
         search for duplicates.
         """
+        fields = self._fields_of(name)
+        looking = {r.name: r for pair, rules in self.pairs.items() if name in pair for r in rules}
+        rules = [*self._netting(name), *looking.values()] or [Rule(name="none", on=(fields[0].name,))]
+        return self._two_sided(name, name, fields, rules, self.duplicates_of(name))
+
+    @property
+    def netting_rules(self) -> tuple[SidesRule, ...]:
+        """The rules that look at one side alone."""
+        return tuple(rule for rule in self.rules if rule.net is not None)
+
+    def net_plan(self, name: str) -> Plan | None:
+        """A plan whose left side is this one, with the rules that net it alone; None when there are none."""
+        rules = self._netting(name)
+        return self._two_sided(name, name, self._fields_of(name), rules) if rules else None
+
+    def _netting(self, name: str) -> list[Rule]:
+        """The rules that net this side, as a plan says it in which the side is the left one."""
+        return [r.model_copy(update={"net": "left"}) for r in self.netting_rules if r.net == name]
+
+    def _fields_of(self, name: str) -> list[FieldSpec]:
         fields = [f.between(name, name) for f in self.fields if name in f.columns]
         if not fields:
             raise ValueError(f"no field has a column for side '{name}'")
-        looking = {r.name: r for pair, rules in self.pairs.items() if name in pair for r in rules}
-        rules: Sequence[Rule] = list(looking.values()) or [Rule(name="none", on=(fields[0].name,))]
-        return self._two_sided(name, name, fields, rules, self.duplicates_of(name))
+        return fields
 
     def _two_sided(
         self,

@@ -15,7 +15,7 @@ import polars as pl
 from recon_engine.evidence import hash_file, write_manifest
 from recon_engine.execution.local import OnProgress, Progress, tell_nobody, whole
 from recon_engine.nway.breaks import breaks_table
-from recon_engine.nway.groups import COMPLETE, INCOMPLETE, MEMBERS_SCHEMA, Groups, joined
+from recon_engine.nway.groups import COMPLETE, INCOMPLETE, MEMBERS_SCHEMA, NETTED, NODES_SCHEMA, Groups, joined
 from recon_engine.nway.linking import Sides
 from recon_engine.nway.plan import SidesPlan
 from recon_engine.nway.tables import matches_table, pair_breaks, write_links, write_pair_tables
@@ -23,7 +23,7 @@ from recon_engine.outcome import conservation
 from recon_engine.outcome.breaks import duplicates_counted, duplicates_table
 from recon_engine.outcome.matches import MATCHED, OUTCOME, SUGGESTED
 
-_FATES = {COMPLETE: "complete", INCOMPLETE: "incomplete"}
+_FATES = {COMPLETE: "complete", INCOMPLETE: "incomplete", NETTED: "netted"}
 
 
 def run_sides(
@@ -72,7 +72,7 @@ class _Joined:
 
     def summary(self, tell: OnProgress) -> dict[str, Any]:
         """Links, joins, writes the tables; returns the summary."""
-        groups = joined(self._members(), self.sides.ids(), len(self.names))
+        groups = self._with_netted(joined(self._members(), self.sides.ids(), len(self.names)))
         tell(Progress("explain", 0, 1, None, 0.0))
         nodes = self._settled(groups)
         of_sides = self.sides.of_sides()
@@ -80,14 +80,16 @@ class _Joined:
         numbers = groups.links.join(nodes.drop_nulls("match_id").select("group", "match_id").unique(), on="group")
         numbers = numbers.select("link", "match_id")
         pairs = list(self.plan.pairs)
-        weakest = write_links(self.folders, self.plan, self.names, numbers, self.firsts, self.out)
+        weakest = self._with_rules_of_netted(
+            nodes, write_links(self.folders, self.plan, self.names, numbers, self.firsts, self.out)
+        )
         matched = matches_table(nodes.drop_nulls("match_id"), self.names, places, weakest)
         matched.write_parquet(self.out / "matches.parquet", compression="zstd", compression_level=1)
         different = write_pair_tables(self.folders, pairs, self.names, numbers, self.firsts, self.out)
         unmatched = self._unmatched(nodes)
         why = pair_breaks(self.folders, pairs, self.names, places, self.sides.first)
         titles = [self.plan.side(name).title for name in self.names]
-        broken = breaks_table(unmatched, why, self.names, titles, places, self.sides.excluded())
+        broken = breaks_table(unmatched, why, self.names, titles, places, self.sides.excluded(), self.sides.netted.ties)
         broken.write_parquet(self.out / "breaks.parquet")
         twins = duplicates_table(self.sides.duplicates, dict(zip(self.names, of_sides, strict=True)))
         twins.write_parquet(self.out / "duplicates.parquet")
@@ -98,7 +100,7 @@ class _Joined:
 
     def _members(self) -> pl.DataFrame:
         """All links of all pairs, numbered through."""
-        found, links, rules = [pl.DataFrame(schema=MEMBERS_SCHEMA)], 0, 0
+        found, links, rules = [pl.DataFrame(schema=MEMBERS_SCHEMA)], 0, len(self.plan.netting_rules)
         for number, (pair, its_rules) in enumerate(self.plan.pairs.items()):
             run, told = self.sides.link(pair, number, rules)
             found.append(run.members.with_columns(link=(pl.col("link") + links).cast(pl.UInt32)))
@@ -111,11 +113,23 @@ class _Joined:
         self.suggested = every.filter("suggested").select("link").unique()
         return every
 
+    def _with_netted(self, groups: Groups) -> Groups:
+        """The groups, and with them the matches of one side alone: no link is in both."""
+        alone = self.sides.netted.matches.with_columns(fate=pl.lit(NETTED, dtype=pl.UInt8))
+        return Groups(pl.concat([groups.nodes, alone.select(*NODES_SCHEMA)]).sort("node"), groups.links)
+
+    def _with_rules_of_netted(self, nodes: pl.DataFrame, weakest: pl.DataFrame) -> pl.DataFrame:
+        """By match_id what stands beside its records: of its weakest link, or of the rule that netted it."""
+        numbers = nodes.select("node", "match_id")
+        told = self.sides.netted.matches.join(numbers, on="node").unique("match_id", maintain_order=True)
+        return pl.concat([weakest, told.select(pl.col(c).cast(t) for c, t in weakest.schema.items())])
+
     def _settled(self, groups: Groups) -> pl.DataFrame:
         """The groups' nodes, with match_id and outcome where the group is a match."""
-        counted = {"break": [COMPLETE], "suggest": [COMPLETE, INCOMPLETE], "match": [COMPLETE, INCOMPLETE]}
-        found = groups.nodes.filter(pl.col("fate").is_in(counted[self.plan.incomplete]))
-        suggested = self.suggested.join(groups.links, on="link").select("group").unique()
+        counted = [COMPLETE, NETTED] if self.plan.incomplete == "break" else [COMPLETE, NETTED, INCOMPLETE]
+        found = groups.nodes.filter(pl.col("fate").is_in(counted))
+        alone = self.sides.netted.matches.filter("suggested").select("group")
+        suggested = pl.concat([self.suggested.join(groups.links, on="link").select("group"), alone]).unique()
         if self.plan.incomplete == "suggest":
             suggested = pl.concat([suggested, found.filter(pl.col("fate") == INCOMPLETE).select("group")]).unique()
         numbered = found.select("group").unique().sort("group").with_row_index("match_id", offset=1)
@@ -158,7 +172,10 @@ class _Joined:
             "sides": {name: plan.side(name).title for name in order},
             "rows": {name: rows[name] for name in order},
             "totals": {name: sums[name] for name in order},
-            "rules": [{"between": told["between"], **rule} for told in self.told for rule in told["rules"]],
+            "rules": [
+                *sides.netted.rules,
+                *({"between": told["between"], **rule} for told in self.told for rule in told["rules"]),
+            ],
             "matches": nodes["match_id"].n_unique() - nodes["match_id"].has_nulls(),
             "links": sum(told["matches"] for told in self.told),
             "together": self._together(nodes),

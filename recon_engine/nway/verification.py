@@ -1,5 +1,5 @@
 """Re-checks the joining of a run over named sides from its files alone: every link by its rule, every match by its
-links.
+links, or by the rule that netted it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import polars as pl
 from recon_engine.matching.connected import lowest
 from recon_engine.nway.groups import several_of_a_side
 from recon_engine.nway.plan import Pair, SidesPlan
+from recon_engine.plan import Plan
 from recon_engine.predicates import Check, predicates
 
 
 def joins(folder: Path, plan: SidesPlan) -> list[Check]:
-    """Every link satisfies its rule; every match hangs together by links, and has the sides that it must have."""
+    """Every link satisfies its rule; every match hangs together by links, and has the sides that it must have; what is
+    netted satisfies its rule, and is in no link.
+    """
     bit = {side.name: 1 << number for number, side in enumerate(plan.sides)}
     links = pl.scan_parquet(folder / "links.parquet").with_columns(pl.col("end", "side", "outcome").cast(pl.String))
     links = links.with_columns(bit=pl.col("side").replace_strict(bit, default=0, return_dtype=pl.UInt32))
@@ -39,7 +42,8 @@ def joins(folder: Path, plan: SidesPlan) -> list[Check]:
             Check(f"{pair[0]}-{pair[1]} {check.name}", check.holds, check.detail)
             for check in _pair_holds(folder, plan, pair, mine)
         ]
-    return [*checks, *_matches_hold(folder, plan, links, known), _missing_named(folder, plan)]
+    checks += [*_matches_hold(folder, plan, links, known), _missing_named(folder, plan)]
+    return checks + _netted_hold(folder, plan, links)
 
 
 def _pair_holds(folder: Path, plan: SidesPlan, pair: Pair, links: pl.LazyFrame) -> list[Check]:
@@ -60,7 +64,8 @@ def _matches_hold(folder: Path, plan: SidesPlan, links: pl.LazyFrame, pair_of: p
     number = pl.col("side").cast(pl.String).replace_strict(numbers, default=None, return_dtype=pl.UInt8)
     key = ["side", "source", "row"]
     place = (number.alias("side"), pl.col("source").cast(pl.String), "row", pl.col("outcome").cast(pl.String))
-    told = pl.scan_parquet(folder / "matches.parquet").select("match_id", *place)
+    told = pl.scan_parquet(folder / "matches.parquet").filter(~_is_netted(plan))
+    told = told.select("match_id", *place)
     matches = told.collect(engine="streaming").with_row_index("node")
     held = links.drop_nulls("match_id").select("link_id", "match_id", *place).collect(engine="streaming")
     of = matches.select(*key, "node", of="match_id", settled="outcome")
@@ -91,6 +96,40 @@ def _connected(matches: pl.DataFrame, members: pl.DataFrame) -> Check:
     groups = lowest(heads["first"].to_numpy(), heads["node"].to_numpy(), matches.height)
     apart = len(np.unique(groups)) - matches["match_id"].n_unique()
     return _none("matches hang together", abs(apart), "matches fall apart, or hang on each other")
+
+
+def _is_netted(plan: SidesPlan) -> pl.Expr:
+    """True for records of matches that rules found inside one side."""
+    return pl.col("rule").cast(pl.String).is_in([rule.name for rule in plan.netting_rules])
+
+
+def _netted_hold(folder: Path, plan: SidesPlan, links: pl.LazyFrame) -> list[Check]:
+    """What cancels out inside a side: each match by its rule, of that side alone, and of records that no link holds."""
+    if not plan.netting_rules:
+        return []
+    place = ["side", "source", "row"]
+    every = pl.scan_parquet(folder / "matches.parquet").with_columns(pl.col("side", "source", "rule").cast(pl.String))
+    netted = every.filter(_is_netted(plan))
+    mixed = netted.join(every.filter(~_is_netted(plan)), on="match_id", how="semi")
+    linked = netted.join(links.with_columns(pl.col("source").cast(pl.String)), on=place, how="semi")
+    counted = [int(rows.select(pl.len()).collect(engine="streaming").item()) for rows in (mixed, linked)]
+    checks = [_none("netted records", sum(counted), "netted records are linked or matched with others")]
+    for name in plan.labels:
+        if (alone := plan.net_plan(name)) is not None:
+            mine = netted.filter(pl.col("rule").is_in([rule.name for rule in alone.rules]))
+            checks += [Check(f"{name} {c.name}", c.holds, c.detail) for c in _side_holds(folder, alone, name, mine)]
+    return checks
+
+
+def _side_holds(folder: Path, alone: Plan, name: str, netted: pl.LazyFrame) -> list[Check]:
+    """What is netted in a side as a two-sided result with nobody on the right, by the two-sided checks."""
+    end = pl.when(pl.col("side") == name).then(pl.lit("left")).otherwise(pl.lit("right"))
+    with tempfile.TemporaryDirectory(prefix="recon-verify-") as temporary:
+        view = Path(temporary)
+        (view / "left.parquet").symlink_to((folder / f"{name}.parquet").resolve())
+        pl.scan_parquet(view / "left.parquet").clear().sink_parquet(view / "right.parquet")
+        netted.with_columns(side=end).sink_parquet(view / "matches.parquet")
+        return predicates(view, alone)
 
 
 def _missing_named(folder: Path, plan: SidesPlan) -> Check:

@@ -11,7 +11,7 @@ import polars as pl
 from recon_engine.matching.cascade import Decided, run_stage, stages
 from recon_engine.matching.comparables import ID, at, comparable_columns, plain_value
 from recon_engine.matching.conditions import Rarities
-from recon_engine.matching.pairs import Pairs
+from recon_engine.matching.pairs import Pairs, PerRule
 from recon_engine.matching.text_parts import rarity
 from recon_engine.outcome.matches import OPEN, is_suggested, numbered_groups, states
 from recon_engine.plan import SIDES, Plan
@@ -23,15 +23,16 @@ Keys = np.typing.NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A finished run: its plan, the typed records and the comparable columns of both sides by position, its numbered
-    matches (pairs, groups), the ties that stayed open, each record's state, and the comparable open records in order of
-    position.
+    """A finished run: its plan, the typed records and the comparable columns of both sides by position, each record's
+    state before the first rule, its numbered matches (pairs, groups), the ties that stayed open, each record's state,
+    and the comparable open records in order of position.
     """
 
     plan: Plan
     records: tuple[pl.LazyFrame, pl.LazyFrame]
     comparables: tuple[pl.LazyFrame, pl.LazyFrame]
     known: Rarities
+    before: tuple[PerRule, PerRule]
     pairs: Pairs
     groups: pl.DataFrame
     ties: pl.DataFrame
@@ -41,8 +42,8 @@ class Ran:
     def open_before(self, rule: int) -> tuple[Flags, Flags]:
         """Per side the records that the rules before number `rule` left open."""
         found = []
-        for side, state in enumerate(self.state):
-            flags = np.ones(len(state), dtype=np.bool_)
+        for side, state in enumerate(self.before):
+            flags = np.asarray(state == OPEN)
             for earlier in range(rule):
                 flags &= ~self.pairs.of(earlier)[side]
             held = (pl.col("side") == side) & (pl.col("rule") < rule)
@@ -55,7 +56,7 @@ def effort(ran: Ran, change: Change) -> int:
     """How many records would be matched again."""
     first = first_touched(ran.plan, change)
     held = 2 * int(ran.pairs.counts[:first].sum()) + ran.groups.filter(pl.col("rule") < first)["i"].len()
-    return sum(len(state) for state in ran.state) - held
+    return sum(int((state == OPEN).sum()) for state in ran.before) - held
 
 
 def blast_of(ran: Ran, change: Change) -> dict[str, int]:

@@ -53,7 +53,7 @@ def breaks_table(
             how="left",
         )
         explained = explained.join(
-            _tied(plan, ties, own, reach, (label, other_label)), left_on="__i", right_on="i", how="left"
+            tie_reasons(plan, ties, own, reach, (label, other_label)), left_on="__i", right_on="i", how="left"
         )
         twins = reach[own].filter(pl.col("__state").is_in([MATCHED, SUGGESTED])).select(ID, "row")
         twins = twins.join(mine.lazy().select(ID), on=ID, how="semi").group_by(ID).agg(twin=pl.col("row").min())
@@ -185,11 +185,13 @@ def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Exp
     ]
 
 
-def _tied(
+def tie_reasons(
     plan: Plan, ties: pl.DataFrame, own: int, reach: Sequence[pl.LazyFrame], labels: tuple[str, str]
 ) -> pl.DataFrame:
-    """Per tied record its reason: the first rule that tied it, with the records it is tied over; where that is one,
-    with those that are tied over it. `labels`: of its own and of the other side.
+    """Per tied record (i) its reason: the first rule that tied it, with the records it is tied over; where that is one,
+    with those that are tied over it; under a rule that nets a side, with all that could cancel each other out.
+
+    `reach`: per side `__i` and `row`; `labels`: of its own and of the other side.
     """
     mine = ties.filter(pl.col("side") == own).sort("rule").unique("i", keep="first", maintain_order=True)
     if mine.is_empty():
@@ -215,7 +217,16 @@ def _tied(
     )
     capped = pl.format("rule '{}' found too many candidates to search them all (search capped)", rule)
     led = pl.format("the {} records that fit equally well under rule '{}' lead matches of others", label, rule)
-    reason = pl.when("capped").then(capped).when(pl.col("rivals").is_null()).then(led).otherwise(tie)
+    inside = pl.col("rule").is_in([n for n, r in enumerate(plan.rules) if r.net is not None])
+    netted = pl.format(
+        "{} {} records can cancel each other out in more than one way under rule '{}': rows {}",
+        "beside count",
+        own_label,
+        rule,
+        all_beside,
+    )
+    alone = pl.when(inside).then(netted).otherwise(led)
+    reason = pl.when("capped").then(capped).when(pl.col("rivals").is_null()).then(alone).otherwise(tie)
     return joined.select("i", tie_reason=reason, tie_rule=rule, tie_row=pl.col("rivals").list.first()).collect(
         engine="streaming"
     )

@@ -12,7 +12,7 @@ from polars.io.plugins import register_io_source
 from recon_engine.matching.assignment import is_choice
 from recon_engine.matching.conditions import CLOSE
 from recon_engine.matching.decisions import BITS
-from recon_engine.matching.pairs import Pairs
+from recon_engine.matching.pairs import Pairs, PerRule
 from recon_engine.outcome.places import Places
 from recon_engine.plan import Plan
 
@@ -139,17 +139,25 @@ def _of_pairs(plan: Plan, pairs: pl.DataFrame, sides: tuple[Places, Places]) -> 
     )
 
 
-def _of_groups(plan: Plan, groups: pl.DataFrame, sides: tuple[Places, Places]) -> pl.DataFrame:
+def scored_groups(plan: Plan, groups: pl.DataFrame) -> pl.DataFrame:
+    """Numbered groups with score, margin and outcome as the matches table has them, and the rule by name."""
     numbers = groups["rule"].to_numpy()
     names, outcomes = _names_and_outcomes(plan)
     scored = groups.with_columns(
         score=pl.Series(share(plan, numbers, groups["weight"].fill_null(0).cast(pl.Float64).to_numpy())),
         margin=pl.Series(share(plan, numbers, groups["margin"].to_numpy())),
         outcome=pl.when("suggested").then(1).otherwise(pl.Series(outcomes[numbers])).cast(pl.UInt8),
-    ).with_columns(
+    )
+    return scored.with_columns(
+        rule=pl.col("rule").cat.to(names),
         score=pl.when("suggested").then(0.5).otherwise("score"),
         margin=pl.when("suggested").then(0.0).otherwise("margin"),
+        outcome=pl.col("outcome").cat.to(OUTCOME),
     )
+
+
+def _of_groups(plan: Plan, groups: pl.DataFrame, sides: tuple[Places, Places]) -> pl.DataFrame:
+    scored = scored_groups(plan, groups)
     parts = []
     for side in (0, 1):
         part = scored.filter(pl.col("side") == side)
@@ -159,8 +167,8 @@ def _of_groups(plan: Plan, groups: pl.DataFrame, sides: tuple[Places, Places]) -
                 side=pl.lit(side, dtype=pl.UInt8).cat.to(SIDE),
                 source=sides[side].source_of(part["i"]),
                 row=sides[side].row_of(part["i"]),
-                rule=pl.col("rule").cat.to(names),
-                outcome=pl.col("outcome").cat.to(OUTCOME),
+                rule="rule",
+                outcome="outcome",
                 score="score",
                 rivals="rivals",
                 margin="margin",
@@ -196,8 +204,12 @@ def _interleaved(left: pl.Series, right: pl.Series) -> pl.Series:
     return pl.Series(both) if left.dtype.is_integer() else pl.Series(both).cat.to(left.dtype)
 
 
-def states(plan: Plan, pairs: Pairs, groups: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
-    """Per side, the state of every record by position (UInt8): OPEN, MATCHED or SUGGESTED."""
+def states(
+    plan: Plan, pairs: Pairs, groups: pl.DataFrame, before: tuple[PerRule, PerRule] | None = None
+) -> tuple[pl.Series, pl.Series]:
+    """Per side, the state of every record by position (UInt8): OPEN, MATCHED or SUGGESTED. `before`: what it was when
+    the rules began; they change that of open ones only.
+    """
     outcomes = np.array([MATCHED if r.outcome == "confirmed" else SUGGESTED for r in plan.rules], dtype=np.uint8)
     found = pairs.per_record(outcomes)
     for side, state in enumerate(found):
@@ -205,4 +217,6 @@ def states(plan: Plan, pairs: Pairs, groups: pl.DataFrame) -> tuple[pl.Series, p
         state[mine["i"].to_numpy()] = np.where(
             mine["suggested"].to_numpy(), SUGGESTED, outcomes[mine["rule"].to_numpy()]
         )
+        if before is not None:
+            np.maximum(state, before[side], out=state)
     return pl.Series(found[0]), pl.Series(found[1])
