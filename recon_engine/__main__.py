@@ -210,6 +210,8 @@ def _headline(labels: dict[str, str], summary: dict[str, Any], out: str) -> str:
 
 
 def _between(rule: dict[str, Any]) -> str:
+    if "net" in rule:
+        return f"{rule['net']} alone, "
     return f"{' - '.join(rule['between'])}, " if "between" in rule else ""
 
 

@@ -104,6 +104,12 @@ class SidesRule(Rule):
             raise ValueError(f"rule '{self.name}': between needs two different sides")
         return self
 
+    @property
+    def plain(self) -> Rule:
+        """The rule as a plan of its two sides says it, or one in which the side that it nets is the left one."""
+        own = {name: getattr(self, name) for name in Rule.model_fields}
+        return Rule(**own | {"net": "left" if self.net else None})
+
 
 def _different(sides: tuple[NamedSide, ...]) -> tuple[NamedSide, ...]:
     for what, names in (("names", [s.name for s in sides]), ("labels", [s.title for s in sides])):
@@ -191,11 +197,10 @@ class SidesPlan(Model):
             yield (*at, *key), f"there is no side '{name}'; the sides are {', '.join(self.labels)}"
             return
         columns = {f.name: f.columns for f in self.fields}
-        for number, condition in enumerate(on):
-            for naming in _NAMING:
-                field = getattr(condition, naming)
-                if field in columns and name not in columns[field]:
-                    yield (*at, "on", number, naming), f"field '{field}' has no column for side '{name}'"
+        named = [(number, naming, getattr(c, naming)) for number, c in enumerate(on) for naming in _NAMING]
+        for number, naming, field in named:
+            if field in columns and name not in columns[field]:
+                yield (*at, "on", number, naming), f"field '{field}' has no column for side '{name}'"
 
     def _check_reach(self, names: list[str]) -> None:
         reached = {names[0]}
@@ -237,8 +242,7 @@ class SidesPlan(Model):
     def pair_plan(self, left: str, right: str) -> Plan:
         """The two-sided plan of two sides that share a field. Raises ValidationError where a rule does not fit it."""
         fields = [f.between(left, right) for f in self.fields if {left, right} <= f.columns.keys()]
-        rules = self.pairs.get((left, right), [Rule(name="none", on=(fields[0].name,))])
-        return self._two_sided(left, right, fields, rules)
+        return self._two_sided(left, right, fields, self.pairs.get((left, right), []))
 
     def side_plan(self, name: str) -> Plan:
         """A plan whose left side is this one, with all the fields that it has, all the rules that look at it and its
@@ -246,7 +250,7 @@ class SidesPlan(Model):
         """
         fields = self._fields_of(name)
         looking = {r.name: r for pair, rules in self.pairs.items() if name in pair for r in rules}
-        rules = [*self._netting(name), *looking.values()] or [Rule(name="none", on=(fields[0].name,))]
+        rules = [*(rule for rule in self.netting_rules if rule.net == name), *looking.values()]
         return self._two_sided(name, name, fields, rules, self.duplicates_of(name))
 
     @property
@@ -256,12 +260,8 @@ class SidesPlan(Model):
 
     def net_plan(self, name: str) -> Plan | None:
         """A plan whose left side is this one, with the rules that net it alone; None when there are none."""
-        rules = self._netting(name)
+        rules = [rule for rule in self.netting_rules if rule.net == name]
         return self._two_sided(name, name, self._fields_of(name), rules) if rules else None
-
-    def _netting(self, name: str) -> list[Rule]:
-        """The rules that net this side, as a plan says it in which the side is the left one."""
-        return [r.model_copy(update={"net": "left"}) for r in self.netting_rules if r.net == name]
 
     def _fields_of(self, name: str) -> list[FieldSpec]:
         fields = [f.between(name, name) for f in self.fields if name in f.columns]
@@ -274,7 +274,7 @@ class SidesPlan(Model):
         left: str,
         right: str,
         fields: list[FieldSpec],
-        rules: Sequence[Rule],
+        rules: Sequence[SidesRule],
         searched: Duplicates | None = None,
     ) -> Plan:
         names = {f.name for f in fields}
@@ -284,7 +284,7 @@ class SidesPlan(Model):
             "right": self._plain(right, self.side(right).title + ("" if left != right else " ")),
             "fields": fields,
             # As a plan of two has them: what is made of its data, such as a change that is tried, is such a plan too.
-            "rules": [Rule.model_validate({key: getattr(rule, key) for key in Rule.model_fields}) for rule in rules],
+            "rules": [rule.plain for rule in rules] or [Rule(name="none", on=(fields[0].name,))],
             "compare": [n for n in self.compare if n in names],
             "currency": self.currency if self.currency and self.currency.field in names else None,
             "duplicates": {"left": searched},

@@ -183,7 +183,7 @@ class _Joined:
             "breaks": dict(broken.group_by("category").len().sort("category").iter_rows()),
             "duplicates": {name: twins[name] for name in order if name in twins},
             "missing": {name: missed[name] for name in order if name in missed},
-            "causes": [{"between": told["between"], **cause} for told in self.told for cause in told["causes"]],
+            "causes": [_cause(told["between"], cause) for told in self.told for cause in told["causes"]],
             "conserved": all(conservation.conserved(rows[name], sums[name]) for name in order),
             "warnings": list(dict.fromkeys(warnings)),
         }
@@ -198,6 +198,13 @@ class _Joined:
             .sort("groups", "sides", "kind", descending=[True, False, False])
         )
         return [{**row, "sides": [self.names[k] for k in row["sides"]]} for row in counted.iter_rows(named=True)]
+
+
+def _cause(between: list[str], cause: dict[str, Any]) -> dict[str, Any]:
+    """A cause of two sides' breaks, with these named: also by the rule that it would add."""
+    change = cause["change"]
+    added = {"rule": {**change["rule"], "between": between}} if change["change"] == "rule" else {}
+    return {"between": between, **cause, "change": {**change, **added}}
 
 
 def _since(started: float) -> float:
