@@ -54,7 +54,9 @@ def headline(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mapp
     by_side = ", ".join(f"{names[side]} {share(one['matched'], one['read'])}" for side, one in rows.items())
     of_breaks = ", ".join(f"{names[side]} {number(one['breaks'])}" for side, one in rows.items())
     several = "missing" in summary
-    matches = f"the {number(int(summary['matches']))} matches over all sides" if several else "matches"
+    netted = sum(int(one["groups"]) for one in summary.get("together", []) if one["kind"] == "netted")
+    where = f", {number(netted)} of them inside one side" if netted else " over all sides"
+    matches = f"the {number(int(summary['matches']))} matches{where}" if several else "matches"
     return [
         ("Matched, by rows", share(matched, read), by_side),
         *([_by_amount(figures, names)] if figures["money"] else []),

@@ -171,12 +171,13 @@ def _rules(paper: Paper, facts: Facts) -> None:
     rules = {rule.name: rule for rule in facts.plan.rules}
     for told in _worth_a_line(wording.rules_that_ran(facts.summary["rules"], rules, facts.labels)):
         rule, ends = rules[told["rule"]], told.get("between", facts.labels)
-        if facts.several and rule.net is not None:  # of one side alone, which a plan of two would call the left one
-            rule, ends = rule.model_copy(update={"net": "left"}), [str(rule.net)]
+        if isinstance(rule, SidesRule) and rule.net is not None:
+            rule, ends = rule.plain, [rule.net]
         asks = wording.rule_sentence(rule, *(facts.labels[side] for side in ends)).replace("`", "")
         accidental = wording.chance_sentence(told.get("chance") if told["matches"] else None)
         lines.append([told["name"], asks, told.get("outcome", ""), number(int(told["matches"])), accidental])
-    matches = "Links" if facts.several else "Matches"
+    matches = "Found" if any("net" in told for told in facts.summary["rules"]) else "Links"
+    matches = matches if facts.several else "Matches"
     columns = [
         Column("Rule", 2), Column("Asks for", 3.6), Column("Counts as", 1.1), Column(matches, 1, right=True),
         Column("Accidental", 1.7, right=True),

@@ -11,8 +11,9 @@ KINDS = {
     "complete": "On every side",
     "incomplete": "Lacks a side",
     "ambiguous": "Cannot be told apart",
+    "netted": "Cancels out inside its side",
 }
-TOGETHER = "Records that rules link, over all sides. A record that nothing is linked to is in no group."
+TOGETHER = "Records that rules link over all sides, or net inside one. A record without either is in no group."
 
 
 def together(summary: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, str]]:
@@ -22,7 +23,7 @@ def together(summary: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[
             "sides": " · ".join(names[side] for side in names if side in one["sides"]),
             "groups": number(one["groups"]),
             "kind": KINDS[one["kind"]],
-            "lacks": ", ".join(names[side] for side in names if side not in one["sides"]),
+            "lacks": "" if one["kind"] == "netted" else ", ".join(s for n, s in names.items() if n not in one["sides"]),
         }
         for one in summary.get("together", [])
     ]

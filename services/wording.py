@@ -68,7 +68,7 @@ def rule_sentence(rule: Rule, left: str = "left", right: str = "right") -> str:
 
 def rules_that_ran(rules: Iterable[Mapping[str, Any]], names: Iterable[str], labels: Mapping[str, str]) -> list[Any]:
     """The rules of a run under the numbers that the plan, with these `names`, gives them: `rule` is the name, `name`
-    the title. A rule of several sides has a line for each two that it linked.
+    the title. A rule of several sides has a line for each two that it linked, or one for the side that it netted.
     """
     place = {name: number for number, name in enumerate(names, start=1)}
     return [
@@ -78,13 +78,17 @@ def rules_that_ran(rules: Iterable[Mapping[str, Any]], names: Iterable[str], lab
 
 
 def _linking(rule: Mapping[str, Any], labels: Mapping[str, str]) -> str:
-    """The rule's name, with the two sides that it linked where there are more."""
+    """The rule's name, with the sides that it looked at where there are more than two."""
     name, ends = str(rule["name"]), between(rule, labels)
     return name if ends in name else f"{name} · {ends}"
 
 
 def between(told: Mapping[str, Any], labels: Mapping[str, str]) -> str:
-    """'Orders and Ledger': the two sides that something of a run is about; nothing when there are only two."""
+    """'Orders and Ledger': the two sides that something of a run is about; 'Bank alone': the one that a rule nets;
+    nothing when there are only two.
+    """
+    if "net" in told:
+        return f"{labels[told['net']]} alone"
     return " and ".join(labels[side] for side in told.get("between", []))
 
 

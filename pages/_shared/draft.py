@@ -10,7 +10,7 @@ import streamlit as st
 from pages._shared.context import services
 from pages._shared.messages import notice
 from recon_engine.errors import Fault, PlanError
-from recon_engine.nway.plan import build_plan, parse_plan
+from recon_engine.nway.plan import SidesPlan, build_plan, parse_plan
 from recon_engine.plan import SIDES
 from services.database.models import Reconciliation, StoredFile
 from services.errors import Invalid
@@ -126,9 +126,13 @@ def fields_key(reconciliation: Reconciliation) -> str:
 
 
 def with_rule(plan: AnyPlan, place: int | None, rule: dict[str, Any]) -> dict[str, Any]:
-    """The plan's data with the rule at `place` replaced, or added at the end."""
+    """The plan's data with the rule at `place` replaced, or added at the end; of several sides, one that looks at a
+    side alone below the others that do.
+    """
     data = plan.to_data()
-    if place is None:
+    if place is None and isinstance(plan, SidesPlan) and "net" in rule:
+        data["rules"].insert(len(plan.netting_rules), rule)
+    elif place is None:
         data["rules"].append(rule)
     else:
         data["rules"][place] = rule

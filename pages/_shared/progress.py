@@ -56,9 +56,9 @@ def ended(job: Job) -> None:
 def show(job: Job, plan: AnyPlan, now: datetime) -> None:
     """Status, a bar for the stage at work, and the rules with the one at work marked."""
     told = job.progress_json or {}
-    # Each pair of sides has rules of its own.
-    rules = [rule.name for pair in plan.pairs.values() for rule in pair] if isinstance(plan, SidesPlan) else []
-    rules = rules or [rule.name for rule in plan.rules]
+    rules = [rule.name for rule in plan.rules]
+    if isinstance(plan, SidesPlan):  # each pair of sides has rules of its own, after those of one side
+        rules = [rule.name for own in (plan.netting_rules, *plan.pairs.values()) for rule in own]
     stage, done, total = str(told.get("stage", "")), told.get("done"), told.get("total")
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -16,6 +16,8 @@ from services.database.models import Job
 from services.permissions import Actor
 from services.sides import AnyPlan
 
+CANCELS_OUT = "All its records are on the {} side: together they cancel each other out."
+
 
 def show(person: Actor, job: Job, plan: AnyPlan, match_id: int) -> None:
     """Draw the match: two records side by side, or the sets and their sums; of more sides each one's records."""
@@ -55,6 +57,8 @@ def _over_sides(plan: AnyPlan, found: Mapping[str, Any], names: Mapping[str, str
     """The records of every side in one table, and what links them, two sides at a time."""
     records = [{**record, "side": names[side]} for side, own in found["sides"].items() for record in own]
     headings = {"side": "Side", "row": "Row"} | {spec.name: spec.name for spec in plan.fields}
+    if len(alone := {record["side"] for record in records}) == 1:
+        st.caption(CANCELS_OUT.format(*alone))
     table(records, headings, "match-sides-table", amounts=amount_fields(plan))
     ends: dict[int, list[Mapping[str, Any]]] = {}
     for one in found["links"]:
@@ -81,7 +85,7 @@ def _sets(plan: Plan, rule: Rule | None, found: Mapping[str, Any], names: Mappin
                 apart = wording.amount(str(sums["difference"]))
                 st.metric(f"Difference of the sums, {field}", apart, border=True, width="content")
     if len(sides) == 1:
-        st.caption(f"All its records are on the {names[sides[0]]} side: together they cancel each other out.")
+        st.caption(CANCELS_OUT.format(names[sides[0]]))
     headings = {"row": "Row"} | {spec.name: spec.name for spec in plan.fields}
     for side in sides:
         records, whole = found[side], found["records"][side]

@@ -33,17 +33,18 @@ HEADINGS = {
 
 def show(job: Job, plan: AnyPlan) -> None:
     """The charts of what the rules added and of their false rates with the intervals; all figures as a table. A rule of
-    several sides has a line for each two sides that it links.
+    several sides has a line for each two sides that it links, or one for the side that it nets.
     """
     rules = wording.rules_that_ran((job.summary_json or {})["rules"], [rule.name for rule in plan.rules], plan.labels)
     of_two = isinstance(plan, Plan)
+    what, of_all = ("Matches", "All matches") if of_two else ("Links of two sides", "All links")
+    if not of_two and any("net" in rule for rule in rules):
+        what, of_all = "Links of two sides and reversals", "All links and reversals"
     added, sure = st.columns(2, gap="medium")
     with added.container(border=True, height="stretch"):
-        st.markdown(f"**{'Matches' if of_two else 'Links of two sides'} added by each rule**")
+        st.markdown(f"**{what} added by each rule**")
         bars = [("Matches", {"rule": (rule["rule"], rule["rule"])}) for rule in rules if rule["matches"]]
-        chart_clicks.clickable(
-            charts.rule_waterfall(rules, "All matches" if of_two else "All links"), "rules", [[*bars, ("Matches", {})]]
-        )
+        chart_clicks.clickable(charts.rule_waterfall(rules, of_all), "rules", [[*bars, ("Matches", {})]])
     with sure.container(border=True, height="stretch"):
         st.markdown("**How many matches may be accidents**")
         figure = charts.false_rates(rules)

@@ -31,7 +31,8 @@ KINDS_OF_TYPE = {
 }
 ALSO = {"total": "added up", "opposite": "opposite sign", "fee": "after a fee"}
 NUMBERS = ("decimal", "integer")
-SHAPES = ("one_to_one", "one_to_many", "many_to_one", "many_to_many", "net_left", "net_right")
+NET_SHAPES = ("net_left", "net_right")
+SHAPES = ("one_to_one", "one_to_many", "many_to_one", "many_to_many", *NET_SHAPES)
 Cells = dict[str, Any]
 Draft = dict[str, Any]
 
@@ -117,6 +118,14 @@ def opened(rule: Rule | None, plan: Plan) -> Draft:
         "gate": percent_text(rule.max_false_rate) if rule and rule.max_false_rate else "",
         "members": rule.budget.members if rule else Budget().members,
     }
+
+
+def reversal(plan: Plan) -> Draft:
+    """What the dialog starts from for a new rule that nets the left side: a field that is equal, and what adds up."""
+    money = [spec.name for spec in plan.fields if spec.type in NUMBERS][:1]
+    equal = [spec.name for spec in plan.fields if spec.name not in money][:1]
+    cells = [*map(blank, equal), *({**blank(name), "also": ["total"]} for name in money)]
+    return opened(None, plan) | {"shape": NET_SHAPES[0], "conditions": dict(enumerate(cells))}
 
 
 def rule_data(draft: Draft) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -11,7 +11,7 @@ from pages._shared import condition_form
 from pages._shared.draft import faults, with_rule
 from pages._shared.marks import Marks, inside
 from pages._shared.messages import explained
-from pages._shared.rule_draft import NUMBERS, SHAPES, Draft, in_order, opened, rule_data
+from pages._shared.rule_draft import NET_SHAPES, NUMBERS, SHAPES, Draft, in_order, opened, reversal, rule_data
 from pages._shared.wording import link_details, shape_sentence
 from recon_engine.plan import Budget, Plan, Rule
 
@@ -26,10 +26,11 @@ _DRAFT = "rule-draft"
 Save = Callable[[dict[str, Any]], None]
 
 
-def open_draft(rule: Rule | None, plan: Plan) -> None:
-    """Begin editing a rule, or a new one."""
+def open_draft(rule: Rule | None, plan: Plan, shapes: Sequence[str] = SHAPES) -> None:
+    """Begin editing a rule, or a new one, of which a match may hold what these `shapes` say."""
     number = st.session_state.get(_DRAFT, {}).get("opened", 0) + 1
-    st.session_state[_DRAFT] = opened(rule, plan) | {"opened": number, "rule": rule}
+    begun = reversal(plan) if rule is None and set(shapes) <= set(NET_SHAPES) else opened(rule, plan)
+    st.session_state[_DRAFT] = begun | {"opened": number, "rule": rule, "shapes": tuple(shapes)}
 
 
 def show(plan: Plan, place: int | None, save: Save) -> None:
@@ -42,15 +43,17 @@ def show(plan: Plan, place: int | None, save: Save) -> None:
     name = st.text_input("Name", draft["name"], placeholder="settled later", key=f"{key}-name")
     marks.below("name")
     edited = draft | {"name": name if name == draft["name"] else name.strip()}
-    edited["by"] = st.segmented_control(
-        "Records belong together",
-        list(WAYS),
-        default=draft["by"],
-        required=True,
-        format_func=WAYS.__getitem__,
-        key=f"{key}-by",
-        help="Conditions must all hold. Evidence: how much agreement in each field is worth is learnt, without labels.",
-    )
+    if not set(draft["shapes"]) <= set(NET_SHAPES):  # what cancels out has no evidence but its amount
+        edited["by"] = st.segmented_control(
+            "Records belong together",
+            list(WAYS),
+            default=draft["by"],
+            required=True,
+            format_func=WAYS.__getitem__,
+            key=f"{key}-by",
+            help="Conditions must all hold. Evidence: how much agreement in each field is worth is learnt, "
+            "without labels.",
+        )
     if edited["by"] == "link":
         _link(plan, edited, key, marks)
     else:
@@ -102,7 +105,7 @@ def _link(plan: Plan, edited: Draft, key: str, marks: Marks) -> None:
 
 def _shape(plan: Plan, draft: Draft, edited: Draft, key: str) -> None:
     """How many records of each side one match may hold."""
-    shapes = [shape for shape in SHAPES if edited["by"] == "conditions" or not shape.startswith("net_")]
+    shapes = [shape for shape in draft["shapes"] if edited["by"] == "conditions" or shape not in NET_SHAPES]
     edited["shape"] = st.selectbox(
         "One match holds",
         shapes,

@@ -38,7 +38,7 @@ def show(
         st.subheader("Rules", anchor=False)
         st.caption(
             "Each looks at two sides; those of the same two run from top to bottom. What they link over all sides "
-            "becomes one match."
+            "becomes one match. What cancels out inside one side is taken out first."
         )
         suggested = {rule["name"]: rule for rule in (reconciliation.suggestion_json or {}).get("rules", [])}
         counts = rule_cards.show(person, reconciliation, plan, suggested, editable)

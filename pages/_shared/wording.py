@@ -128,6 +128,8 @@ def rule_in(plan: AnyPlan, rule: Rule) -> str:
     names = {side: literal(label) for side, label in plan.labels.items()}
     if not isinstance(plan, SidesPlan):
         return rule_sentence(rule, *names.values())
+    if isinstance(rule, SidesRule) and rule.net:
+        return rule_sentence(rule.plain, names[rule.net])
     if isinstance(rule, SidesRule) and rule.between:
         left, right = (names[side] for side in rule.between)
         sentence = rule_sentence(rule, left, right)

@@ -13,6 +13,8 @@ import polars as pl
 import pytest
 from pypdf import PdfReader
 
+from pages._shared import draft
+from pages._shared.wording import rule_in
 from recon_engine.nway.plan import SidesPlan, build_plan
 from recon_engine.plan import Plan
 from services.container import Container
@@ -21,6 +23,9 @@ from services.errors import Invalid, NotFound
 from services.jobs.leases import Leases
 from services.jobs.run import Run
 from services.permissions import Actor
+from services.result_headline import headline
+from services.result_together import together
+from services.wording import rules_that_ran
 from services.sides import MOST_SIDES
 from tests.service.conftest import PASSWORD
 from tests.work import PLAN
@@ -184,6 +189,65 @@ def counted(container: Container, admin: Actor, plan: SidesPlan, ids: list[str])
     assert {pair: counts for pair, counts in again.items() if pair != ends} == {
         pair: counts for pair, counts in found.items() if pair != ends
     }
+
+
+@pytest.mark.slow
+def test_what_a_side_nets_is_a_match_like_others(container: Container, admin: Actor, tmp_path: Path) -> None:
+    """A reversal inside the bank is opened like any match, without links; the headline and the rules tell it."""
+    back = FILES["bank"] + b"\nX1,99.00,x\nX2,-99.00,x"
+    files = [FILES["orders"], FILES["ledger"], back]
+    ids = [container.files.upload(admin, f"{n}.csv", [t]).id for n, t in zip(FILES, files, strict=True)]
+    for one in ids:
+        assert container.files.profile(admin, one).status == "profiled"
+    columns = {part: {name: f"{name}_{part}" for name in FILES} for part in ("ref", "amount")}
+    net = {"name": "returned", "net": "bank", "on": ["extra", {"field": "amount", "total": True}]}
+    link = {"name": "exact", "on": ["ref", "amount"]}
+    data = {
+        "name": "three",
+        "sides": [{"name": name, "label": name.title()} for name in FILES],
+        "fields": [
+            {"name": "ref", "columns": columns["ref"]},
+            {"name": "amount", "columns": columns["amount"], "type": "decimal"},
+            {"name": "extra", "columns": {"bank": "extra_bank"}},
+        ],
+        "rules": [link],
+    }
+    started = container.plans.start(admin, "Three sides")
+    container.plans.add_side(admin, started.id)
+    container.plans.set_files(admin, started.id, *ids[:2], side_3=ids[2])
+    with pytest.raises(Invalid, match="put it above rule 'exact'"):
+        container.plans.set_plan(admin, started.id, {**data, "rules": [link, net]})
+    below = {**link, "name": "second", "on": ["ref"]}
+    made = draft.with_rule(SidesPlan.build({**data, "rules": [link, below]}), None, net)
+    assert [rule["name"] for rule in made["rules"]] == ["returned", "exact", "second"]
+    plan = SidesPlan.build(made)
+    assert "Bank records that cancel each other out" in rule_in(plan, plan.rules[0])
+    job = container.jobs.launch(admin, started.id, plan, *ids[:2], further=ids[2:])
+    ended = finished(container, admin, job, tmp_path)
+    summary = ended.summary_json or {}
+    page = container.results.page(admin, ended.id, "matches", filters={"rule": "returned"})
+    assert [(r["side"], r["ref"], str(r["amount"])) for r in page.rows] == [
+        ("bank", "X1", "99.00"),
+        ("bank", "X2", "-99.00"),
+    ]
+    match = container.results.match(admin, ended.id, page.rows[0]["match_id"])
+    assert (match["records"], match["links"]) == ({"orders": 0, "ledger": 0, "bank": 2}, [])
+    figures = container.results.figures(admin, ended.id)
+    tiles = {label: told for label, _, told in headline(summary, figures, plan.labels)}
+    matched = summary["matches"]
+    assert tiles["Differences"] == f"in compared fields of the {matched} matches, 1 of them inside one side"
+    assert all(Decimal(sums["unexplained"]) == 0 for one in figures["balances"] for sums in one["sums"].values())
+    assert together(summary, plan.labels)[-1] | {"groups": "1"} == {
+        "sides": "Bank",
+        "groups": "1",
+        "kind": "Cancels out inside its side",
+        "lacks": "",
+    }
+    ran = rules_that_ran(summary["rules"], [rule.name for rule in plan.rules], plan.labels)
+    assert ran[0]["name"] == "1. returned · Bank alone"
+    pdf = PdfReader(io.BytesIO(container.results.summary_pdf(admin, ended.id)))
+    text = " ".join("".join(page.extract_text() for page in pdf.pages).split())
+    assert "Bank records that cancel each other out" in text
 
 
 def told(container: Container, admin: Actor, job: Job) -> None:
