@@ -165,6 +165,17 @@ def test_three_sides_from_upload_to_results(page: Page, tmp_path: Path) -> None:
     steps.quiet(page)
 
 
+def choose(page: Page, box: str, option: str) -> None:
+    """Take an option of a list by its name."""
+    named = page.get_by_role("combobox", name=box, exact=True)
+    named.click()
+    named.fill(option)
+    expect(page.get_by_role("option", name=option)).to_be_visible()
+    named.press("Enter")
+    steps.quiet(page)
+    expect(named).to_have_value(option)
+
+
 def test_reversals_inside_one_side(page: Page, tmp_path: Path) -> None:
     """A rule for one side alone is made in the dialog, stands above the others, and its match opens like any other."""
     steps.create_administrator(page)
@@ -175,9 +186,7 @@ def test_reversals_inside_one_side(page: Page, tmp_path: Path) -> None:
     upload(page, paths)
     cards = page.locator("[class*=st-key-rule-card-]")
     before = cards.count()
-    looks_at = page.get_by_role("combobox", name="A rule for")
-    looks_at.fill("Bank alone")
-    looks_at.press("Enter")
+    choose(page, "A rule for", "Bank alone (reversals)")
     steps.quiet(page)
     steps.button(page, "Add rule").click()
     dialog = page.get_by_role("dialog")
@@ -208,8 +217,7 @@ def test_reversals_inside_one_side(page: Page, tmp_path: Path) -> None:
     section(page, "Rules")
     shot(page, "14-rules")
     section(page, "Matches")
-    page.get_by_role("combobox", name="Rule").fill("returned")
-    page.get_by_role("combobox", name="Rule").press("Enter")
+    choose(page, "Rule", "returned")
     steps.quiet(page)
     expect(page.get_by_text("2 records in matches")).to_be_visible()
     steps.select_row(page, "matches-table", 0)
