@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from recon_engine.nway.plan import SidesRule
 from services import formats, wording
 from services.formats import amount, count, moment, number
 from services.pdf_page import Column, Paper

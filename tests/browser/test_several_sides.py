@@ -212,7 +212,7 @@ def test_reversals_inside_one_side(page: Page, tmp_path: Path) -> None:
     steps.button(page, "Run reconciliation").click()
     expect(page.get_by_text("Every row is accounted for")).to_be_visible(timeout=60_000)
     steps.quiet(page)
-    expect(page.get_by_text("over all sides and 1 inside one side")).to_be_visible()
+    expect(page.get_by_text("1 of them inside one side")).to_be_visible()
     shot(page, "13-overview")
     section(page, "Rules")
     shot(page, "14-rules")
