@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import polars as pl
 
 from recon_engine.execution.deciding import Found
@@ -45,10 +46,13 @@ def preview(plan: Plan, sample: Path | None = None) -> dict[str, Any]:
 
 
 def counts(plan: Plan, left: StagedSide, found: Found, sample: Path | None) -> dict[str, Any]:
-    """What the rules of `plan` decided, counted in records of the left side: of all, or of those picked in a sample."""
+    """What the rules of `plan` decided, counted in records of the left side that were open before: of all, or of those
+    picked in a sample.
+    """
     picked = None if sample is None else pl.read_parquet(sample / SEEDS)["row"]
     place = left.comparables.select("__i", "__row").collect()
     counted = set(place.filter(pl.col("__row").is_in(picked.implode()))["__i"] if picked is not None else place["__i"])
+    counted -= set(np.flatnonzero(found.before[0]).tolist())
     held = pl.concat(
         [
             found.pairs.frame().select("rule", i="l"),

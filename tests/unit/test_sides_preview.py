@@ -94,3 +94,21 @@ def test_a_sample_of_each_two_sides_counts_as_the_whole(tmp_path: Path) -> None:
     assert one["sample"]
     shares = [rule["matched"] / one["rows"] for rule in one["rules"]]
     assert shares == pytest.approx([0.7, 0.233], abs=0.03)
+
+
+def test_what_a_side_nets_is_not_open_for_the_rules_between_sides(tmp_path: Path) -> None:
+    """Two orders that cancel each other out, one of which the ledger would have: neither is counted, nor linked."""
+    net = {"name": "void", "net": "orders", "on": ["ref", {"field": "amount", "total": True}]}
+    asked = plan(tmp_path)
+    orders = pl.read_csv(tmp_path / "orders.csv", infer_schema=False)
+    again = orders.head(1).with_columns(amount="-" + pl.col("amount"))
+    pl.concat([orders, again]).write_csv(tmp_path / "orders.csv")
+    netting = SidesPlan.build({**asked.to_data(), "rules": [net, *asked.to_data()["rules"]]})
+    before, after = ({tuple(p["between"]): p for p in preview(one)["pairs"]} for one in (asked, netting))
+    pair = next(pair for pair in after if set(pair) == {"orders", "ledger"})
+    linked = {name: found[pair]["rules"][0]["matched"] for name, found in (("before", before), ("after", after))}
+    assert linked["after"] == linked["before"] - 1
+    assert [rule["name"] for rule in after[pair]["rules"]] == ["exact"]
+    ran = reconcile(netting, out=tmp_path / "out").summary
+    of_pair = next(r for r in ran["rules"] if r["name"] == "exact" and r.get("between") == list(pair))
+    assert of_pair["matches"] == linked["after"]
