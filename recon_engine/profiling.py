@@ -13,6 +13,7 @@ from recon_engine.errors import Issue
 from recon_engine.plan import ReaderOptions
 from recon_engine.reading.casting import MOST_DECIMALS
 from recon_engine.reading.table import ROW, TextTable, staged
+from recon_engine.total_row import total_row
 from recon_engine.value_types import MOSTLY, Reading, candidates
 
 SAMPLE_ROWS = 50_000
@@ -135,6 +136,7 @@ def profile(table: TextTable, options: ReaderOptions | None = None) -> Profile:
         )
         for c in table.columns
     )
+    sums = {c: (span["total"], span["last"]) for c, span in ranges.items()}
     parts = ["all rows were read"]
     if not exact:
         parts = [
@@ -149,7 +151,7 @@ def profile(table: TextTable, options: ReaderOptions | None = None) -> Profile:
         basis="; ".join(parts),
         facts=table.facts.as_dict(),
         columns=columns,
-        issues=table.issues,
+        issues=(*table.issues, *total_row(table.name, rows, sums)),
         rejected_samples=tuple(table.rejected.head(3).select("row", "line", "reason").rows(named=True)),
         first_rows=tuple(
             table.frame.head(_FIRST).select(pl.col(table.columns).str.head(_SHOWN)).collect().rows(named=True)
@@ -221,7 +223,7 @@ def _ranges(
             decimals = reading.plain(c).str.extract(r"\.(\d*?)0*$").str.len_chars().max()
             exact = reading.plain(c).str.strip_prefix("+").cast(pl.Decimal(38, MOST_DECIMALS), strict=False)
             wanted += [shown[0].alias(f"min{i}"), shown[1].alias(f"max{i}"), decimals.alias(f"scale{i}")]
-            wanted.append(exact.sum().alias(f"total{i}"))
+            wanted += [exact.sum().alias(f"total{i}"), exact.last().alias(f"last{i}")]
         else:
             wanted += [value.min().alias(f"min{i}"), value.max().alias(f"max{i}")]
         wanted.append(pl.col(c).count().alias(f"filled{i}"))
@@ -230,7 +232,7 @@ def _ranges(
             wanted += [bad.sum().alias(f"bad{i}"), pl.col(c).filter(bad).head(3).implode().alias(f"cells{i}")]
     row = frame.select(wanted).collect(engine="streaming").row(0, named=True)
     return {
-        c: {key: row.get(f"{key}{i}") for key in ("min", "max", "filled", "scale", "bad", "cells", "total")}
+        c: {key: row.get(f"{key}{i}") for key in ("min", "max", "filled", "scale", "bad", "cells", "total", "last")}
         for i, c in enumerate(columns)
     }
 

@@ -21,6 +21,7 @@ from recon_engine.plan import Plan, SideName
 from recon_engine.reading import TextTable, open_table
 from recon_engine.reading.casting import MOST_DECIMALS, Cast, cast_for, cast_native, decimals_written
 from recon_engine.reading.table import NATIVE
+from recon_engine.total_row import total_row
 
 if TYPE_CHECKING:
     from recon_engine.nway.plan import SidesPlan
@@ -182,7 +183,7 @@ def _staged(
         read=sum(row["rows"] for row in tally_of.values()) + sum(t.rejected.height for t in tables),
         rejected=pl.concat(rejected).cast(REJECTED_SCHEMA),  # type: ignore[arg-type]
         rejected_values=pl.concat([_no_values(plan), *values]),
-        issues=tuple(issue for t in tables for issue in t.issues),
+        issues=(*(issue for t in tables for issue in t.issues), *_total_rows(plan, side, tables, typed, tally_of)),
         facts={
             str(source): {**t.facts.as_dict(), "columns": {c.column: c.how for c in file_casts}}
             for source, t, file_casts in zip(sources.categories, tables, casts, strict=True)
@@ -226,8 +227,9 @@ def _scan(
     source = pl.col("__file").cat.to(sources).alias("source")
     record = rows.select(source, pl.col("__row").cast(pl.Int64).alias("row"), *fields)
     comparable = rows.select(PLACE, *comparable_columns({n: pl.col(n) for n in fields}, plan, side))
+    amounts = [pl.col(spec.name).sum().alias(f"__sum of {spec.name}") for spec in plan.fields if spec.type == "decimal"]
     tally = every.group_by("__file").agg(
-        rows=pl.len(), bad=pl.col("__bad").sum(), last=pl.col("__row").filter(~pl.col("__bad")).max()
+        *amounts, rows=pl.len(), bad=pl.col("__bad").sum(), last=pl.col("__row").filter(~pl.col("__bad")).max()
     )
     sink = record.sink_parquet(typed, lazy=True, **LOOKED_UP)
     if parted is None:
@@ -236,6 +238,22 @@ def _scan(
     # One by one: of two that are fed by one scan, the faster would wait for the slower in memory.
     sink.collect(engine="streaming")
     return pl.DataFrame(), tally.collect(engine="streaming")
+
+
+def _total_rows(
+    plan: Plan, side: SideName, tables: list[TextTable], typed: Path, tally_of: Mapping[int, Mapping[str, Any]]
+) -> list[Issue]:
+    """What is to be told of files that end with a total, by the sums of the scan and each file's last record."""
+    amounts = {spec.name: spec.column(side) for spec in plan.fields if spec.type == "decimal"}
+    found, end = [], 0
+    for number, tally in sorted(tally_of.items() if amounts else ()):
+        end += tally["rows"] - tally["bad"]
+        if tally["rows"] == tally["bad"]:
+            continue
+        last = pl.scan_parquet(typed).select("row", *amounts).slice(end - 1, 1).collect().row(0, named=True)
+        sums = {column: (tally[f"__sum of {name}"], last[name]) for name, column in amounts.items()}
+        found += total_row(tables[number].name, last["row"], sums)
+    return found
 
 
 def _apart(plan: Plan, side: SideName, typed: Path, parted: Parted) -> pl.LazyFrame:
