@@ -3,61 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
+from math import gcd
 
 from recon_engine.column_matching import Column, Pair, every_pair, matched_columns, pair_of
+from recon_engine.reading.table import TextTable
+from recon_engine.record_agreement import agreeing
 
 
 @dataclass(frozen=True)
 class SameColumns:
-    """One column on each of at least two sides. `negated`: the sides that write the other sign than the first does."""
+    """One column on each of at least two sides. `negated`: the sides that write the other sign than the first does;
+    `times`: what each side's numbers are multiplied by to be in one unit; `pairs`: what was found of two sides.
+    """
 
     columns: dict[str, Column]
-    negated: frozenset[str]
+    negated: frozenset[str] = frozenset()
+    times: dict[str, int] = field(default_factory=dict)
+    pairs: dict[tuple[str, str], Pair] = field(default_factory=dict)
 
     def pair(self, left: str, right: str) -> Pair | None:
         """The columns of two sides, when both have one and they can be compared."""
         if not {left, right} <= self.columns.keys():
             return None
-        pair = pair_of(self.columns[left], self.columns[right])
-        return replace(pair, negated=(left in self.negated) != (right in self.negated)) if pair.score else None
+        ends = self.columns[left], self.columns[right]
+        found = self.pairs.get((left, right)) or pair_of(*ends)
+        negated, times = (left in self.negated) != (right in self.negated), self._units(left, right)
+        return replace(found, left=ends[0], right=ends[1], negated=negated, times=times) if found.score else None
+
+    def _units(self, left: str, right: str) -> tuple[int, int]:
+        ours, theirs = self.times.get(left, 1), self.times.get(right, 1)
+        return ours // gcd(ours, theirs), theirs // gcd(ours, theirs)
 
 
-def same_columns(sides: Mapping[str, Sequence[Column]]) -> list[SameColumns]:
+def same_columns(
+    sides: Mapping[str, Sequence[Column]], tables: Mapping[str, TextTable], part: int
+) -> list[SameColumns]:
     """Columns that mean the same, in the order of the sides and of their columns.
 
-    The surest pairs come first; a pair that would put two columns of a side together is left out.
+    The surest pairs come first; a pair that would put two columns of a side together is left out. `part`: of large
+    files, one record in so many is looked at.
     """
     found = [
-        (ends, pair)
-        for ends in combinations(sides, 2)
-        for pair in matched_columns(every_pair(*(list(sides[name]) for name in ends)))
+        ((left, right), pair)
+        for left, right in combinations(sides, 2)
+        for pair in matched_columns(
+            agreeing((tables[left], tables[right]), every_pair(list(sides[left]), list(sides[right])), part)
+        )
     ]
     found.sort(key=lambda each: (-each[1].score, each[1].left.name, each[1].right.name, each[0]))
     groups: dict[tuple[str, str], SameColumns] = {}
-    for (left, right), pair in found:
+    for ends, pair in found:
         ours, theirs = (
-            groups.get((side, column.name), SameColumns({side: column}, frozenset()))
-            for side, column in ((left, pair.left), (right, pair.right))
+            groups.get((side, column.name), SameColumns({side: column}))
+            for side, column in zip(ends, (pair.left, pair.right), strict=True)
         )
         if ours.columns.keys() & theirs.columns.keys():
             continue
-        turned = theirs.negated
-        if pair.negated != ((left in ours.negated) != (right in theirs.negated)):
-            turned = frozenset(theirs.columns) - turned
-        columns = {**ours.columns, **theirs.columns}
-        # What one pair could only take as text is text.
-        columns |= {side: column for side, column in ((left, pair.left), (right, pair.right)) if not column.readings}
-        group = SameColumns(columns, ours.negated | turned)
-        groups |= {(side, column.name): group for side, column in columns.items()}
+        group = _joined(ours, theirs, ends, pair)
+        groups |= {(side, column.name): group for side, column in group.columns.items()}
     order = [(side, column.name) for side, columns in sides.items() for column in columns]
     distinct = {id(groups[place]): groups[place] for place in order if place in groups}
-    return [_in_order(group, list(sides)) for group in distinct.values()]
+    return [_whole(group, list(sides), found) for group in distinct.values()]
 
 
-def _in_order(group: SameColumns, names: Sequence[str]) -> SameColumns:
+def _joined(ours: SameColumns, theirs: SameColumns, ends: tuple[str, str], pair: Pair) -> SameColumns:
+    """Two groups in one, by a pair of columns of both."""
+    left, right = ends
+    turned = theirs.negated
+    if pair.negated != ((left in ours.negated) != (right in theirs.negated)):
+        turned = frozenset(theirs.columns) - turned
+    columns = {**ours.columns, **theirs.columns}
+    # What one pair could only take as text is text.
+    columns |= {s: c for s, c in ((left, pair.left), (right, pair.right)) if not c.readings}
+    # Each group has a unit of its own: both are brought to one in which the pair's numbers are equal.
+    scales = pair.times[0] * theirs.times.get(right, 1), pair.times[1] * ours.times.get(left, 1)
+    times = {
+        side: group.times.get(side, 1) * scale
+        for group, scale in zip((ours, theirs), scales, strict=True)
+        for side in group.columns
+    }
+    shared = gcd(*times.values())
+    return SameColumns(
+        columns,
+        ours.negated | turned,
+        {side: factor // shared for side, factor in times.items()},
+    )
+
+
+def _whole(group: SameColumns, names: Sequence[str], found: Sequence[tuple[tuple[str, str], Pair]]) -> SameColumns:
+    """The group with its sides in their order, and all that was found of two of them."""
     columns = {name: group.columns[name] for name in names if name in group.columns}
-    negated = group.negated
+    called = {name: column.name for name, column in columns.items()}
+    pairs = {ends: pair for ends, pair in found if (pair.left.name, pair.right.name) == tuple(map(called.get, ends))}
     # The first side's sign is the plan's.
-    return SameColumns(columns, frozenset(columns) - negated if next(iter(columns)) in negated else negated)
+    turned = next(iter(columns)) in group.negated
+    negated = frozenset(columns) - group.negated if turned else group.negated
+    return replace(group, columns=columns, negated=negated, pairs=pairs)

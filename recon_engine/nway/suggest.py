@@ -73,7 +73,8 @@ class _Proposal:
         part = max(1, max(self.rows.values()) // VALUES_COMPARED)
         columns = {n: columns_of(t, self.sides[n], self.rows[n], part) for n, t in tables.items()}
         parts = {n: t.parts or () for n, t in tables.items()}
-        self.same = same_columns({n: [c for c in own if c.name not in parts[n]] for n, own in columns.items()})
+        whole = {n: [c for c in own if c.name not in parts[n]] for n, own in columns.items()}
+        self.same = same_columns(whole, tables, part)
         self.fields = self._fields()
         self.mapped = {pair: self._mapped(pair) for pair in combinations(self.sides, 2)}
         found = {
@@ -111,7 +112,7 @@ class _Proposal:
         fields = []
         for same in self.same:
             names.append(field_name(next(iter(same.columns.values())).name, names))
-            told = described(same.columns, same.negated)
+            told = described(same.columns, same.negated, same.times)
             if "formats" in told:
                 told["formats"] = {side: form for side, form in told["formats"].items() if form}
             columns = {side: column.name for side, column in same.columns.items()}

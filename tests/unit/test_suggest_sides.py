@@ -14,13 +14,14 @@ import yaml
 
 from recon_engine import PlanError, Result, SidesPlan, reconcile, verify
 from recon_engine import __main__ as command_line
-from recon_engine.column_matching import Column
+from recon_engine.column_matching import columns_of
 from recon_engine.errors import InputError
 from recon_engine.nway.same_columns import same_columns
 from recon_engine.nway.suggest import SidesSuggestion, sides_of, suggest_sides
-from recon_engine.plan import Plan
+from recon_engine.plan import Plan, ReaderOptions
+from recon_engine.reading import open_table
+from recon_engine.reading.table import staged
 from recon_engine.suggest import suggest
-from recon_engine.value_types import Reading
 
 pytestmark = pytest.mark.slow
 REAL = Path(os.environ.get("RECON_REAL_DATA", Path(__file__).parents[3] / "shared" / "data")) / "ledger"
@@ -161,21 +162,34 @@ def test_sides_are_named_after_their_files() -> None:
     assert [s.label for s in sides] == ["Bank 04", "Bank 04 2", "Matches", "2026", "Käse", "銀行"]
 
 
-def test_two_columns_of_a_side_are_never_one_field() -> None:
+def test_two_columns_of_a_side_are_never_one_field(tmp_path: Path) -> None:
     """Of two columns that both look like one of another side, the surer has it."""
-
-    def column(name: str, *values: str) -> Column:
-        text = pl.Series(values)
-        return Column(name, [Reading("text")], 1.0, len(values), 0.0, text, text)
-
     many = [f"X{n:05d}" for n in range(50)]
-    sides = {
-        "a": [column("reference", *many)],
-        "b": [column("reference", *many), column("ref", *many[:40])],
-        "c": [column("ref", *many[:45])],
-    }
-    found = [{side: c.name for side, c in same.columns.items()} for same in same_columns(sides)]
+    tables = {}
+    for side, columns in {
+        "a": {"reference": many},
+        "b": {"reference": many, "ref": [*many[:40], *[None] * 10]},
+        "c": {"ref": many[:45]},
+    }.items():
+        pl.DataFrame(columns).write_csv(tmp_path / f"{side}.csv")
+        tables[side] = staged(open_table(tmp_path / f"{side}.csv"))
+    sides = {side: columns_of(table, ReaderOptions(), 50, 1) for side, table in tables.items()}
+    found = [{side: c.name for side, c in same.columns.items()} for same in same_columns(sides, tables, 1)]
     assert found == [{"a": "reference", "b": "reference"}, {"b": "ref", "c": "ref"}]
+
+
+@pytest.mark.parametrize("unit", [1, 100])
+def test_columns_are_found_by_records_that_agree(tmp_path: Path, unit: int) -> None:
+    """What the columns are called says nothing; one side may write cents, wherever it stands, and all are one field."""
+    whole = sales(1_000)
+    cents = (pl.col("amount").cast(pl.Float64) * unit).round(0).cast(pl.Int64)
+    other = whole.select(entry="day", wert=cents if unit > 1 else pl.col("amount"), zeichen="ref")
+    third = whole.select(x="amount", y="ref", z="day")
+    found = suggested(tmp_path, a=whole, b=other, c=third)
+    money = next(spec for spec in found.plan.fields if spec.type == "decimal")
+    assert money.columns == {"a": "amount", "b": "wert", "c": "x"}
+    together = run(found, tmp_path / "out").summary["together"]
+    assert [(group["sides"], group["groups"]) for group in together] == [(["a", "b", "c"], whole.height)]
 
 
 def test_the_command_line_proposes_for_files_and_for_sides(
