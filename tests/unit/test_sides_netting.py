@@ -15,6 +15,8 @@ from recon_engine import __main__ as command_line
 from recon_engine.evidence import hash_file
 from recon_engine.nway.plan import parse_plan
 
+pytestmark = pytest.mark.slow
+
 SIDES = ("orders", "ledger", "bank")
 NETS: dict[str, Any] = {"name": "returned", "net": "bank", "on": ["iban", {"field": "amount", "total": True}]}
 STORNO: dict[str, Any] = {"name": "storno", "net": "ledger", "on": ["ref", {"field": "amount", "total": True}]}

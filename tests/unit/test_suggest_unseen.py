@@ -6,9 +6,12 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from recon_engine import Result, reconcile
 from recon_engine.suggest import Suggestion, suggest
+
+pytestmark = pytest.mark.slow
 
 FIRST = ["anna", "bernd", "clara", "dieter", "emma", "frank", "greta", "hanno", "ilse", "jonas", "karla"]
 LAST = ["abend", "brink", "castorp", "dorn", "eich", "falken", "gruen", "hase", "ivers", "jung", "kranz", "lenz", "mai"]
