@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from recon_engine.execution.deciding import Found, Sides
+from recon_engine.execution.partitions import SPILLED
 from recon_engine.matching.comparables import ID
 from recon_engine.matching.conditions import needed_columns
 from recon_engine.matching.decisions import BITS
-from recon_engine.matching.decoys import chance_of, link_chance
+from recon_engine.matching.decoys import Keep, chance_of, in_memory, link_chance
 from recon_engine.outcome.matches import OPEN
-from recon_engine.plan import Plan
+from recon_engine.plan import SIDES, Plan
 
 # Of more accidents than this a person is told, if the rule confirms them.
 _DOUBTFUL = 0.2
 
 
-def estimates(plan: Plan, sides: Sides, told: Found) -> list[dict[str, Any] | None]:
+def estimates(plan: Plan, sides: Sides, told: Found, work: Path | None = None) -> list[dict[str, Any] | None]:
     """Per rule {method, false_rate, low, high}: the estimate and its interval; None where nothing can be said.
 
     Methods: `decoys`; for linkage `probabilities` of its matches, or `relatives` where near relatives inside the tables
-    tell of more accidents; for totals `sums`, from the sets that would fit by chance.
+    tell of more accidents; for totals `sums`, from the sets that would fit by chance. `work`: a folder for what need
+    not stay in memory.
     """
     found: list[dict[str, Any] | None] = []
     pairs, decided = told.pairs, told.decided
     is_open = [np.asarray(state == OPEN) for state in told.before]
-    # What decoys are tried on: the records that a rule left are kept in memory for the next one.
+    # What decoys are tried on: the records that a rule left are kept for the next one.
     tried = [rule for rule in plan.rules if rule.link is None and rule.total is None]
     columns = ["__i", ID, *needed_columns(plan, tried)]
     frames = sides[0].comparables.select(columns), sides[1].comparables.select(columns)
@@ -51,12 +55,24 @@ def estimates(plan: Plan, sides: Sides, told: Found) -> list[dict[str, Any] | No
             is_tied = (pl.col("rule") == number) & (pl.col("side") == 1)
             tied = decided.ties.filter(is_tied)["i"].n_unique()
             open_now = is_open[0], is_open[1]
-            chance, frames = chance_of(plan, rule, frames, open_now, matched, tied, told.known)
+            chance, frames = chance_of(plan, rule, frames, open_now, matched, tied, told.known, _kept(work, number))
             rate, method = (chance.false_rate(int(matched[0].sum())) if chance else None), "decoys"
         found.append(dict(zip(("method", "false_rate", "low", "high"), (method, *rate), strict=True)) if rate else None)
         for flags, gone in zip(is_open, matched, strict=True):
             flags[gone] = False
     return found
+
+
+def _kept(work: Path | None, number: int) -> Keep:
+    """Keeps the records that the rule left in a folder of its own of `work`; in memory where there is none."""
+    if work is None:
+        return in_memory
+
+    def on_disk(side: int, records: pl.LazyFrame) -> tuple[pl.LazyFrame, Callable[[pl.DataFrame], pl.LazyFrame]]:
+        path = work / f"left-by-{number}" / f"{SIDES[side]}.parquet"
+        return records.sink_parquet(path, lazy=True, **SPILLED), lambda _: pl.scan_parquet(path)
+
+    return on_disk
 
 
 def _linked(bits: pl.Series, accidents: dict[str, float] | None) -> tuple[tuple[float, float, float], str]:

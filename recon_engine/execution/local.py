@@ -153,7 +153,7 @@ class Run:
     def _write(self, sides: Sides, found: Found) -> dict[str, Any]:
         """Matches, differences, breaks and rejected rows; returns the summary."""
         self.tell("explain", 0, 3)
-        chances = estimates(self.plan, sides, found)
+        chances = estimates(self.plan, sides, found, self.work if self.partitions > 1 else None)
         plan = gated(self.plan, chances)
         groups = matches.numbered_groups(plan, found.decided.sets, found.decided.ties, found.pairs.height + 1)
         state = matches.states(plan, found.pairs, groups, found.before)

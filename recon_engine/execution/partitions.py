@@ -15,7 +15,7 @@ from recon_engine.plan import Plan
 AT_ONCE = 2
 """Parts that are matched at the same time: for much of a part's work one processor would wait for another."""
 PARQUET: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "statistics": False}
-_SPILLED: dict[str, Any] = {"compression": "lz4", "statistics": False, "mkdir": True}
+SPILLED: dict[str, Any] = {"compression": "lz4", "statistics": False, "mkdir": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ class Parted:
         """The writing of all records, to be collected. What an earlier scan has written goes."""
         shutil.rmtree(self.folder, ignore_errors=True)
         if not self.names:
-            return comparables.sink_parquet(self.folder / "all.parquet", lazy=True, **_SPILLED)
+            return comparables.sink_parquet(self.folder / "all.parquet", lazy=True, **SPILLED)
         number = (join_key(plan, (), self.names) % self.count).cast(pl.UInt16).fill_null(self.count)
         parts = pl.PartitionBy(self.folder, key="__part", include_key=False)
-        return comparables.with_columns(__part=number).sink_parquet(parts, lazy=True, **_SPILLED)
+        return comparables.with_columns(__part=number).sink_parquet(parts, lazy=True, **SPILLED)
 
     def scan(self, schema: pl.Schema) -> pl.LazyFrame:
         """All records, in no order; `schema` is theirs."""

@@ -7,6 +7,7 @@ matches a decoy is an accident. The estimate needs no labels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
 
@@ -28,6 +29,13 @@ ROUNDS = 5
 _MUCH_LESS = 4
 _Z = 3.0
 Frames = tuple[pl.LazyFrame, pl.LazyFrame]
+Keep = Callable[[int, pl.LazyFrame], tuple[pl.LazyFrame, Callable[[pl.DataFrame], pl.LazyFrame]]]
+"""How the records that a rule left on a side are kept: what is to be collected, and what its result is read as."""
+
+
+def in_memory(_: int, records: pl.LazyFrame) -> tuple[pl.LazyFrame, Callable[[pl.DataFrame], pl.LazyFrame]]:
+    """Keeps them as they are."""
+    return records, pl.DataFrame.lazy
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +76,13 @@ def chance_of(
     matched: tuple[Bools, Bools],
     tied: int,
     known: Rarities,
+    keep: Keep = in_memory,
 ) -> tuple[Chance | None, Frames]:
     """The decoys' hits under a rule; None where decoys say nothing: a single condition, a link, a total.
 
     `frames`: `__i`, `__id` and the comparable columns of all records of each side, at least of those in `is_open`: that
     the rule could match; `matched`: those that it did; `tied`: how many right ones it left tied. Beside the hits come
-    the frames for the next rule: where the rule left few records, these, read in the same pass.
+    the frames for the next rule: where the rule left few records, these, read in the same pass and kept as `keep` says.
     """
     if rule.link is not None or rule.total is not None or len({c.field for c in rule.on}) < 2:
         return None, frames
@@ -88,18 +97,20 @@ def chance_of(
     count = int(rest[1].sum())
     of_free = -(-count // MOST_FREE)
     sampled = unmatched[1] if of_free <= 1 else unmatched[1].filter(pl.col(ID).hash(37) % of_free == 0)
+    keeping = [keep(k, frame) for k, frame in enumerate(unmatched)] if left_over * _MUCH_LESS < opened else []
     # Without equalities, nothing says which right records the chosen left ones could match: all of them compete.
     own, competing, free, *kept = pl.collect_all(
         [
             frames[0].filter(at(pl.Series(is_open[0]))).filter(chosen).select("__i", *columns),
             frames[1].filter(at(pl.Series(matched[1]))).filter(chosen if equal else True).select("__i", *columns),
             sampled.select("__i", *columns),
-            *(unmatched if left_over * _MUCH_LESS < opened else []),
+            *(query for query, _ in keeping),
         ],
         engine="streaming",
     )
-    if kept:
-        frames = kept[0].sort("__i").lazy(), kept[1].sort("__i").lazy()
+    if keeping:
+        left, right = (read(table) for (_, read), table in zip(keeping, kept, strict=True))
+        frames = left, right
     own, competing, free = (table.sort("__i").select(columns) for table in (own, competing, free))
     scale = float(every * max(1, of_free))
     if own.is_empty() or free.is_empty():
