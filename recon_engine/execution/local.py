@@ -28,6 +28,7 @@ from recon_engine.outcome import breaks, conservation, differences, matches
 from recon_engine.outcome.blast import Ran
 from recon_engine.outcome.causes import Causes, causes
 from recon_engine.outcome.places import Places
+from recon_engine.outcome.rivals import Takers
 from recon_engine.plan import SIDES, Plan
 
 
@@ -209,7 +210,8 @@ class Run:
         still_open = opened_left, opened_right
         ties = found.decided.ties.filter(~matches.is_suggested(plan))
         near = found.decided.near
-        broken = breaks.breaks_table(plan, (left, right), still_open, ties, near, found.known, found.duplicates)
+        takers = Takers(found.pairs, groups, places)
+        broken = breaks.breaks_table(plan, (left, right), still_open, ties, near, found.known, found.duplicates, takers)
         ran = Ran(plan, records, frames, found.known, found.before, found.pairs, groups, ties, state, still_open)
         self.causes = causes(ran)
         broken = broken.with_columns(self.causes.sentence)

@@ -75,6 +75,20 @@ class Pairs:
         """The matches of the rules from this one on: match_id and MATCHES_SCHEMA, in the order of the left records."""
         return pl.concat([part.filter(pl.col("rule") >= first_rule) for part in self.slices()])
 
+    def beside(self, side: int, positions: pl.Series) -> pl.DataFrame:
+        """Of the records of a side (0 left, 1 right) at these positions, those matched (other), and to which (i)."""
+        if side == 0:
+            found = pl.DataFrame({"other": positions, "i": self._right[positions.to_numpy()]})
+            return found.filter(pl.col("i") != NOBODY).cast(pl.UInt32)
+        wanted = np.zeros(self.rows[1] + 1, dtype=np.bool_)  # the last is for nobody
+        wanted[positions.to_numpy()] = True
+        parts = [pl.DataFrame(schema={"other": pl.UInt32, "i": pl.UInt32})]
+        for begin in range(0, self.rows[0] if len(positions) else 0, _SLICE):
+            right = self._right[begin : begin + _SLICE]
+            left = np.flatnonzero(wanted[np.minimum(right, self.rows[1])])
+            parts.append(pl.DataFrame({"other": right[left], "i": (left + begin).astype(np.uint32)}))
+        return pl.concat(parts)
+
     def ids_of(self, left: pl.Series) -> pl.Series:
         """The match_id of these matched left records."""
         numbers = np.cumsum(self._right != NOBODY, dtype=np.uint32)

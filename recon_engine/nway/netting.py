@@ -14,8 +14,8 @@ from recon_engine.execution.deciding import Found, decide_all
 from recon_engine.execution.staging import StagedSide
 from recon_engine.matching.pairs import PerRule
 from recon_engine.nway.plan import SidesPlan
-from recon_engine.outcome.breaks import tie_reasons
 from recon_engine.outcome.matches import is_suggested, numbered_groups, scored_groups, states
+from recon_engine.outcome.rivals import tie_reasons
 from recon_engine.plan import Plan
 
 OnRule = Callable[[str, bool], None]

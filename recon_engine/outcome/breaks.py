@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -10,15 +10,15 @@ import polars as pl
 from recon_engine.matching.comparables import ID
 from recon_engine.matching.conditions import Rarities
 from recon_engine.outcome.judged import Sides
-from recon_engine.outcome.matches import MATCHED, SIDE, SUGGESTED
+from recon_engine.outcome.matches import MATCHED, OPEN, SIDE, SUGGESTED
 from recon_engine.outcome.nearest import nearest
 from recon_engine.outcome.places import Places
 from recon_engine.outcome.ranks import FAINT, LIKELY, TAKEN, TOTAL, VALUES_TAKEN
 from recon_engine.outcome.relevant import relevant
+from recon_engine.outcome.rivals import Takers, tie_reasons
 from recon_engine.plan import SIDES, Plan
 
 CATEGORY = pl.Enum(["missing_counterpart", "value_mismatch", "ambiguous", "duplicate", "one_sided_total"])
-_LISTED_RIVALS = 5
 
 
 def breaks_table(
@@ -29,13 +29,14 @@ def breaks_table(
     near: pl.DataFrame,
     known: Rarities,
     duplicates: Mapping[str, pl.DataFrame],
+    takers: Takers,
 ) -> pl.DataFrame:
     """The breaks table of DESIGN.md, one row per open record, in the order of side and position.
 
     `sides`: per side `__i`, `__id`, `__state`, `source`, `row` and the comparable columns, for every record, in any
     order. `still_open`: the same of those whose state is OPEN, in order of position.
     `near`: the best-scored pairs of records that a linkage left open, in global positions (NEAR_SCHEMA and `rule`).
-    `duplicates`: per side group, i, kept; those not kept were left out of matching.
+    `duplicates`: per side group, i, kept; those not kept were left out of matching. `takers`: what is matched to what.
     """
     named = [_named(end, ties, near, duplicates) for end in range(len(SIDES))]
     reach = relevant(plan, sides, still_open, (named[0], named[1]))
@@ -60,10 +61,13 @@ def breaks_table(
         explained = explained.join(twins.collect(engine="streaming"), on=ID, how="left")
         others = (
             reach[1 - own]
-            .select(other="__i", nearest="row")
+            .select(other="__i", nearest="row", other_state="__state")
             .join(explained.lazy().select("other").unique(), on="other", how="semi")
         )
         explained = explained.join(others.collect(engine="streaming"), on="other", how="left", maintain_order="left")
+        gone = explained.filter(pl.col("other_state") != OPEN)["other"].unique()
+        rivals = takers.of(own, gone, (label, other_label))
+        explained = explained.join(rivals, on="other", how="left", maintain_order="left")
         excluded = _excluded(duplicates.get(side), reach[own])
         explained = explained.join(excluded, left_on="__i", right_on="i", how="left", maintain_order="left")
         parts.append(explained.select(_columns(plan, side, label, other_label)))
@@ -156,6 +160,7 @@ def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Exp
         .then(pl.lit("value_mismatch"))
         .otherwise(pl.lit("missing_counterpart"))
     )
+    told = _with_rival(other_label)
     reason = (
         pl.when(is_excluded)
         .then(pl.format("a duplicate of {} row {}, left out of matching as the plan says", mine, "excluded_for"))
@@ -164,9 +169,9 @@ def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Exp
         .when(is_twin)
         .then(pl.format("equal in every field to {} row {}, which is matched", mine, "twin"))
         .when(pl.col("rank").is_in([LIKELY, FAINT]))
-        .then(pl.format("nearest is {} row {}: {}", theirs, "nearest", "reason"))
+        .then(pl.format("nearest is {} row {}: {}", theirs, "nearest", told))
         .when(is_near)
-        .then(pl.col("reason"))
+        .then(told)
         .otherwise(pl.lit(f"no {other_label} record comes near under any rule"))
     )
     by_tie = is_tied & ~is_near
@@ -185,65 +190,13 @@ def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Exp
     ]
 
 
-def tie_reasons(
-    plan: Plan, ties: pl.DataFrame, own: int, reach: Sequence[pl.LazyFrame], labels: tuple[str, str]
-) -> pl.DataFrame:
-    """Per tied record (i) its reason: the first rule that tied it, with the records it is tied over; where that is one,
-    with those that are tied over it; under a rule that nets a side, with all that could cancel each other out.
-
-    `reach`: per side `__i` and `row`; `labels`: of its own and of the other side.
-    """
-    mine = ties.filter(pl.col("side") == own).sort("rule").unique("i", keep="first", maintain_order=True)
-    if mine.is_empty():
-        return pl.DataFrame(
-            schema={"i": pl.UInt32, "tie_reason": pl.String, "tie_rule": pl.String, "tie_row": pl.UInt32}
-        )
-    rivals = _rows_in(ties, 1 - own, reach[1 - own], "rivals")
-    beside = _rows_in(ties, own, reach[own], "beside")
-    joined = mine.lazy().join(rivals, on=["rule", "component"], how="left")
-    joined = joined.join(beside, on=["rule", "component"], how="left")
-    rule = pl.col("rule").replace_strict(dict(enumerate(r.name for r in plan.rules)), return_dtype=pl.String)
-    own_label, label = map(pl.lit, labels)
-    all_rivals, all_beside = _listed("rivals"), _listed("beside")
-    one = "{} row {} has other records that fit equally well under rule '{}': {} rows {}"
-    tie = (
-        pl.when(pl.col("rivals count") == 1)
-        .then(pl.format(one, label, all_rivals, rule, own_label, all_beside))
-        .otherwise(
-            pl.format(
-                "{} {} records fit equally well under rule '{}': rows {}", "rivals count", label, rule, all_rivals
-            )
-        )
-    )
-    capped = pl.format("rule '{}' found too many candidates to search them all (search capped)", rule)
-    led = pl.format("the {} records that fit equally well under rule '{}' lead matches of others", label, rule)
-    inside = pl.col("rule").is_in([n for n, r in enumerate(plan.rules) if r.net is not None])
-    netted = pl.format(
-        "{} {} records can cancel each other out in more than one way under rule '{}': rows {}",
-        "beside count",
-        own_label,
-        rule,
-        all_beside,
-    )
-    alone = pl.when(inside).then(netted).otherwise(led)
-    reason = pl.when("capped").then(capped).when(pl.col("rivals").is_null()).then(alone).otherwise(tie)
-    return joined.select("i", tie_reason=reason, tie_rule=rule, tie_row=pl.col("rivals").list.first()).collect(
-        engine="streaming"
-    )
-
-
-def _rows_in(ties: pl.DataFrame, side: int, records: pl.LazyFrame, name: str) -> pl.LazyFrame:
-    """By rule and component: the first rows of one side's tied records, and how many there are."""
-    found = ties.filter((pl.col("side") == side) & ~pl.col("capped")).lazy()
-    placed = found.join(records.select(i="__i", row="row"), on="i").group_by("rule", "component")
-    rows = pl.col("row").sort().head(_LISTED_RIVALS)
-    return placed.agg(rows.alias(name), pl.len().alias(f"{name} count"))
-
-
-def _listed(name: str) -> pl.Expr:
-    """'3, 5', or '1, 2, 3, 4, 5 and 7 more'."""
-    more = pl.col(f"{name} count") - _LISTED_RIVALS
-    rows = pl.col(name).cast(pl.List(pl.String)).list.join(", ")
-    return rows + pl.when(pl.col(f"{name} count") > _LISTED_RIVALS).then(pl.format(" and {} more", more)).otherwise(
-        pl.lit("")
+def _with_rival(other_label: str) -> pl.Expr:
+    """The reason; where the counterpart is matched, also to which record."""
+    to = pl.lit("is already matched") + (pl.lit(" to ") + pl.col("taken_by")).fill_null("")
+    return (
+        pl.when(pl.col("rank") == TAKEN)
+        .then(pl.format("{} {}", "reason", to))
+        .when(pl.col("other_state") != OPEN)
+        .then(pl.format("{} (that {} record {})", "reason", pl.lit(other_label), to))
+        .otherwise("reason")
     )

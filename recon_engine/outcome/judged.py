@@ -59,17 +59,11 @@ def explanation(sides: Sides, keys: tuple[str, ...], rule: Rule) -> list[pl.Expr
     plan, values = sides.plan, _values(keys, rule)
     texts = [pl.when(_fails(plan, c)).then(failure_of(plan, c)) for c in values]
     because = pl.concat_str(texts, separator="; ", ignore_nulls=True) if texts else pl.lit("")
-    reason = with_state(sides, rule, because == "", because)
+    reason = pl.when(because == "").then(fits(sides, rule)).otherwise(because)
     distances = [pl.when(_fails(plan, c)).then(distance_of(plan, c)) for c in values]
     return [pl.coalesce(*distances, pl.lit(0.0)).cast(pl.Float64).alias("distance"), reason.alias("reason")]
 
 
-def with_state(sides: Sides, rule: Rule, fits: pl.Expr, because: pl.Expr) -> pl.Expr:
-    """The reason in words: `because`, or that the counterpart `fits`, and that it is matched already where it is."""
-    taken = f"the {sides.other_label} record that fits rule '{rule.name}' is already matched to another"
-    also = (
-        pl.when(pl.col("state") == OPEN)
-        .then(pl.lit(""))
-        .otherwise(pl.lit(f" (that {sides.other_label} record is already matched)"))
-    )
-    return pl.when(fits).then(pl.lit(taken)).otherwise(because + also)
+def fits(sides: Sides, rule: Rule) -> pl.Expr:
+    """What is said of a counterpart that fits: only that it is matched already, which the table of breaks adds."""
+    return pl.lit(f"the {sides.other_label} record that fits rule '{rule.name}'")

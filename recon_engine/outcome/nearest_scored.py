@@ -8,7 +8,7 @@ from recon_engine.errors import PlanError
 from recon_engine.matching.candidates import join_key, most_pairs, search, with_values
 from recon_engine.matching.comparables import ID
 from recon_engine.matching.conditions import equalities, needed_columns, with_likeness
-from recon_engine.outcome.judged import Sides, explanation, judgement, with_state
+from recon_engine.outcome.judged import Sides, explanation, fits, judgement
 from recon_engine.outcome.matches import OPEN
 from recon_engine.outcome.ranks import FAINT, LIKELY, NEAREST_SCHEMA, ORDER, TAKEN, failing_once
 from recon_engine.outcome.reasons import short_of
@@ -42,7 +42,8 @@ def linked(sides: Sides, number: int, near: pl.DataFrame, own: pl.LazyFrame, oth
     )
     rank = pl.when(part >= asked).then(TAKEN).when(is_open & (part >= 0.5)).then(LIKELY).otherwise(FAINT)
     distance = (asked - part).clip(0).round(6)
-    told = failing_once(number, rank, 1 - part, distance, with_state(sides, rule, part >= asked, because))
+    reason = pl.when(part >= asked).then(fits(sides, rule)).otherwise(because)
+    told = failing_once(number, rank, 1 - part, distance, reason)
     return pairs.filter((part < asked) | ~is_open).select(told).collect(engine="streaming")
 
 
