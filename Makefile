@@ -71,7 +71,7 @@ arrows: setup-dev
 	$(BIN)/lint-imports
 
 quick: setup-dev
-	$(BIN)/python -m pytest -q tests/unit -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist loadfile tests/unit -m "not slow" $(ARGS)
 
 scan: setup-dev
 	@.ci/secrets

@@ -89,3 +89,23 @@ def test_a_page_at_rest_is_not_drawn(page: Page) -> None:
     page.emulate_media(color_scheme="dark")
     page.wait_for_timeout(2000)
     assert page.evaluate(accent) == "#8cc4e4"
+
+
+def test_what_the_next_pages_are_drawn_with_is_there_before_them(page: Page) -> None:
+    """Tables and charts come in large scripts: they are loaded while Home is read, once, and the pages that need them
+    ask for nothing more of that size.
+    """
+    asked: list[str] = []
+    page.on(
+        "request", lambda request: asked.append(request.url) if re.search(r"/js/(Data|Plot)", request.url) else None
+    )
+    steps.create_administrator(page)
+    expect(steps.button(page, "Try the demo")).to_be_visible()
+    while len(asked) < 2:
+        page.wait_for_timeout(100)
+    page.wait_for_load_state("networkidle")
+    loaded = [url.rpartition("/")[2].partition(".")[0] for url in asked]
+    assert loaded == ["DataFrame", "PlotlyChart"]
+    steps.button(page, "Try the demo").click()
+    expect(page.get_by_text("would stay open")).to_be_visible()
+    assert len(asked) == 2

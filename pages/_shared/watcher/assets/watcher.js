@@ -1,6 +1,8 @@
 // Looks after an open page from within the browser, so that nothing is drawn for it: the page is run anew only when the
 // session has ended, or when the browser went from light to dark. A page that nobody sees asks nothing.
 
+import { loadAhead } from "./ahead.js";
+
 const EVERY_MS = 3000;
 const AT_REST_MS = 1000;
 const OCCUPIED = "[data-testid=stDialog], [data-testid=stApp]:not([data-test-script-state=notRunning])";
@@ -10,6 +12,8 @@ const watched = new WeakMap();
 
 let touched = 0;
 for (const kind of PRESSES) document.addEventListener(kind, () => (touched = Date.now()), true);
+
+const isBusy = () => Date.now() - touched < AT_REST_MS || document.querySelector(OCCUPIED) !== null;
 
 export default function ({ parentElement, data, setTriggerValue }) {
   watched.get(parentElement)?.();
@@ -25,7 +29,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   // A page that is run anew closes its dialogs, and with them goes what was typed there; and it takes the place of a run
   // that somebody has just asked for: the colours wait until the page has been at rest for a second.
   const recoloured = () => {
-    if (Date.now() - touched < AT_REST_MS || document.querySelector(OCCUPIED)) recolourIn(300);
+    if (isBusy()) recolourIn(300);
     else setTriggerValue("recoloured", DARK.matches);
   };
   const recolourIn = (milliseconds) => {
@@ -43,5 +47,6 @@ export default function ({ parentElement, data, setTriggerValue }) {
     DARK.removeEventListener("change", later);
   };
   watched.set(parentElement, end);
+  loadAhead(data.ahead, isBusy);
   return end;
 }
