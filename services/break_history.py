@@ -6,22 +6,22 @@ every field that both plans have are counted, not told apart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from recon_engine.plan import SIDES
-
-Side = tuple[pl.LazyFrame, pl.LazyFrame]
+Sides = Mapping[str, tuple[pl.LazyFrame, pl.LazyFrame]]
+"""By the name of a side, the breaks of a run there and its records."""
 KEY = ["side", "__content"]
 SHOWN = 50
 
 
-def compared(earlier: Sequence[Side], now: Sequence[Side], fields: Sequence[str]) -> dict[str, Any]:
+def compared(earlier: Sides, now: Sides, fields: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """`new`, `gone` and `still` as counts, and of the new and the gone ones the first rows with their values.
 
-    `earlier` and `now` hold per side the run's breaks and records. Values are looked up for the shown rows only.
+    `earlier` and `now` have the same sides, `fields` those that both runs read on each. Values are looked up for the
+    shown rows only.
     """
     before, after = (_open(sides, fields).collect(engine="streaming") for sides in (earlier, now))
     counts = [frame.group_by(KEY).len() for frame in (before, after)]
@@ -36,11 +36,11 @@ def compared(earlier: Sequence[Side], now: Sequence[Side], fields: Sequence[str]
     }
 
 
-def _open(sides: Sequence[Side], fields: Sequence[str]) -> pl.LazyFrame:
-    """The open records of both sides: which they are, and a fingerprint of their content."""
+def _open(sides: Sides, fields: Mapping[str, Sequence[str]]) -> pl.LazyFrame:
+    """The open records of all sides: which they are, and a fingerprint of their content."""
     parts = []
-    for breaks, records in sides:
-        kinds = records.select(fields).collect_schema()
+    for side, (breaks, records) in sides.items():
+        kinds = records.select(fields[side]).collect_schema()
         content = pl.concat_str([_comparable(*kind).fill_null("\x00") for kind in kinds.items()], separator="\x1f")
         own = records.select(pl.col("source").cast(pl.String), "row", content.hash().alias("__content"))
         open_ones = breaks.select(pl.col("side", "source").cast(pl.String), "row")
@@ -56,18 +56,18 @@ def _surplus(frame: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
     return more.filter(pl.int_range(pl.len()).over(KEY) >= pl.col("len")).head(SHOWN)
 
 
-def _told(shown: pl.DataFrame, sides: Sequence[Side], fields: Sequence[str]) -> list[dict[str, Any]]:
+def _told(shown: pl.DataFrame, sides: Sides, fields: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """The records with category, reason and values, amounts and dates as text."""
     place = ["source", "row"]
     parts = []
-    for side, (breaks, records) in zip(SIDES, sides, strict=True):
+    for side, (breaks, records) in sides.items():
         mine = shown.filter(pl.col("side") == side).select("side", *place)
         wanted = pl.col("row").is_in(mine["row"].implode())
         why = breaks.filter(wanted).select(pl.col("source", "category").cast(pl.String), "row", "reason")
-        values = records.filter(wanted).select(pl.col("source", *fields).cast(pl.String), "row")
+        values = records.filter(wanted).select(pl.col("source", *fields[side]).cast(pl.String), "row")
         joined = mine.lazy().join(why, on=place, how="left").join(values, on=place, how="left")
         parts.append(joined.sort(place).collect())
-    return pl.concat(parts).to_dicts()
+    return pl.concat(parts, how="diagonal").to_dicts()
 
 
 def _comparable(name: str, kind: pl.DataType) -> pl.Expr:

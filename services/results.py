@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 import polars as pl
 
 from recon_engine.nway.plan import build_plan
-from recon_engine.plan import SIDES, Plan
+from recon_engine.plan import SIDES
 from services.break_history import compared
 from services.database.models import Job
 from services.errors import Conflict, Invalid, NotFound, TooLarge
@@ -28,6 +28,7 @@ from services.result_match import first_pair, sums_of
 from services.result_rows import Filters, filtered, of_source, ordered, rows_of, with_rows
 from services.result_shown import BREAKS, FIGURES, FIGURES_BEFORE, OWN, valued
 from services.result_summary import gather
+from services.sides import AnyPlan
 
 if TYPE_CHECKING:
     from services.container import Container
@@ -166,24 +167,24 @@ class ResultService:
         }
 
     def since(self, actor: Actor, job_id: str) -> dict[str, Any] | None:
-        """What became of the breaks since the run before of the same plan; None when there was none.
+        """What became of the breaks since the run before of the same plan and sides; None when there was none.
 
         `job_id` and `finished_at` of that run; `new`, `gone` and `still` open breaks as counts; the first rows of the
         new and the gone ones. Where a run has more than 200,000 breaks only the run before is told.
         """
         job = self._job(actor, job_id, Action.RESULT_READ)
         earlier = self._run_before(actor, job)
-        if earlier is None or several(job) or several(earlier):
+        if earlier is None or set(_sides(earlier)) != set(_sides(job)):
             return None
         told = {"job_id": earlier.id, "finished_at": earlier.finished_at}
         if any(sum((one.summary_json or {})["breaks"].values()) > MOST_COMPARED for one in (earlier, job)):
             return told
-        plans = [Plan.build(one.plan_json) for one in (earlier, job)]
-        fields = [spec.name for spec in plans[1].fields if spec.name in {other.name for other in plans[0].fields}]
+        before, now = (_fields_by_side(build_plan(one.plan_json)) for one in (earlier, job))
+        fields = {side: [name for name in now[side] if name in before[side]] for side in _sides(job)}
 
         def compare() -> dict[str, Any]:
             with ExitStack() as stack:
-                tables = [[self._open_side(stack, one, side) for side in SIDES] for one in (earlier, job)]
+                tables = [{side: self._open_side(stack, one, side) for side in fields} for one in (earlier, job)]
                 return compared(tables[0], tables[1], fields)
 
         key = ("since", earlier.result_prefix, job.result_prefix, fields)
@@ -357,6 +358,12 @@ def several(job: Job) -> bool:
 
 def _sides(job: Job) -> Sequence[str]:
     return [side["name"] for side in job.plan_json["sides"]] if several(job) else SIDES
+
+
+def _fields_by_side(plan: AnyPlan) -> dict[str, list[str]]:
+    """By the name of each side, the fields that are read there."""
+    columns: list[tuple[str, Mapping[Any, str]]] = [(spec.name, spec.columns) for spec in plan.fields]
+    return {side: [name for name, own in columns if side in own] for side in plan.labels}
 
 
 def plain(value: Any) -> Any:

@@ -11,9 +11,10 @@ from pages._shared import charts, wording
 from pages._shared.context import services
 from pages._shared.tables import amount_fields, table
 from pages._shared.wizard import labels
-from recon_engine.plan import Plan
+from recon_engine.nway.plan import build_plan
 from services.database.models import Job
 from services.permissions import Actor
+from services.sides import AnyPlan
 
 _SHOWN = "shown-breaks"
 
@@ -42,7 +43,7 @@ def show(person: Actor, finished: Sequence[Job]) -> None:
                 _changes(found, jobs[0])
             shown = st.session_state.get(_SHOWN)
             if shown and found.get(shown):
-                _rows(found, shown, Plan.build(jobs[0].plan_json))
+                _rows(found, shown, build_plan(jobs[0].plan_json))
 
 
 def _changes(found: dict[str, Any], job: Job) -> None:
@@ -62,7 +63,7 @@ def _changes(found: dict[str, Any], job: Job) -> None:
             st.session_state[_SHOWN] = "gone"
 
 
-def _rows(found: dict[str, Any], kind: str, plan: Plan) -> None:
+def _rows(found: dict[str, Any], kind: str, plan: AnyPlan) -> None:
     rows, names = found[f"{kind}_rows"], labels(plan)
     values = {spec.name: spec.name for spec in plan.fields if spec.name in rows[0]}
     headings = {"side": "Side", "row": "Row", "category": "Category", "reason": "Reason"} | values
