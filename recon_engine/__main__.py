@@ -266,7 +266,7 @@ def _suggested_sides(options: argparse.Namespace) -> Any:
 
 
 def _suggest_from(options: argparse.Namespace) -> int:
-    from recon_engine.plan_changes import mended
+    from recon_engine.nway.plan_changes import mended
 
     if options.files or options.sides:
         raise PlanError("suggest takes either the files of the sides or --from RESULT")

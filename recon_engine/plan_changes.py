@@ -11,8 +11,7 @@ Conditions, rules and fields are written as in a plan file.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from recon_engine.errors import PlanError
@@ -93,30 +92,26 @@ def cleaned_rule_change(plan: Plan, rule: Rule, old: Condition, steps: SideSteps
     return rule_change(plan, rule, old, old.model_copy(update={"field": name}), told) | {"field": data}
 
 
-def mended(result: Path, number: int) -> tuple[Plan, str]:
-    """The plan of a result with its cause `number` (from 1) applied, and in words what that is expected to do.
+def with_renamed_fields(rule: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """A rule, or a search for duplicates, as plain data: with the new name of a field wherever it names it."""
+    told = dict(rule)
+    if "on" in told:
+        told["on"] = [_renamed(condition, renamed) for condition in told["on"]]
+    if "link" in told:
+        link = told["link"] = dict(told["link"])
+        link["fields"] = [renamed.get(name, name) for name in link["fields"]]
+        if "compare_as" in link:
+            link["compare_as"] = {renamed.get(name, name): how for name, how in link["compare_as"].items()}
+        if "block_on" in link:
+            link["block_on"] = [[renamed.get(name, name) for name in key] for key in link["block_on"]]
+    return told
 
-    Raises PlanError when the directory is no result or has no such cause.
-    """
-    try:
-        summary = json.loads((result / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PlanError(f"{result}: not a result directory, its summary.json cannot be read ({error})") from error
-    found = summary.get("causes", [])
-    if not 1 <= number <= len(found):
-        kept = f"it has {len(found)}, numbered from 1" if found else "it has none: no small change was found"
-        raise PlanError(f"{result}: there is no cause {number}; {kept}")
-    cause = found[number - 1]
-    told = f"cause {number} of {len(found)}: {cause['cause']} ({cause['rows']:,} breaks)."
-    blast = cause["blast"]
-    if blast is None:
-        told += f" What it would do was not tried: {cause['not_tried']}."
-    else:
-        told += (
-            f" Expected: {blast['new_matches']:,} new matches, {blast['lost_matches']:,} lost,"
-            f" {blast['new_ambiguous']:,} records newly ambiguous."
-        )
-    return changed(Plan.load(result / "plan.yaml"), cause["change"]), told
+
+def _renamed(condition: Any, renamed: Mapping[str, str]) -> Any:
+    if isinstance(condition, str):
+        return renamed.get(condition, condition)
+    named = {key: condition[key] for key in ("field", "found_in") if key in condition}
+    return {**condition, **{key: renamed.get(name, name) for key, name in named.items()}}
 
 
 def _added(spec: FieldSpec, steps: dict[str, Any]) -> SidedClean:

@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from recon_engine.errors import PlanError
-from recon_engine.nway.plan import SidesPlan, build_plan, parse_plan
+from recon_engine.nway.plan import build_plan, parse_plan
+from recon_engine.nway.plan_changes import with_cause
 from recon_engine.plan import SIDES, Plan, SideName
-from recon_engine.plan_changes import changed
 from services.database.models import Job, PlanTemplate, Reconciliation, StoredFile, new_id
 from services.errors import Conflict, Invalid, NotFound
 from services.files import FileIds, find_file, listed
@@ -176,16 +176,17 @@ class PlanService:
                 raise NotFound(f"This run has no cause {number}; it has {len(causes)}.")
             kept = None if job.reconciliation_id is None else session.get(Reconciliation, job.reconciliation_id)
         plan = build_plan((kept.plan_json if kept else None) or job.plan_json)
-        if isinstance(plan, SidesPlan):
-            raise Conflict("Changes are proposed for plans of two sides only.")
         try:
-            mended = changed(plan, causes[number - 1]["change"])
+            mended = with_cause(plan, causes[number - 1])
         except PlanError as error:
             raise Conflict(
                 f"The plan has this change already, or was edited so that it no longer fits: {error}."
             ) from error
         if kept is None:
-            kept = self.set_files(actor, self.start(actor, plan.name).id, job.file_ids("left"), job.file_ids("right"))
+            kept = self.start(actor, plan.name)
+            for _ in job.sides[len(kept.sides) :]:
+                self.add_side(actor, kept.id)
+            kept = self.set_files(actor, kept.id, **{side: job.file_ids(side) for side in job.sides})
         values = {"plan_json": mended.to_data(), "step": "map"}
         return self._change(actor, kept.id, "reconciliation.cause", values, job=job_id, cause=number)
 

@@ -11,6 +11,7 @@ from unicodedata import east_asian_width
 import streamlit as st
 
 from recon_engine.plan import SIDES, CleanName, FieldSpec, FieldType, Plan, SideName
+from recon_engine.plan_changes import with_renamed_fields
 
 TYPES = list(get_args(FieldType))
 CLEAN_STEPS = list(get_args(CleanName))
@@ -149,7 +150,7 @@ def applied(plan: Plan, edited: Sequence[Row], before: Mapping[int, str]) -> dic
     compared = [renamed.get(name, name) for name in plan.compare]
     data["compare"] = [name for name in dict.fromkeys((*compared, *ticked)) if name in ticked]
     for rule in [*data["rules"], *data.get("duplicates", {}).values()]:
-        rename_in_rule(rule, renamed)
+        rule.update(with_renamed_fields(rule, renamed))
     if data.get("currency"):
         data["currency"] = {"field": renamed.get(data["currency"]["field"], data["currency"]["field"])}
     return data
@@ -179,25 +180,6 @@ def cell_names(names: Mapping[str, str]) -> dict[str, str]:
 def row_id(row: Row) -> int:
     """The id of a row of the table; -1 for a row added in it."""
     return int(row["id"]) if given(row.get("id")) else -1
-
-
-def rename_in_rule(rule: dict[str, Any], renamed: Mapping[str, str]) -> None:
-    """A renamed field under its new name wherever a rule, or a search for duplicates, names it."""
-    if "on" in rule:
-        rule["on"] = [_renamed(condition, renamed) for condition in rule["on"]]
-    if link := rule.get("link"):
-        link["fields"] = [renamed.get(name, name) for name in link["fields"]]
-        if "compare_as" in link:
-            link["compare_as"] = {renamed.get(name, name): how for name, how in link["compare_as"].items()}
-        if "block_on" in link:
-            link["block_on"] = [[renamed.get(name, name) for name in key] for key in link["block_on"]]
-
-
-def _renamed(condition: Any, renamed: Mapping[str, str]) -> Any:
-    if isinstance(condition, str):
-        return renamed.get(condition, condition)
-    named = {key: condition[key] for key in ("field", "found_in") if key in condition}
-    return {**condition, **{key: renamed.get(name, name) for key, name in named.items()}}
 
 
 def _field(row: Row, kept: tuple[FieldSpec, dict[str, Any]] | None) -> dict[str, Any]:

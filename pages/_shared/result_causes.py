@@ -26,9 +26,12 @@ def show(person: Actor, job: Job, plan: AnyPlan) -> None:
     with st.container(border=True, key="causes"):
         st.markdown("**What would make breaks match**")
         st.caption(
-            "Each change was tried on the whole file. Taking one changes the plan only; you decide when to run."
-            if isinstance(plan, Plan)
-            else "Each change was tried on all records of its two sides; what it would add are links between them."
+            (
+                "Each change was tried on the whole file. "
+                if isinstance(plan, Plan)
+                else "Each change was tried on all records of its two sides; what it would add are links between them. "
+            )
+            + "Taking one changes the plan only; you decide when to run."
         )
         chart, rows = st.columns([1, 3.2], gap="medium") if len(found) > 1 else (None, st.container())
         if chart is not None:  # one bar alone compares nothing
@@ -45,13 +48,12 @@ def show(person: Actor, job: Job, plan: AnyPlan) -> None:
 
 
 def _cause(person: Actor, job: Job, plan: AnyPlan, place: int, cause: Mapping[str, Any]) -> None:
-    of_two = isinstance(plan, Plan)
-    told = str(cause["cause"]) if of_two else f"{wording.between(cause, plan.labels)}: {cause['cause']}"
+    told = str(cause["cause"]) if isinstance(plan, Plan) else f"{wording.between(cause, plan.labels)}: {cause['cause']}"
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container(gap=None, width="stretch"):
             st.markdown(f"{place}. **{wording.literal(told)}**")
             st.caption(wording.cause_sentence(cause))
-        if of_two and may(person, Action.PLAN_EDIT) and st.button("Try this change", key=f"try-cause-{place}"):
+        if may(person, Action.PLAN_EDIT) and st.button("Try this change", key=f"try-cause-{place}"):
             with explained():
                 mended = services().plans.try_cause(person, job.id, place)
                 notice("The change is in the plan. Look at it, then run again.")

@@ -7,8 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared.mapping import NAME, SCALE_HELP, TYPES, Row, fitting, given, rename_in_rule, row_id
+from pages._shared.mapping import NAME, SCALE_HELP, TYPES, Row, fitting, given, row_id
 from recon_engine.nway.plan import SidesField, SidesPlan
+from recon_engine.plan_changes import with_renamed_fields
 
 LONG = 30  # characters of a heading that is cut: the tip tells all of it
 COLUMN = "column-"
@@ -91,7 +92,7 @@ def applied(plan: SidesPlan, edited: Sequence[Row], before: Mapping[int, str]) -
     compared = [renamed.get(name, name) for name in plan.compare]
     data["compare"] = [name for name in dict.fromkeys((*compared, *ticked)) if name in ticked]
     for rule in [*data["rules"], *data.get("duplicates", {}).values()]:
-        rename_in_rule(rule, renamed)
+        rule.update(with_renamed_fields(rule, renamed))
     if data.get("currency"):
         data["currency"] = {"field": renamed.get(data["currency"]["field"], data["currency"]["field"])}
     return data

@@ -284,6 +284,36 @@ def test_what_changed_since_the_run_before(
     assert (found["new"], found["gone"], found["still"]) == (2, 2, before - 2)
 
 
+@pytest.mark.slow
+def test_a_cause_of_two_sides_becomes_the_plan(container: Container, admin: Actor, tmp_path: Path) -> None:
+    """What the bank charged is a rule between it and the orders; a run from a script gets a reconciliation of all its
+    sides.
+    """
+    charged = [b"bank_ref,bank_amount"] + [f"R{n:04d},{9 + n * 7.13:.2f}".encode() for n in range(1, ROWS + 1)]
+    files = [FILES["orders"], FILES["ledger"], b"\n".join(charged)]
+    ids = [container.files.upload(admin, f"{n}.csv", [t]).id for n, t in zip(FILES, files, strict=True)]
+    fields = [
+        {"name": part, "columns": {name: f"{name}_{part}" for name in FILES}, "type": kind}
+        for part, kind in (("ref", "text"), ("amount", "decimal"))
+    ]
+    sides, rule = [{"name": name} for name in FILES], {"name": "exact", "on": ["ref", "amount"]}
+    plan = SidesPlan.build({"name": "three", "sides": sides, "fields": fields, "rules": [rule]})
+    job = container.jobs.launch(admin, None, plan, *ids[:2], further=ids[2:])
+    causes = (finished(container, admin, job, tmp_path).summary_json or {})["causes"]
+    number = next(n for n, cause in enumerate(causes, start=1) if set(cause["between"]) == {"orders", "bank"})
+    mended = container.plans.try_cause(admin, job.id, number)
+    assert (mended.sides, mended.step) == (["left", "right", "side_3"], "map")
+    assert [mended.file_ids(side) for side in mended.sides] == [[one] for one in ids]
+    added = SidesPlan.build(mended.plan_json or {}).rules[-1]
+    assert (set(added.between or ()), added.on[-1].field) == ({"orders", "bank"}, "amount")
+    container.plans.set_plan(admin, mended.id, SidesPlan.build(mended.plan_json or {}))
+    again = container.jobs.launch(admin, mended.id, SidesPlan.build(mended.plan_json or {}), *ids[:2], further=ids[2:])
+    ended = finished(container, admin, again, tmp_path / "again")
+    assert (ended.summary_json or {})["matches"] == ROWS - MISSING["ledger"]
+    with pytest.raises(NotFound, match="no cause 99"):
+        container.plans.try_cause(admin, job.id, 99)
+
+
 def told(container: Container, admin: Actor, job: Job) -> None:
     """What the results of the run say, by the names of its sides."""
     results, rows = container.results, (job.summary_json or {})["rows"].values()

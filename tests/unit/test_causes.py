@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from recon_engine import Plan, PlanError, Result, reconcile
 from recon_engine import __main__ as command_line
+from recon_engine.nway.plan_changes import mended
 from recon_engine.outcome import causes, near_misses
-from recon_engine.plan_changes import changed, mended
+from recon_engine.plan_changes import changed
 
 pytestmark = pytest.mark.slow
 
