@@ -120,7 +120,8 @@ def _by_values(
     for number, rule in rules:
         chosen = best.filter(pl.col("rule") == number)
         shown = pairs.select(pl.all().exclude("pair", "i", "other", "other_id"))[chosen["pair"]]
-        told.append(chosen.hstack(shown.select(explanation(sides, keys, rule))).select(*NEAREST_SCHEMA))
+        explained = shown.with_columns(explanation(sides, keys, rule)).select("distance", "reason")
+        told.append(chosen.hstack(explained).select(*NEAREST_SCHEMA))
     return pl.concat(told)
 
 

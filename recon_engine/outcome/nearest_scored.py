@@ -112,5 +112,5 @@ def _best(
     )
     judged = placed.with_row_index("pair").lazy().select(judgement(sides.plan, keys, number, rule)).drop_nulls("rank")
     best = judged.collect().sort(ORDER).unique("i", keep="first", maintain_order=True)
-    shown = placed[best["pair"]].select(explanation(sides, keys, rule))
+    shown = placed[best["pair"]].with_columns(explanation(sides, keys, rule)).select("distance", "reason")
     return best.hstack(shown).select(*NEAREST_SCHEMA)

@@ -63,3 +63,17 @@ def test_what_cancelled_out_inside_its_side_is_named() -> None:
     """A netted counterpart is matched to a record of its own side."""
     told = reasons("R1 10", "R1 10, R1 -10", STORNO, EXACT)
     assert told == {("left", 1): "the Bank record that fits rule 'exact' is already matched to Bank row 2"}
+
+
+def test_a_rule_on_keys_alone_has_nothing_that_differs() -> None:
+    """No record is near under it, or one is and was taken."""
+    same = {"name": "same ref", "on": ["ref"]}
+    none = {
+        side: f"no {other} record comes near under any rule" for side, other in (("left", "Bank"), ("right", "Ledger"))
+    }
+    assert reasons("R1 10, R2 7", "R1 10, R3 8", EXACT, same) == {
+        ("left", 2): none["left"],
+        ("right", 2): none["right"],
+    }
+    told = reasons("R1 10, R1 7", "R1 10", EXACT, same)
+    assert told == {("left", 2): "the Bank record that fits rule 'same ref' is already matched to Ledger row 1"}
