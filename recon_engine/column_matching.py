@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
-from scipy.optimize import linear_sum_assignment
 
 from recon_engine.cleaning import cleaned
 from recon_engine.column_names import concepts, is_identifier, name_likeness
@@ -31,6 +30,8 @@ _FEWEST_CODES, _KEPT_APART, _SPELT_ALIKE, _SPELT_BETTER, _WORDY = 10, 0.95, 0.5,
 _UNLIKE = 0.1
 _CENTS, _FORMS = 100, 3
 _NUMBERS = ("decimal", "integer")
+Weights = np.typing.NDArray[np.float64]
+Places = np.typing.NDArray[np.int64]
 _DATES = ("date", "datetime")
 
 
@@ -167,8 +168,21 @@ def matched_columns(pairs: list[list[Pair]]) -> list[Pair]:
     if not scores.size:
         return []
     # Doubtful pairs must not push out good ones for a slightly better total.
-    chosen = linear_sum_assignment(np.where(scores >= _LEAST_SCORE, scores, 0.0), maximize=True)
-    return [pairs[i][j] for i, j in zip(*chosen, strict=True) if scores[i, j] >= _LEAST_SCORE]
+    weights = np.where(scores >= _LEAST_SCORE, scores, 0.0)
+    return [pairs[i][j] for i, j in zip(*_best_total(weights), strict=True) if scores[i, j] >= _LEAST_SCORE]
+
+
+def _best_total(weights: Weights) -> tuple[Places, Places]:
+    """Row and column of each pair of the one-to-one choice with the greatest total."""
+    best, rows = weights.max(axis=1), np.flatnonzero(weights.max(axis=1) > 0)
+    columns = weights.argmax(axis=1)[rows]
+    is_only = (weights[rows] == best[rows, None]).sum(axis=1) == 1
+    if is_only.all() and len(np.unique(columns)) == len(columns):
+        return rows, columns  # each has its own best one: no total is greater
+    from scipy.optimize import linear_sum_assignment  # takes longer to import than all the rest
+
+    rows, columns = linear_sum_assignment(weights, maximize=True)
+    return rows, columns
 
 
 def pair_of(a: Column, b: Column, *, respelt: bool = False) -> Pair:
