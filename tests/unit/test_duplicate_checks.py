@@ -12,6 +12,8 @@ import pytest
 from recon_engine import Plan, Result, SidesPlan, reconcile, verify
 from recon_engine.evidence import hash_file
 
+pytestmark = pytest.mark.slow
+
 SEARCHES: dict[str, list[Any]] = {
     "equal": ["ref", "amount"],
     "near": ["ref", {"field": "amount", "within": 1}],

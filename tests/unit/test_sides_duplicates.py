@@ -12,6 +12,8 @@ from recon_engine import Plan, PlanError, Result, SidesPlan, load_plan, reconcil
 from recon_engine.matching import candidates
 from recon_engine.nway.plan import parse_plan
 
+pytestmark = pytest.mark.slow
+
 SIDES = ("orders", "ledger", "bank")
 FIELDS = [
     {"name": "ref", "columns": dict.fromkeys(SIDES, "ref")},

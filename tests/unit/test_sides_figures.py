@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from recon_engine import SidesPlan, reconcile
 from services.result_figures import figures
 from services.result_headline import against, headline, uncompared
+
+pytestmark = pytest.mark.slow
 
 LABELS = {"orders": "Orders", "ledger": "Ledger", "bank": "Bank"}
 EVERY = dict.fromkeys(LABELS, "amount")

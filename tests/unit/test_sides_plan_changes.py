@@ -14,6 +14,8 @@ from recon_engine.nway.plan import SidesPlan
 from recon_engine.nway.plan_changes import mended, with_cause
 from recon_engine.nway.run import run_sides
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("orders", "ledger", "bank")
 ROWS = range(60)
 PLAN = {

@@ -13,6 +13,8 @@ from recon_engine import SidesPlan, reconcile
 from recon_engine import __main__ as command_line
 from recon_engine.nway.preview import only, preview, write_sample
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("orders", "ledger", "bank")
 ROWS = 300
 

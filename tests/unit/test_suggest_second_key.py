@@ -10,6 +10,8 @@ import pytest
 from recon_engine import reconcile
 from recon_engine.suggest import Suggestion, suggest
 
+pytestmark = pytest.mark.slow
+
 ROWS = 200
 Table = dict[str, list[str]]
 
