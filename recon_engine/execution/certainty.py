@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from recon_engine.execution.deciding import Found, Sides
@@ -14,7 +13,8 @@ from recon_engine.execution.partitions import SPILLED
 from recon_engine.matching.comparables import ID
 from recon_engine.matching.conditions import needed_columns
 from recon_engine.matching.decisions import BITS
-from recon_engine.matching.decoys import Keep, chance_of, in_memory, link_chance
+from recon_engine.matching.decoys import Flags, Keep, chance_of, in_memory, link_chance
+from recon_engine.matching.settled import Bools
 from recon_engine.outcome.matches import OPEN
 from recon_engine.plan import SIDES, Plan
 
@@ -31,16 +31,14 @@ def estimates(plan: Plan, sides: Sides, told: Found, work: Path | None = None) -
     """
     found: list[dict[str, Any] | None] = []
     pairs, decided = told.pairs, told.decided
-    is_open = [np.asarray(state == OPEN) for state in told.before]
+    is_open = [pl.Series(state == OPEN) for state in told.before]
     # What decoys are tried on: the records that a rule left are kept for the next one.
     tried = [rule for rule in plan.rules if rule.link is None and rule.total is None]
     columns = ["__i", ID, *needed_columns(plan, tried)]
     frames = sides[0].comparables.select(columns), sides[1].comparables.select(columns)
     for number, rule in enumerate(plan.rules):
         sets = decided.sets.filter(pl.col("rule") == number)
-        matched = pairs.of(number)
-        for side, flags in enumerate(matched):
-            flags[sets.filter(pl.col("side") == side)["i"].to_numpy()] = True
+        matched = _matched(pairs.of(number), sets)
         rate = None
         if rule.link is not None:
             lone = pairs.frame(number).filter(pl.col("rule") == number)["weight"]
@@ -58,9 +56,16 @@ def estimates(plan: Plan, sides: Sides, told: Found, work: Path | None = None) -
             chance, frames = chance_of(plan, rule, frames, open_now, matched, tied, told.known, _kept(work, number))
             rate, method = (chance.false_rate(int(matched[0].sum())) if chance else None), "decoys"
         found.append(dict(zip(("method", "false_rate", "low", "high"), (method, *rate), strict=True)) if rate else None)
-        for flags, gone in zip(is_open, matched, strict=True):
-            flags[gone] = False
+        is_open = [now & ~gone for now, gone in zip(is_open, matched, strict=True)]
     return found
+
+
+def _matched(in_pairs: tuple[Bools, Bools], sets: pl.DataFrame) -> Flags:
+    """Per side and position, whether a rule matched the record: in a pair, or in one of its sets."""
+    for side, flags in enumerate(in_pairs):
+        flags[sets.filter(pl.col("side") == side)["i"].to_numpy()] = True
+    left, right = map(pl.Series, in_pairs)
+    return left, right
 
 
 def _kept(work: Path | None, number: int) -> Keep:

@@ -198,6 +198,7 @@ class Run:
         different = differ.height
         table = differences.differences_table(plan, differ, places, records)
         table.sink_parquet(self.out / "differences.parquet", **LOOKED_UP)
+        found.differing = found.differing.clear()
         del differ, table  # the longest of what was found; what follows has no use for them
         self.tell("explain", 1, 3)
         left, right = (

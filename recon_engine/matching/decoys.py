@@ -18,7 +18,6 @@ from recon_engine.matching.candidates import join_key
 from recon_engine.matching.comparables import ID, at, columns_of, text_column
 from recon_engine.matching.conditions import Rarities, equalities, needed_columns
 from recon_engine.matching.decisions import decide
-from recon_engine.matching.settled import Bools
 from recon_engine.plan import FieldSpec, Plan, Rule
 
 SAMPLED = 50_000
@@ -29,6 +28,8 @@ ROUNDS = 5
 _MUCH_LESS = 4
 _Z = 3.0
 Frames = tuple[pl.LazyFrame, pl.LazyFrame]
+Flags = tuple[pl.Series, pl.Series]
+"""Per side and position, true or false: as series they take a bit each."""
 Keep = Callable[[int, pl.LazyFrame], tuple[pl.LazyFrame, Callable[[pl.DataFrame], pl.LazyFrame]]]
 """How the records that a rule left on a side are kept: what is to be collected, and what its result is read as."""
 
@@ -72,8 +73,8 @@ def chance_of(
     plan: Plan,
     rule: Rule,
     frames: Frames,
-    is_open: tuple[Bools, Bools],
-    matched: tuple[Bools, Bools],
+    is_open: Flags,
+    matched: Flags,
     tied: int,
     known: Rarities,
     keep: Keep = in_memory,
@@ -92,7 +93,7 @@ def chance_of(
     chosen = (keys.hash(23) % every) == 0 if every > 1 else pl.lit(True)
     columns = [ID, *needed_columns(plan, [rule])]
     rest = [o & ~m for o, m in zip(is_open, matched, strict=True)]
-    unmatched = [frame.filter(at(pl.Series(flags))) for frame, flags in zip(frames, rest, strict=True)]
+    unmatched = [frame.filter(at(flags)) for frame, flags in zip(frames, rest, strict=True)]
     left_over, opened = (sum(int(flags.sum()) for flags in both) for both in (rest, is_open))
     count = int(rest[1].sum())
     of_free = -(-count // MOST_FREE)
@@ -101,8 +102,8 @@ def chance_of(
     # Without equalities, nothing says which right records the chosen left ones could match: all of them compete.
     own, competing, free, *kept = pl.collect_all(
         [
-            frames[0].filter(at(pl.Series(is_open[0]))).filter(chosen).select("__i", *columns),
-            frames[1].filter(at(pl.Series(matched[1]))).filter(chosen if equal else True).select("__i", *columns),
+            frames[0].filter(at(is_open[0])).filter(chosen).select("__i", *columns),
+            frames[1].filter(at(matched[1])).filter(chosen if equal else True).select("__i", *columns),
             sampled.select("__i", *columns),
             *(query for query, _ in keeping),
         ],
