@@ -21,6 +21,7 @@ from recon_engine.nway.plan import SidesPlan
 from recon_engine.nway.tables import matches_table, pair_breaks, write_links, write_pair_tables
 from recon_engine.outcome import conservation
 from recon_engine.outcome.breaks import duplicates_counted, duplicates_table
+from recon_engine.outcome.causes import MOST_CAUSES
 from recon_engine.outcome.matches import MATCHED, OUTCOME, SUGGESTED
 
 _FATES = {COMPLETE: "complete", INCOMPLETE: "incomplete", NETTED: "netted"}
@@ -183,7 +184,7 @@ class _Joined:
             "breaks": dict(broken.group_by("category").len().sort("category").iter_rows()),
             "duplicates": {name: twins[name] for name in order if name in twins},
             "missing": {name: missed[name] for name in order if name in missed},
-            "causes": [_cause(told["between"], cause) for told in self.told for cause in told["causes"]],
+            "causes": _ranked([_cause(told["between"], cause) for told in self.told for cause in told["causes"]]),
             "conserved": all(conservation.conserved(rows[name], sums[name]) for name in order),
             "warnings": list(dict.fromkeys(warnings)),
         }
@@ -198,6 +199,11 @@ class _Joined:
             .sort("groups", "sides", "kind", descending=[True, False, False])
         )
         return [{**row, "sides": [self.names[k] for k in row["sides"]]} for row in counted.iter_rows(named=True)]
+
+
+def _ranked(causes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that explain most first, over all sides; of equal ones, as each two sides rank theirs."""
+    return sorted(causes, key=lambda cause: -cause["rows"])[:MOST_CAUSES]
 
 
 def _cause(between: list[str], cause: dict[str, Any]) -> dict[str, Any]:

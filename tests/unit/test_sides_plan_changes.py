@@ -68,6 +68,8 @@ def test_each_cause_does_between_its_sides_what_it_said(result: tuple[Path, dict
     """
     folder, summary = result
     kinds = set()
+    rows = [cause["rows"] for cause in summary["causes"]]
+    assert rows == sorted(rows, reverse=True)
     for number, cause in enumerate(summary["causes"], start=1):
         plan, told = mended(folder, number)
         assert told.startswith(
