@@ -91,8 +91,15 @@ class Pairs:
 
     def ids_of(self, left: pl.Series) -> pl.Series:
         """The match_id of these matched left records."""
-        numbers = np.cumsum(self._right != NOBODY, dtype=np.uint32)
-        return pl.Series(numbers[left.to_numpy()]).cast(pl.Int64)
+        order = left.arg_sort().to_numpy()
+        sought = left.to_numpy()[order]
+        found, before = np.empty(len(sought), dtype=np.int64), 0
+        for begin in range(0, self.rows[0], _SLICE):
+            numbers = np.cumsum(self._right[begin : begin + _SLICE] != NOBODY)
+            low, high = np.searchsorted(sought, [begin, begin + _SLICE])
+            found[order[low:high]] = before + numbers[sought[low:high] - begin]
+            before += int(numbers[-1])
+        return pl.Series(found)
 
     def slices(self) -> Iterator[pl.DataFrame]:
         """The matches in the order of the left records, in pieces: match_id (from 1) and MATCHES_SCHEMA."""
