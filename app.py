@@ -26,6 +26,7 @@ from services.api.telemetry import Telemetry
 from services.beginning import Beginning
 from services.container import Container, get_container
 from services.errors import ConfigurationError
+from services.jobs import processes
 from services.jobs.embedded import EmbeddedWorker
 from services.logs import configure_logs
 
@@ -58,6 +59,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     worker = [EmbeddedWorker(drain_seconds=settings.job_drain_seconds)] if settings.embedded_worker else []
     # The worker is the first to be stopped: its jobs may take a while, and the rest serves them.
     threading.Thread(target=warm, name="warm", daemon=True).start()
+    processes.warm()
     beginning = Beginning(container.migrate, [container.mover, container.audit_anchor, scheduler, *worker])
     try:
         await anyio.to_thread.run_sync(beginning.begin, LONGEST_START_SECONDS)

@@ -192,8 +192,11 @@ def main() -> int:
             before = busy_seconds()
             measured = asyncio.run(everybody(address, tokens, files, given.pause, given.minutes * 60))
             print(f"load after {psutil.getloadavg()[0]:.1f}; the app has {process.memory_info().rss >> 20} MB")
-            spent = process.cpu_times()
-            app_seconds, child_seconds = spent.user + spent.system, spent.children_user + spent.children_system
+            spent = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+            app_seconds = spent[0].user + spent[0].system
+            child_seconds = sum(s.user + s.system for s in spent[1:]) + sum(
+                s.children_user + s.children_system for s in spent
+            )
             all_seconds = busy_seconds() - before
             print(
                 f"seconds of processor: {app_seconds:.0f} the app, {child_seconds:.0f} its readers and runs, "

@@ -5,20 +5,24 @@ result = reconcile(Plan.load("plan.yaml"))
 result.summary["breaks"]; result.breaks().collect()
 """
 
-from recon_engine.errors import (
-    EvidenceError,
-    InputError,
-    Issue,
-    LimitError,
-    PlanError,
-    ReconError,
-    UndecidedError,
-)
-from recon_engine.evidence import verify
-from recon_engine.nway.plan import SidesPlan, load_plan
-from recon_engine.plan import Plan
-from recon_engine.predicates import Check
-from recon_engine.result import Result, reconcile
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recon_engine.errors import (
+        EvidenceError,
+        InputError,
+        Issue,
+        LimitError,
+        PlanError,
+        ReconError,
+        UndecidedError,
+    )
+    from recon_engine.evidence import verify
+    from recon_engine.nway.plan import SidesPlan, load_plan
+    from recon_engine.plan import Plan
+    from recon_engine.predicates import Check
+    from recon_engine.result import Result, reconcile
 
 __all__ = [
     "Check",
@@ -36,3 +40,24 @@ __all__ = [
     "reconcile",
     "verify",
 ]
+
+_MODULES = {
+    "Check": "predicates",
+    "Plan": "plan",
+    "Result": "result",
+    "SidesPlan": "nway.plan",
+    "load_plan": "nway.plan",
+    "reconcile": "result",
+    "verify": "evidence",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name is imported when it is asked for: what needs one of them does not wait for all."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

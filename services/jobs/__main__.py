@@ -11,6 +11,7 @@ from types import FrameType
 from services.container import get_container
 from services.errors import ConfigurationError
 from services.jobs.limits import die_with_parent
+from services.jobs.processes import warm
 from services.jobs.worker import Worker
 from services.logs import configure_logs
 from services.mail.relay import MailRelay
@@ -41,6 +42,7 @@ def main() -> None:
         sys.exit(error.message)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    warm()
     mailing = threading.Thread(target=relay.run, name="mail-relay")
     mailing.start()
     container.mover.start()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -13,9 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
-_LIMITS = Path(__file__).with_name("limits.py")
-_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
+from services.jobs.processes import Start, start
+
 _STDERR_KEPT = 4000
 _MEMORY_SIGNS = (
     *("not enough memory", "memory allocation", "memoryerror", "cannot allocate memory", "out of memory"),
@@ -23,7 +20,6 @@ _MEMORY_SIGNS = (
 )
 _DISK_SIGNS = ("no space left on device", "disk quota exceeded", "read-only file system", "file too large")
 _GRACE_SECONDS = 5.0
-_MAX_THREADS = 8  # each thread's stack and heap count against the memory limit
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ class Ended:
 class Child:
     """A running `python -m recon_engine …` in its own process group, with limits, a bare environment and no stdin.
 
-    Start it from a thread that outlives it: when that thread or its process ends, the kernel ends the child.
+    It belongs to one thread, which outlives it: when that thread's process ends, the child is ended.
     """
 
     def __init__(self, arguments: Sequence[str], folder: Path, limits: Limits) -> None:
@@ -95,20 +91,8 @@ class Child:
         self._stdout, self._stderr = _memory_file(), _memory_file()
         self._read = 0
         self._deadline = None if limits.wall_seconds is None else time.monotonic() + limits.wall_seconds
-        command = [
-            *(sys.executable, "-I", "-S", str(_LIMITS)),
-            *(str(limits.memory_mb * 1024 * 1024), str(limits.cpu_seconds), str(os.getpid())),
-            *(sys.executable, "-P", "-m", "recon_engine", *arguments),
-        ]
-        self._process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=_environment(folder),
-            stdin=subprocess.DEVNULL,
-            stdout=self._stdout,
-            stderr=self._stderr,
-            start_new_session=True,
-        )
+        given = Start(arguments, folder, limits.memory_mb * 1024 * 1024, limits.cpu_seconds, self._stdout, self._stderr)
+        self._process = start(given)
 
     @property
     def pid(self) -> int:
@@ -124,11 +108,7 @@ class Child:
 
     def wait(self, seconds: float) -> bool:
         """Wait at most `seconds` for the end; True when the child has ended."""
-        try:
-            self._process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        return self._process.wait(seconds)
 
     @property
     def overdue(self) -> bool:
@@ -137,24 +117,18 @@ class Child:
 
     def end(self, grace_seconds: float = _GRACE_SECONDS) -> None:
         """End the child: SIGTERM, so that it can tidy up; then SIGKILL to its whole group. Returns when it is gone."""
-        if self._process.poll() is None:
+        if not self.wait(0):
             self._process.terminate()
             self.wait(grace_seconds)
-        self._kill_group()
-        self._process.wait()
+        self._process.kill()
+        self._process.code()
 
     def result(self) -> Ended:
         """How it ended (it must have), with what it printed. Ends what it may have left running."""
-        self._kill_group()
-        code = self._process.wait()
+        self._process.kill()
+        code = self._process.code()
         stdout, stderr = _written(self._stdout), _written(self._stderr)[-_STDERR_KEPT:]
         return Ended(code=code, stdout=stdout.decode("utf-8", "replace"), stderr=stderr.decode("utf-8", "replace"))
-
-    def _kill_group(self) -> None:
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            return  # the whole group is gone already
 
 
 def run(
@@ -185,19 +159,3 @@ def _written(file: IO[bytes], start: int = 0) -> bytes:
     """What the child has written from `start` on. It shares the file's position: that must not be moved."""
     size = os.fstat(file.fileno()).st_size
     return os.pread(file.fileno(), max(0, size - start), start)
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Nothing of the application's own environment: it may hold secrets."""
-    threads = str(min(os.cpu_count() or 1, _MAX_THREADS))
-    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    return kept | {
-        "PYTHONPATH": str(_REPOSITORY),
-        "PYTHONUTF8": "1",
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
-        "POLARS_MAX_THREADS": threads,
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MALLOC_ARENA_MAX": "2",  # what threads have let go is used again, by all
-    }

@@ -29,14 +29,24 @@ def die_with_parent(parent: int, signum: int = signal.SIGKILL) -> None:
         os.kill(os.getpid(), signum)
 
 
-def _main(arguments: list[str]) -> None:
-    memory_bytes, cpu_seconds, parent = (int(a) for a in arguments[:3])
-    die_with_parent(parent)
+def put_limits(memory_bytes: int, cpu_seconds: int) -> None:
+    """Limit what this process may take from now on."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 5))
     if sys.platform.startswith("linux"):  # elsewhere the limit does not count mapped memory, or is refused
         # What it allocates. Files that are only read do not count: they are mapped and take no memory of their own.
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+
+
+def own_variables(folder: str) -> dict[str, str]:
+    """What the environment says of a process whose own folder this is: what it writes aside goes there."""
+    return {"HOME": folder, "TMPDIR": folder}
+
+
+def _main(arguments: list[str]) -> None:
+    memory_bytes, cpu_seconds, parent = (int(a) for a in arguments[:3])
+    die_with_parent(parent)
+    put_limits(memory_bytes, cpu_seconds)
     os.execvp(arguments[3], arguments[3:])  # noqa: S606 - a list of arguments, no shell
 
 

@@ -26,7 +26,8 @@ from tests.fault.conftest import FULL
 from tests.work import ROOT, launch, start_worker, upload_pair, wait_for, worker_environment
 
 JOBS, KILLS, SERVERS, PAUSES = (200, 100, 4, 50) if FULL else (30, 12, 1, 1)
-SEED, SHARES = 20261124, {"child": 0.5, "worker": 0.3, "server": 0.2}
+SEED = 20261124
+SHARES = {"server": 0.2, "worker": 0.2, "fork server": 0.2, "engine": 0.4}  # each is a child of the one before
 SERVER = "import time; from services.jobs.embedded import EmbeddedWorker; EmbeddedWorker().start(); time.sleep(600)"
 
 
@@ -45,13 +46,11 @@ class Server:
             )
 
     def kill(self, victim: str, chance: random.Random) -> bool:
-        """Kill -9 the server, its worker, or an engine child of the worker; False when there is none just now."""
+        """Kill -9 the server, its worker, the worker's fork server or an engine; False when there is none just now."""
         found: list[psutil.Process] = [self.process]
         with contextlib.suppress(psutil.Error):
-            if victim in ("worker", "child"):
-                found = self.process.children()
-            if victim == "child":
-                found = [child for worker in found for child in worker.children()]
+            for _ in range(list(SHARES).index(victim)):
+                found = [child for parent in found for child in parent.children()]
             if not found:
                 return False
             chance.choice(found).kill()

@@ -9,8 +9,9 @@ import pytest
 from services.clock import FakeClock
 from services.container import Container
 from services.database.models import Job
-from services.jobs import child
+from services.jobs import processes
 from services.jobs.leases import Leases
+from services.jobs.processes import Engine
 from services.jobs.run import Run
 from services.permissions import Actor
 from tests.work import launch
@@ -24,7 +25,7 @@ pathlib.Path("result").mkdir(); pathlib.Path("result/summary.json").write_text('
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file whose code stands for the engine."""
-    monkeypatch.setattr(child, "_REPOSITORY", tmp_path / "code")
+    monkeypatch.setattr(processes, "ENGINE", Engine(tmp_path / "code", ()))
     (tmp_path / "code").mkdir()
     return tmp_path / "code" / "recon_engine.py"
 

@@ -13,16 +13,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.jobs import child
+from services.jobs import child, processes
 from services.jobs.child import Child, Ended, Limits
+from services.jobs.processes import Engine
 
 ROOMY = Limits(memory_mb=1024, cpu_seconds=30)
 
 
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file whose code the children run."""
-    monkeypatch.setattr(child, "_REPOSITORY", tmp_path / "code")
+@pytest.fixture(params=["forked", "executed"])
+def program(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file whose code the children run; they are started in each way that there is."""
+    if request.param == "executed":
+        monkeypatch.setattr(processes, "_CAN_FORK", False)
+    monkeypatch.setattr(processes, "ENGINE", Engine(tmp_path / "code", ()))
     (tmp_path / "code").mkdir()
     return tmp_path / "code" / "recon_engine.py"
 
@@ -125,8 +128,8 @@ def test_a_child_dies_with_its_parent(program: Path, tmp_path: Path) -> None:
     program.write_text("import time; time.sleep(60)", encoding="utf-8")
     root = Path(__file__).parents[2]
     starter = (
-        "import time; from pathlib import Path; from services.jobs import child\n"
-        f"child._REPOSITORY = Path({str(tmp_path / 'code')!r})\n"
+        "import time; from pathlib import Path; from services.jobs import child, processes\n"
+        f"processes.ENGINE = processes.Engine(Path({str(tmp_path / 'code')!r}), ())\n"
         f"print(child.Child([], Path({str(tmp_path)!r}), child.Limits(1024, 30)).pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True, cwd=root) as parent:
