@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -27,7 +28,7 @@ _LEFT_OUT: dict[tuple[CleanName, ...], str] = {
 }
 
 _FEWEST_CODES, _KEPT_APART, _SPELT_ALIKE, _SPELT_BETTER, _WORDY = 10, 0.95, 0.5, 0.3, 0.2
-_UNLIKE = 0.1
+_UNLIKE, _SEVERAL_WORDS = 0.1, 0.3
 _CENTS, _FORMS = 100, 3
 _NUMBERS = ("decimal", "integer")
 Weights = np.typing.NDArray[np.float64]
@@ -55,6 +56,12 @@ class Column:
     def kind(self) -> str:
         """The type the values show: text, integer, decimal, date, datetime, boolean."""
         return self.readings[0].kind if self.readings else "text"
+
+    @cached_property
+    def wordy(self) -> bool:
+        """True for texts that have several words now and then."""
+        several = self.raw.str.contains(r"\p{L}\W+\p{L}").mean()
+        return self.kind == "text" and float(several or 0) >= _SEVERAL_WORDS  # type: ignore[arg-type]
 
     @property
     def undecided(self) -> bool:

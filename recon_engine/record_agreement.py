@@ -4,9 +4,11 @@ together, and there the other columns agree far more often than among strangers,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,6 +19,7 @@ from recon_engine.reading.table import TextTable
 
 Tables = tuple[TextTable, TextTable]
 Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 # Columns whose values meet are tried alone and two together as what brings records together.
 _TRIED, _RECORDS, _FEWEST, _SHARED = 6, 2_000, 20, 0.05
 # Each costs a scan of both files, which is felt where these are large.
@@ -27,7 +30,7 @@ _SAYS = 0.1
 _CENT = 0.005
 _DAYS = 3
 _UNITS = (1, 10, 100, 1000)
-_WORDY, _SAME_WORDS = 0.3, 0.6
+_SAME_WORDS = 0.6
 # Dates near each other and texts with the same words are the same in a wider sense than equal values are.
 _NEARLY = 0.8
 
@@ -127,92 +130,128 @@ def _together(
 
 
 class _Values:
-    """What columns hold in the records of one side, made once for all columns that they are compared with."""
+    """What columns hold in the records of one side, made at once for all columns that they are compared with: numbers
+    and days as floats, NaN where there is none; keys as hashes, 0 where there is none; words as lists.
+    """
 
-    def __init__(self, records: pl.DataFrame, side: str) -> None:
-        self._records, self._side = records, side
-        self._made: dict[tuple[object, ...], pl.Series] = {}
+    def __init__(self, records: pl.DataFrame, side: str, pairs: Sequence[Pair]) -> None:
+        self._side = side
+        wanted = {self._name(pair, kind): self._made(pair, kind) for pair in pairs for kind in _kinds(pair)}
+        made = records.select(each.alias(str(at)) for at, each in enumerate(wanted.values()))
+        self._values = dict(zip(wanted, made.get_columns(), strict=True))
+        self._turn = np.roll(np.arange(records.height), records.height // 2)
+        self._strangers: dict[tuple[object, ...], pl.Series] = {}
+        self._vocabularies: dict[tuple[object, ...], NDArray[np.uint64]] = {}
 
     def of(self, pair: Pair, kind: str) -> pl.Series:
-        """The pair's column of this side as `number`, `day`, `key` or `words`."""
-        column = pair.left if self._side == "left" else pair.right
-        name = (kind, column.name, column.spelling, column.kind, pair.factor(self._side) if kind == "key" else 1)
-        if name not in self._made:
-            self._made[name] = self._records.select(self._made_of(pair, column, kind).alias("v"))["v"]
-        return self._made[name]
+        """What the pair's column of this side holds."""
+        return self._values[self._name(pair, kind)]
 
-    def _made_of(self, pair: Pair, column: Column, kind: str) -> pl.Expr:
+    def strangers(self, pair: Pair, kind: str) -> pl.Series:
+        """The same, turned round: none stands beside its own record."""
+        name = self._name(pair, kind)
+        if name not in self._strangers:
+            self._strangers[name] = self._values[name].gather(self._turn)
+        return self._strangers[name]
+
+    def vocabulary(self, pair: Pair) -> NDArray[np.uint64]:
+        """All words that the pair's column of this side holds, as hashes."""
+        name = self._name(pair, "words")
+        if name not in self._vocabularies:
+            self._vocabularies[name] = self._values[name].explode().drop_nulls().hash().unique().to_numpy()
+        return self._vocabularies[name]
+
+    def _name(self, pair: Pair, kind: str) -> tuple[object, ...]:
+        column = pair.left if self._side == "left" else pair.right
+        return kind, column.name, column.spelling, column.kind, pair.factor(self._side) if kind == "key" else 1
+
+    def _made(self, pair: Pair, kind: str) -> pl.Expr:
+        column = pair.left if self._side == "left" else pair.right
         if kind == "key":
-            return end_key(pair, self._side, thorough=True)
+            key = end_key(pair, self._side, thorough=True)
+            return pl.when(key.is_not_null()).then(key.hash()).otherwise(pl.lit(0, pl.UInt64))
         if kind == "words":
             return pl.col(column.name).str.to_lowercase().str.extract_all(r"\p{L}{2,}").list.unique()
         value = column.readings[0].value(column.name)
         return (value if kind == "number" else value.cast(pl.Date).to_physical()).cast(pl.Float64).fill_null(np.nan)
 
 
+def _kinds(pair: Pair) -> list[str]:
+    """By what two columns can be compared."""
+    a, b = pair.left, pair.right
+    if a.kind in ("decimal", "integer") and b.kind in ("decimal", "integer"):
+        return ["number"]
+    if a.kind in ("date", "datetime") and b.kind in ("date", "datetime"):
+        return ["day"]
+    if {a.kind, b.kind} <= {"text", "integer"}:
+        return ["key", "words"] if a.kind == b.kind == "text" and (a.wordy or b.wordy) else ["key"]
+    return []
+
+
 def _ways(pairs: list[list[Pair]], one: pl.DataFrame, two: pl.DataFrame) -> dict[tuple[int, int], _Way]:
     """The pairs of columns that agree in the records, by their places."""
-    sides = _Values(one, "left"), _Values(two, "right")
-    turn = pl.Series(np.roll(np.arange(one.height), one.height // 2))
+    every = [pair for row in pairs for pair in row]
+    sides = _Values(one, "left", every), _Values(two, "right", every)
     found = {}
     for i, row in enumerate(pairs):
         for j, pair in enumerate(row):
-            ways = [way for way in _compared(pair, *sides, turn) if way.lift >= _AGREE]
+            ways = [way for way in _compared(pair, *sides) if way is not None]
             if ways:
                 found[i, j] = max(ways, key=lambda way: way.lift)
     return found
 
 
-def _compared(pair: Pair, one: _Values, two: _Values, turn: pl.Series) -> Iterator[_Way]:
-    """The ways in which two columns may agree; `turn` makes strangers of the right side's records."""
-
-    def values(kind: str) -> tuple[pl.Series, pl.Series, pl.Series]:
-        return one.of(pair, kind), (mine := two.of(pair, kind)), mine.gather(turn)
-
-    a, b = pair.left, pair.right
-    if a.kind in ("decimal", "integer") and b.kind in ("decimal", "integer"):
-        x, y, z = (v.to_numpy() for v in values("number"))
-        for sign in (1, -1):
-            for times in dict.fromkeys([(1, n) for n in _UNITS] + [(n, 1) for n in _UNITS]):
-                same, chance = (np.abs(x * times[0] - sign * times[1] * w) < _CENT for w in (y, z))
-                yield _way(same, chance, ~np.isnan(x) & ~np.isnan(y), negated=sign < 0, times=times)
-    elif a.kind in ("date", "datetime") and b.kind in ("date", "datetime"):
-        x, y, z = (v.to_numpy() for v in values("day"))
-        said = ~np.isnan(x) & ~np.isnan(y)
-        yield _way(x == y, x == z, said)
+def _compared(pair: Pair, one: _Values, two: _Values) -> Iterator[_Way | None]:
+    """The ways in which two columns may agree; None for each in which they do not."""
+    kinds = _kinds(pair)
+    if not kinds:
+        return
+    x, y, z = (v.to_numpy() for v in (one.of(pair, kinds[0]), two.of(pair, kinds[0]), two.strangers(pair, kinds[0])))
+    if kinds[0] == "key":
+        said = (x != 0) & (y != 0)
+        yield _way(lambda w: (x == w) & (x != 0), y, z, said)
+        if "words" in kinds and np.intersect1d(one.vocabulary(pair), two.vocabulary(pair), assume_unique=True).size:
+            words = one.of(pair, "words")
+            same = partial(_same_words, words)
+            yield _way(same, two.of(pair, "words"), two.strangers(pair, "words"), said, equal=False)
+        return
+    said = ~np.isnan(x) & ~np.isnan(y)
+    if kinds[0] == "day":
+        yield _way(lambda w: x == w, y, z, said)
         if said.any():
             middle = np.median((y - x)[said])
-            yield _way(np.abs(y - x - middle) <= _DAYS, np.abs(z - x - middle) <= _DAYS, said, equal=False)
-    elif {a.kind, b.kind} <= {"text", "integer"}:
-        keys = values("key")
-        said = (keys[0].is_not_null() & keys[1].is_not_null()).to_numpy()
-        same, chance = ((keys[0] == w).fill_null(value=False).to_numpy() for w in keys[1:])
-        yield _way(same, chance, said)
-        if a.kind == b.kind == "text" and (_wordy(a) or _wordy(b)):
-            words = values("words")
-            same, chance = (_same_words(words[0], w) for w in words[1:])
-            yield _way(same, chance, said, equal=False)
+            yield _way(lambda w: np.abs(w - x - middle) <= _DAYS, y, z, said, equal=False)
+        return
+    for sign in (1, -1):
+        for ours, theirs in dict.fromkeys([(1, n) for n in _UNITS] + [(n, 1) for n in _UNITS]):
+            way = _way(partial(_near, x * ours, sign * theirs), y, z, said)
+            yield way and replace(way, negated=sign < 0, times=(ours, theirs))
 
 
 def _way(
-    same: Bools,
-    chance: Bools,
+    agree: Callable[[Any], Bools],
+    mine: pl.Series | Floats,
+    strangers: pl.Series | Floats,
     said: Bools,
     *,
     equal: bool = True,
-    negated: bool = False,
-    times: tuple[int, int] = (1, 1),
-) -> _Way:
+) -> _Way | None:
+    """How the left column agrees with the right one; None where it does no more than among strangers."""
     spoken = int(said.sum())
-    base = float(chance.mean())
-    if spoken < max(_FEWEST, _SAYS * len(said)) or base > _STRANGERS:
-        return _Way(0.0, 0.0)
-    share = float(same[said].mean())
-    return _Way(share, (share - base) / (1 - base) * (1.0 if equal else _NEARLY), equal, negated, times)
+    if spoken < max(_FEWEST, _SAYS * len(said)):
+        return None
+    share = float(agree(mine)[said].mean())
+    if share < _AGREE:  # no lift is above its share
+        return None
+    base = float(agree(strangers).mean())
+    if base > _STRANGERS:
+        return None
+    lift = (share - base) / (1 - base) * (1.0 if equal else _NEARLY)
+    return _Way(share, lift, equal) if lift >= _AGREE else None
 
 
-def _wordy(column: Column) -> bool:
-    return column.kind == "text" and float(column.raw.str.contains(r"\p{L}\W+\p{L}").mean() or 0) >= _WORDY  # type: ignore[arg-type]
+def _near(numbers: Floats, factor: int, others: Floats) -> Bools:
+    return np.abs(numbers - factor * others) < _CENT
 
 
 def _same_words(a: pl.Series, b: pl.Series) -> Bools:
