@@ -136,7 +136,11 @@ class _Values:
 
     def __init__(self, records: pl.DataFrame, side: str, pairs: Sequence[Pair]) -> None:
         self._side = side
-        wanted = {self._name(pair, kind): self._made(pair, kind) for pair in pairs for kind in _kinds(pair)}
+        wanted: dict[tuple[object, ...], pl.Expr] = {}
+        for pair in pairs:
+            for kind in _kinds(pair):
+                if (name := self._name(pair, kind)) not in wanted:
+                    wanted[name] = self._made(pair, kind)
         made = records.select(each.alias(str(at)) for at, each in enumerate(wanted.values()))
         self._values = dict(zip(wanted, made.get_columns(), strict=True))
         self._turn = np.roll(np.arange(records.height), records.height // 2)

@@ -26,6 +26,8 @@ _FEW = 6
 _GLANCE, _LIKELY = 200, 0.8
 _DATE_WORDS = re.compile(r"date|day|datum|posted|booked|paid|due|_on$|_at$|time|created|updated", re.IGNORECASE)
 _COMPACT_FORMATS = ("%y%m%d", "%Y%m%d", "%Y%m%d%H%M%S")
+# Every other format has two marks between three numbers, or the name of a month: most columns have neither.
+_MARKS_OF_DATES = r"\d\D+\d+\D+\d|\p{L}.*\d|\d.*\p{L}"
 _BOOLEAN_WORDS = ["true", "false", "yes", "no", "t", "f", "y", "n"]
 
 
@@ -149,19 +151,23 @@ def _date_readings(name: str, text: pl.Series) -> list[Reading]:
     elif few.str.contains(r"\d").mean() < MOSTLY:  # type: ignore[operator]
         return []
     else:
-        fitting = [f for f in fitting_formats(few, "datetime") if f not in _COMPACT_FORMATS]
-        if not fitting:
-            fitting = _mostly_fitting(few)
+        fitting = _fitting_with_marks(few)
     return [Reading("datetime" if f in DATETIME_FORMATS else "date", form=f) for f in fitting]
 
 
-def _mostly_fitting(few: pl.Series) -> list[str]:
+def _fitting_with_marks(few: pl.Series) -> list[str]:
+    """The formats with marks between day, month and year that read all values or, where none does, nearly all."""
+    enough = _enough(len(few)) * len(few)
+    if few.str.contains(_MARKS_OF_DATES).sum() < enough:
+        return []
+    forms = [f for f in (*DATETIME_FORMATS, *DATE_FORMATS) if f not in _COMPACT_FORMATS]
     frame = few.to_frame("v")
-    forms = [f for f in (*DATE_FORMATS, *DATETIME_FORMATS) if f not in _COMPACT_FORMATS]
     counts = frame.select(datetime_value(pl.col("v"), f).is_not_null().sum().alias(f) for f in forms).row(0, named=True)
+    if whole := [f for f in forms if counts[f] == len(few)]:
+        return usual(whole)
     best = max(counts.values())
-    fitting = [f for f in forms if counts[f] == best]
-    return usual(fitting) if best >= _enough(len(few)) * len(few) else []
+    fitting = [f for f in (*DATE_FORMATS, *DATETIME_FORMATS) if counts.get(f) == best]
+    return usual(fitting) if best >= enough else []
 
 
 def _enough(cells: int) -> float:
