@@ -193,9 +193,11 @@ def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Exp
 def _with_rival(other_label: str) -> pl.Expr:
     """The reason; where the counterpart is matched, also to which record."""
     to = pl.lit("is already matched") + (pl.lit(" to ") + pl.col("taken_by")).fill_null("")
+    # The row comes first: in a table the end of a sentence is cut.
+    by_name = pl.format("its counterpart is matched to {}: {}", "taken_by", "reason")
     return (
         pl.when(pl.col("rank") == TAKEN)
-        .then(pl.format("{} {}", "reason", to))
+        .then(pl.coalesce(by_name, pl.format("{} {}", "reason", to)))
         .when(pl.col("other_state") != OPEN)
         .then(pl.format("{} (that {} record {})", "reason", pl.lit(other_label), to))
         .otherwise("reason")

@@ -46,7 +46,7 @@ def test_a_counterpart_that_differs_is_named_with_the_record_that_took_it(own: s
 def test_a_counterpart_that_fits_is_named_with_the_record_that_took_it() -> None:
     """The exact rule took what the second rule would have matched."""
     told = reasons("R1 10.20, R1 10", "R1 10", EXACT, NEAR)
-    assert told == {("left", 1): "the Bank record that fits rule 'near' is already matched to Ledger row 2"}
+    assert told == {("left", 1): "its counterpart is matched to Ledger row 2: the Bank record that fits rule 'near'"}
 
 
 def test_all_records_of_a_total_are_named() -> None:
@@ -62,7 +62,7 @@ def test_all_records_of_a_total_are_named() -> None:
 def test_what_cancelled_out_inside_its_side_is_named() -> None:
     """A netted counterpart is matched to a record of its own side."""
     told = reasons("R1 10", "R1 10, R1 -10", STORNO, EXACT)
-    assert told == {("left", 1): "the Bank record that fits rule 'exact' is already matched to Bank row 2"}
+    assert told == {("left", 1): "its counterpart is matched to Bank row 2: the Bank record that fits rule 'exact'"}
 
 
 def test_a_rule_on_keys_alone_has_nothing_that_differs() -> None:
@@ -76,4 +76,4 @@ def test_a_rule_on_keys_alone_has_nothing_that_differs() -> None:
         ("right", 2): none["right"],
     }
     told = reasons("R1 10, R1 7", "R1 10", EXACT, same)
-    assert told == {("left", 2): "the Bank record that fits rule 'same ref' is already matched to Ledger row 1"}
+    assert told == {("left", 2): "its counterpart is matched to Ledger row 1: the Bank record that fits rule 'same ref'"}
