@@ -76,4 +76,5 @@ def test_a_rule_on_keys_alone_has_nothing_that_differs() -> None:
         ("right", 2): none["right"],
     }
     told = reasons("R1 10, R1 7", "R1 10", EXACT, same)
-    assert told == {("left", 2): "its counterpart is matched to Ledger row 1: the Bank record that fits rule 'same ref'"}
+    taken = "its counterpart is matched to Ledger row 1: the Bank record that fits rule 'same ref'"
+    assert told == {("left", 2): taken}
