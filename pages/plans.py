@@ -7,7 +7,7 @@ import streamlit as st
 from pages._shared import layout, plan_versions, wording
 from pages._shared.context import actor, may, services
 from pages._shared.messages import empty_state, explained, notice
-from recon_engine.nway.plan import parse_plan
+from recon_engine.nway.any_plan import parse_plan
 from services.database.models import PlanTemplate
 from services.permissions import Action, Actor
 

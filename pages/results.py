@@ -16,7 +16,7 @@ from pages._shared import (
 )
 from pages._shared.context import actor, address_parameter, may, services
 from pages._shared.messages import explained
-from recon_engine.nway.plan import build_plan
+from recon_engine.nway.any_plan import build_plan
 from services.database.models import Job
 from services.errors import NotFound
 from services.jobs.queue import UNDER_WAY

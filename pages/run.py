@@ -9,11 +9,11 @@ import streamlit as st
 from pages._shared import progress, wizard, wording
 from pages._shared.context import actor, may, services
 from pages._shared.messages import explained
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.plan import Rule
 from services.database.models import Job, Reconciliation
 from services.jobs.queue import UNDER_WAY
 from services.permissions import Action, Actor
-from services.sides import AnyPlan
 
 
 def expected(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> None:

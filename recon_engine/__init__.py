@@ -19,7 +19,8 @@ if TYPE_CHECKING:
         UndecidedError,
     )
     from recon_engine.evidence import verify
-    from recon_engine.nway.plan import SidesPlan, load_plan
+    from recon_engine.nway.any_plan import load_plan
+    from recon_engine.nway.plan import SidesPlan
     from recon_engine.plan import Plan
     from recon_engine.predicates import Check
     from recon_engine.result import Result, reconcile
@@ -46,7 +47,7 @@ _MODULES = {
     "Plan": "plan",
     "Result": "result",
     "SidesPlan": "nway.plan",
-    "load_plan": "nway.plan",
+    "load_plan": "nway.any_plan",
     "reconcile": "result",
     "verify": "evidence",
 }

@@ -129,7 +129,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     from recon_engine.execution.local import Progress, run
-    from recon_engine.nway.plan import SidesPlan, load_plan
+    from recon_engine.nway.any_plan import load_plan
+    from recon_engine.nway.plan import SidesPlan
 
     def tell(progress: Progress) -> None:
         if options.progress == "ndjson":
@@ -255,7 +256,7 @@ def _suggested_two(options: argparse.Namespace) -> Any:
 
 
 def _suggested_sides(options: argparse.Namespace) -> Any:
-    from recon_engine.nway.plan import load_sides
+    from recon_engine.nway.any_plan import load_sides
     from recon_engine.nway.suggest import sides_of, suggest_sides
 
     if options.more_left or options.more_right or options.left_options != "{}" or options.right_options != "{}":
@@ -294,7 +295,8 @@ def _profile(options: argparse.Namespace) -> int:
 def _preview(options: argparse.Namespace) -> int:
     from recon_engine.execution import preview as of_two
     from recon_engine.nway import preview as of_several
-    from recon_engine.nway.plan import SidesPlan, load_plan
+    from recon_engine.nway.any_plan import load_plan
+    from recon_engine.nway.plan import SidesPlan
 
     plan, out, sample = load_plan(options.plan), options.write_sample, options.sample and Path(options.sample)
     told: dict[str, Any]

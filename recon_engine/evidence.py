@@ -16,7 +16,8 @@ import polars as pl
 from recon_engine.difference_checks import differences_hold
 from recon_engine.duplicate_checks import duplicate_groups
 from recon_engine.errors import EvidenceError, ReconError
-from recon_engine.nway.plan import SidesPlan, parse_plan
+from recon_engine.nway.any_plan import parse_plan
+from recon_engine.nway.plan import SidesPlan
 from recon_engine.outcome.conservation import CURRENCY, PARTS, currency_of
 from recon_engine.plan import SIDES, Plan, SideName
 from recon_engine.predicates import Check, predicates

@@ -13,10 +13,11 @@ from typing import Any
 
 import polars as pl
 
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.nway.plan import Pair, SidesPlan
 from recon_engine.outcome.conservation import NO_CURRENCY, currency_of
 from recon_engine.plan import SIDES, Plan
-from services.sides import AnyPlan, side_view
+from services.sides import side_view
 
 Alone = dict[tuple[str, str], dict[str, dict[str, Decimal]]]
 """By side and another one: per field and currency the sum of matched records in whose match the other has none."""

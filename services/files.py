@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from recon_engine.nway.plan import build_plan
+from recon_engine.nway.any_plan import build_plan
 from recon_engine.nway.suggest import sides_of
 from recon_engine.plan import SIDES, ReaderOptions
 from services import metrics

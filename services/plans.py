@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from recon_engine.errors import PlanError
-from recon_engine.nway.plan import build_plan, parse_plan
+from recon_engine.nway.any_plan import AnyPlan, build_plan, parse_plan
 from recon_engine.nway.plan_changes import with_cause
 from recon_engine.plan import SIDES, Plan, SideName
 from services.database.models import Job, PlanTemplate, Reconciliation, StoredFile, new_id
@@ -18,7 +18,7 @@ from services.files import FileIds, find_file, listed
 from services.fit import Drift, drift, seen_in
 from services.paging import Part, part_of
 from services.permissions import Action, Actor, check
-from services.sides import EVERY, MOST_SIDES, AnyPlan, with_files
+from services.sides import EVERY, MOST_SIDES, with_files
 
 if TYPE_CHECKING:
     from services.container import Container

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.nway.plan import Pair, SidesPlan
 from recon_engine.nway.preview import only
 from recon_engine.plan import SIDES, Plan
@@ -25,7 +26,7 @@ from services.jobs import child
 from services.jobs.queue import as_read
 from services.permissions import Action, Actor, check
 from services.plans import PlanLike, valid_plan
-from services.sides import AnyPlan, by_name, with_files
+from services.sides import by_name, with_files
 
 if TYPE_CHECKING:
     from services.container import Container

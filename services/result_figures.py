@@ -16,11 +16,12 @@ from typing import Any
 
 import polars as pl
 
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.nway.plan import SidesPlan
 from recon_engine.outcome.conservation import NO_CURRENCY, currency_of
 from recon_engine.plan import SIDES, Plan
 from services.balances import alone_in_matches, balances, last_without
-from services.sides import AnyPlan, side_view
+from services.sides import side_view
 
 Scan = Callable[[str], AbstractContextManager[pl.LazyFrame]]
 AGES = ((7, "0 to 7 days"), (30, "8 to 30 days"), (60, "31 to 60 days"), (90, "61 to 90 days"))

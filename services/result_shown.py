@@ -13,8 +13,8 @@ from typing import Any
 
 import polars as pl
 
+from recon_engine.nway.any_plan import AnyPlan
 from services.result_figures import figures
-from services.sides import AnyPlan
 
 OWN = "shown-"
 """How the names of these files begin."""

@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from recon_engine.nway.plan import SidesPlan, build_plan
+from recon_engine.nway.any_plan import AnyPlan, build_plan
+from recon_engine.nway.plan import SidesPlan
 from services.database.models import Account, Job, Reconciliation
-from services.sides import AnyPlan
 
 if TYPE_CHECKING:
     from services.container import Container

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 import polars as pl
 
-from recon_engine.nway.plan import build_plan
+from recon_engine.nway.any_plan import AnyPlan, build_plan
 from recon_engine.plan import SIDES
 from services.break_history import compared
 from services.database.models import Job
@@ -28,7 +28,6 @@ from services.result_match import first_pair, sums_of
 from services.result_rows import Filters, filtered, of_source, ordered, rows_of, with_rows
 from services.result_shown import BREAKS, FIGURES, FIGURES_BEFORE, OWN, valued
 from services.result_summary import gather
-from services.sides import AnyPlan
 
 if TYPE_CHECKING:
     from services.container import Container

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar, cast
 
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.nway.plan import SidesPlan
 from recon_engine.plan import SIDES, Plan, SideName
 
-AnyPlan = Plan | SidesPlan
 Kept = TypeVar("Kept")
 MOST_SIDES = 8
 EVERY: tuple[str, ...] = (*SIDES, *(f"side_{number}" for number in range(len(SIDES) + 1, MOST_SIDES + 1)))

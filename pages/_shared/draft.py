@@ -10,13 +10,14 @@ import streamlit as st
 from pages._shared.context import services
 from pages._shared.messages import notice
 from recon_engine.errors import Fault, PlanError
-from recon_engine.nway.plan import SidesPlan, build_plan, parse_plan
+from recon_engine.nway.any_plan import AnyPlan, build_plan, parse_plan
+from recon_engine.nway.plan import SidesPlan
 from recon_engine.plan import SIDES
 from services.database.models import Reconciliation, StoredFile
 from services.errors import Invalid
 from services.fit import shared_columns
 from services.permissions import Actor
-from services.sides import AnyPlan, by_name, with_files
+from services.sides import by_name, with_files
 
 
 def column_names(person: Actor, reconciliation: Reconciliation) -> list[list[str]]:

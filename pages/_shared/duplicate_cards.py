@@ -13,10 +13,10 @@ from pages._shared.messages import explained
 from pages._shared.rule_draft import blank, cells_of, condition_data
 from pages._shared.wizard import labels
 from pages._shared.wording import duplicates_sentence, literal
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.plan import Duplicates, Plan
 from services.database.models import Reconciliation
 from services.permissions import Actor
-from services.sides import AnyPlan
 
 _DRAFT = "duplicates-draft"
 _BESIDE = 3

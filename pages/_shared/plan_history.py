@@ -11,10 +11,9 @@ from pages._shared import charts, wording
 from pages._shared.context import services
 from pages._shared.tables import amount_fields, table
 from pages._shared.wizard import labels
-from recon_engine.nway.plan import build_plan
+from recon_engine.nway.any_plan import AnyPlan, build_plan
 from services.database.models import Job
 from services.permissions import Actor
-from services.sides import AnyPlan
 
 _SHOWN = "shown-breaks"
 

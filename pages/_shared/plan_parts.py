@@ -12,10 +12,9 @@ from pages._shared import draft, wizard
 from pages._shared.context import services
 from pages._shared.marks import Marks
 from pages._shared.messages import explained, notice
-from recon_engine.nway.plan import parse_plan
+from recon_engine.nway.any_plan import AnyPlan, parse_plan
 from services.database.models import Reconciliation
 from services.permissions import Actor
-from services.sides import AnyPlan
 
 DISCARDED = "plan-file-discarded"
 

@@ -11,11 +11,11 @@ import streamlit as st
 from pages._shared import layout, wording
 from pages._shared.context import actor, fragment, may, services
 from pages._shared.messages import explained
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.nway.plan import SidesPlan
 from services.database.models import Job
 from services.jobs.queue import UNDER_WAY
 from services.permissions import Action, Actor
-from services.sides import AnyPlan
 
 STAGES = {
     "read": "Reading the files",

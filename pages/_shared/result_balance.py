@@ -13,12 +13,12 @@ from pages._shared.context import services
 from pages._shared.messages import empty_state
 from pages._shared.tables import table
 from pages._shared.wizard import labels
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.plan import SIDES
 from services.database.models import Job
 from services.permissions import Actor
 from services.result_headline import INSIDE_MATCHES, OF_EACH_TWO, against, balanced, uncompared
 from services.result_open import NUMBERS, open_columns, open_lines
-from services.sides import AnyPlan
 
 PARTS = {
     "left": "",

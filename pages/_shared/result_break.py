@@ -26,9 +26,9 @@ from pages._shared.tables import (
 )
 from pages._shared.wizard import labels
 from pages._shared.wording import CATEGORY_NAMES, literal
+from recon_engine.nway.any_plan import AnyPlan
 from services.database.models import Job
 from services.permissions import Action, Actor
-from services.sides import AnyPlan
 
 ALL = "all"
 

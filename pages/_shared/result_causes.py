@@ -10,10 +10,10 @@ import streamlit as st
 from pages._shared import chart_clicks, charts, wording
 from pages._shared.context import may, services
 from pages._shared.messages import explained, notice
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.plan import Plan
 from services.database.models import Job
 from services.permissions import Action, Actor
-from services.sides import AnyPlan
 
 FIRST = 6
 

@@ -11,10 +11,10 @@ from pages._shared import charts, side_by_side, wording
 from pages._shared.context import services
 from pages._shared.tables import amount_fields, apart, table
 from pages._shared.wizard import labels
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.plan import SIDES, Plan, Rule
 from services.database.models import Job
 from services.permissions import Actor
-from services.sides import AnyPlan
 
 CANCELS_OUT = "All its records are on the {} side: together they cancel each other out."
 

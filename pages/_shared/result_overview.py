@@ -12,10 +12,10 @@ from pages._shared.context import services
 from pages._shared.result_rows import OUTCOMES
 from pages._shared.tables import table
 from pages._shared.wizard import labels
+from recon_engine.nway.any_plan import AnyPlan
 from services.database.models import Job
 from services.permissions import Actor
 from services.result_headline import UNEXPLAINED, UNEXPLAINED_HELP, Tile, headline
-from services.sides import AnyPlan
 
 SECTION_OF = {"matched": "Matches", "suggested": "Matches", "breaks": "Breaks", "rejected": "Rejected"}
 OUTCOME_OF = {

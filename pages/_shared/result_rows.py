@@ -25,10 +25,10 @@ from pages._shared.tables import (
 )
 from pages._shared.wizard import labels
 from pages._shared.wording import score
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.plan import Plan
 from services.database.models import Job
 from services.permissions import Action, Actor
-from services.sides import AnyPlan
 
 HEADINGS = {
     "matches": {

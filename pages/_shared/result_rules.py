@@ -9,9 +9,9 @@ import streamlit as st
 
 from pages._shared import chart_clicks, charts, wording
 from pages._shared.tables import table
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.plan import Plan
 from services.database.models import Job
-from services.sides import AnyPlan
 
 METHODS = {
     "decoys": "on shuffled values",

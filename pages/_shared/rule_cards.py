@@ -14,11 +14,11 @@ from pages._shared.context import dialog
 from pages._shared.messages import explained
 from pages._shared.rule_draft import NET_SHAPES, NUMBERS, SHAPES
 from pages._shared.wording import handling_sentence, literal, rule_in
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.nway.plan import Pair, SidesPlan, SidesRule
 from recon_engine.plan import Plan
 from services.database.models import Reconciliation
 from services.permissions import Actor
-from services.sides import AnyPlan
 
 
 @dialog("Rule", width="large")

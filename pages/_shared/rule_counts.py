@@ -11,11 +11,11 @@ from streamlit.delta_generator import DeltaGenerator
 from pages._shared.context import fragment, services, stop_the_clock
 from pages._shared.wizard import file_ids
 from pages._shared.wording import literal, number
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.nway.plan import Pair, SidesPlan
 from recon_engine.plan import Plan
 from services.database.models import Reconciliation
 from services.permissions import Actor
-from services.sides import AnyPlan
 
 LOOK_SECONDS = 0.7
 COUNTING = ":material/hourglass_empty: Counting what each rule would match …"

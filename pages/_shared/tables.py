@@ -12,8 +12,8 @@ import streamlit as st
 
 from pages._shared.layout import download_link
 from pages._shared.wording import amount, count, day, share
+from recon_engine.nway.any_plan import AnyPlan
 from services.database.models import Job
-from services.sides import AnyPlan
 
 PAGE_ROWS = 50
 _ALL = "all"

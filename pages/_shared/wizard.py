@@ -10,12 +10,12 @@ from pages._shared import layout
 from pages._shared.context import address_parameter, dialog, may, services
 from pages._shared.messages import empty_state, explained, show_notice
 from pages._shared.wording import literal
-from recon_engine.nway.plan import build_plan
+from recon_engine.nway.any_plan import AnyPlan, build_plan
 from recon_engine.plan import SIDES
 from services.database.models import Job, Reconciliation
 from services.errors import NotFound
 from services.permissions import Action, Actor
-from services.sides import EVERY, AnyPlan
+from services.sides import EVERY
 
 ORDINALS = ("Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth")
 TITLES = {"left": "Left side", "right": "Right side"} | {

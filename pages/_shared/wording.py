@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.nway.plan import SidesPlan, SidesRule
 from recon_engine.plan import Rule
 from services.formats import amount, count, day, localised, minute, moment, number, second, share
-from services.sides import AnyPlan
 from services.wording import (
     CATEGORY_NAMES,
     METHOD_NAMES,

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from recon_engine.errors import PlanError
 from recon_engine.faults import Location, Misplaced, misplaced, plan_error
 from recon_engine.plan import CleanStep, Currency, Duplicates, FieldSpec, FieldType, Plan, ReaderOptions, Version
-from recon_engine.plan_text import plan_data
 from recon_engine.rules import Condition, Model, Rule, short_form
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
@@ -118,7 +117,7 @@ def _different(sides: tuple[NamedSide, ...]) -> tuple[NamedSide, ...]:
     return sides
 
 
-_Sides = Annotated[tuple[NamedSide, ...], Field(min_length=2, max_length=20), AfterValidator(_different)]
+NamedSides = Annotated[tuple[NamedSide, ...], Field(min_length=2, max_length=20), AfterValidator(_different)]
 
 
 class SidesPlan(Model):
@@ -126,7 +125,7 @@ class SidesPlan(Model):
 
     version: Version = 1
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    sides: _Sides
+    sides: NamedSides
     fields: Annotated[tuple[SidesField, ...], Field(min_length=1, max_length=500)]
     rules: Annotated[tuple[SidesRule, ...], Field(min_length=1, max_length=500)]
     compare: tuple[str, ...] = ()
@@ -346,42 +345,6 @@ class SidesPlan(Model):
     def to_yaml(self) -> str:
         """The plan file's text; `load_plan` reads it back to an equal plan."""
         return yaml.safe_dump(self.to_data(), sort_keys=False, allow_unicode=True, width=100)
-
-
-def load_plan(path: str | Path, *, relative: bool = False) -> Plan | SidesPlan:
-    """Read a plan file of two sides or of more. Raises PlanError.
-
-    File names in it become absolute, unless they are to stay `relative` to the plan file.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"plan {path}: cannot be read ({error})") from error
-    return parse_plan(text, base=None if relative else path.resolve().parent, where=str(path))
-
-
-def load_sides(path: Path) -> tuple[NamedSide, ...]:
-    """The `sides` of a plan file that may say no more than these. Raises PlanError. File names become absolute."""
-    try:
-        data = plan_data(path.read_text(encoding="utf-8"), str(path))
-        sides = TypeAdapter(_Sides).validate_python(data.get("sides"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path}: cannot be read ({error})") from error
-    except ValidationError as error:
-        raise plan_error(error, f"{path}: sides") from error
-    base = path.resolve().parent
-    return tuple(side.model_copy(update={"files": tuple(str(base / f) for f in side.files)}) for side in sides)
-
-
-def parse_plan(text: str, base: Path | None = None, where: str = "plan") -> Plan | SidesPlan:
-    """Read a plan of two sides or of more from YAML text. Raises PlanError with every mistake in one line."""
-    return build_plan(plan_data(text, where), base, where)
-
-
-def build_plan(data: dict[str, Any], base: Path | None = None, where: str = "plan") -> Plan | SidesPlan:
-    """Validate a plan of two sides or of more, given as plain data. Raises PlanError with every mistake in one line."""
-    return (SidesPlan if "sides" in data else Plan).build(data, base=base, where=where)
 
 
 @contextmanager

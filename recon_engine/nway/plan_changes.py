@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from recon_engine.errors import PlanError
-from recon_engine.nway.plan import Pair, SidesField, SidesPlan, load_plan
+from recon_engine.nway.any_plan import AnyPlan, load_plan
+from recon_engine.nway.plan import Pair, SidesField, SidesPlan
 from recon_engine.plan import SIDES, Plan
 from recon_engine.plan_changes import Change, changed, with_renamed_fields
 
-AnyPlan = Plan | SidesPlan
 _LONGEST_NAME = 60
 
 

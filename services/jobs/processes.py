@@ -41,7 +41,7 @@ _LIBRARIES = (
     *("argparse", "charset_normalizer", "concurrent.futures.thread", "csv", "difflib", "gzip", "json", "statistics"),
     *("numpy", "numpy.ma", "numpy.typing", "scipy.optimize", "scipy.sparse.csgraph", "yaml", "zipfile", "zstandard"),
 )
-ENGINE = Engine(_REPOSITORY, (*_LIBRARIES, "recon_engine.nway.plan"))
+ENGINE = Engine(_REPOSITORY, (*_LIBRARIES, "recon_engine.nway.any_plan"))
 
 
 @dataclass(frozen=True)

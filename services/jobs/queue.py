@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from recon_engine.execution.estimate import Estimate, estimate_of
+from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.nway.plan import SidesPlan
 from services import logs
 from services.crash_points import reach
@@ -20,7 +21,7 @@ from services.limits import Limited
 from services.paging import Part, part_of
 from services.permissions import Action, Actor, check
 from services.plans import PlanLike, find_reconciliation, valid_plan
-from services.sides import EVERY, AnyPlan, by_name
+from services.sides import EVERY, by_name
 
 if TYPE_CHECKING:
     from services.container import Container

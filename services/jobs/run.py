@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
-from recon_engine.nway.plan import build_plan
+from recon_engine.nway.any_plan import build_plan
 from services.crash_points import reach
 from services.database.models import Job, StoredFile
 from services.errors import ServiceError

@@ -16,7 +16,8 @@ from pypdf import PdfReader
 
 from pages._shared import draft
 from pages._shared.wording import rule_in
-from recon_engine.nway.plan import SidesPlan, build_plan
+from recon_engine.nway.any_plan import build_plan
+from recon_engine.nway.plan import SidesPlan
 from recon_engine.plan import Plan
 from services.container import Container
 from services.database.models import Job

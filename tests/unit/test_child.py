@@ -130,7 +130,8 @@ def test_a_child_dies_with_its_parent(program: Path, tmp_path: Path) -> None:
     starter = (
         "import time; from pathlib import Path; from services.jobs import child, processes\n"
         f"processes.ENGINE = processes.Engine(Path({str(tmp_path / 'code')!r}), ())\n"
-        f"print(child.Child([], Path({str(tmp_path)!r}), child.Limits(1024, 30)).pid, flush=True); time.sleep(60)"
+        f"running = child.Child([], Path({str(tmp_path)!r}), child.Limits(1024, 30)); print(running.pid, flush=True); "
+        "time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True, cwd=root) as parent:
         assert parent.stdout is not None

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from recon_engine import __main__ as command_line
 from recon_engine import plan as plans
 from recon_engine.evidence import TABLES
-from recon_engine.nway import plan as side_plans
+from recon_engine.nway.any_plan import parse_plan
 from recon_engine.outcome.breaks import CATEGORY
 from services.settings import Settings, variable
 
@@ -194,7 +194,7 @@ def blocks(language: str) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("where", "text"), [pytest.param(w, t, id=w) for w, t in blocks("yaml")])
 def test_every_plan_in_the_documentation_is_valid(where: str, text: str) -> None:
     """Plans shown in the documentation are accepted as they stand."""
-    side_plans.parse_plan(text, where=where)
+    parse_plan(text, where=where)
 
 
 def test_the_tutorial_shows_what_its_commands_print(tutorial: Path, capsys: pytest.CaptureFixture[str]) -> None:

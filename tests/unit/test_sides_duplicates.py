@@ -10,7 +10,7 @@ import pytest
 
 from recon_engine import Plan, PlanError, Result, SidesPlan, load_plan, reconcile, verify
 from recon_engine.matching import candidates
-from recon_engine.nway.plan import parse_plan
+from recon_engine.nway.any_plan import parse_plan
 
 pytestmark = pytest.mark.slow
 
