@@ -8,13 +8,14 @@ thread and none of MODULE... starts another. Polars does: each child imports it 
 
 A request is a message on SOCKET with three files: the child's stdout, its stderr, and the socket by which it is
 controlled. On that, this process tells the child's id and, when it has ended, its exit code; it hears TERMINATE and
-KILL. A child is killed, with all that it started, when the other end of its socket closes, and all of them when SOCKET
-does: so nothing outlives the application.
+KILL. Closed without a word, it says that the system has no room for another child. A child is killed, with all that it
+started, when the other end of its socket closes, and all of them when SOCKET does: so nothing outlives the application.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import json
@@ -31,6 +32,8 @@ from services.jobs.limits import die_with_parent, own_variables, put_limits
 
 TERMINATE, KILL = b"t", b"k"
 REQUEST_BYTES = 128 * 1024
+_FILES = 3
+_INTERNAL = 3  # as the engine ends when it is not its input that is wrong
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class _Forked:
     control: socket.socket
 
 
-def _serve(requests: socket.socket) -> list[str]:
-    """Fork a child for each request. Returns in the children only: the arguments of the engine."""
+def _serve(requests: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Fork a child for each request. Returns in the children only: the request and its files."""
     children: set[_Forked] = set()
     with selectors.DefaultSelector() as events, requests:
         events.register(requests, selectors.EVENT_READ)
@@ -51,13 +54,18 @@ def _serve(requests: socket.socket) -> list[str]:
             for key, _ in events.select():
                 child: _Forked | None = key.data
                 if child is None:
-                    message, files, *_ = socket.recv_fds(requests, REQUEST_BYTES, 3, socket.MSG_CMSG_CLOEXEC)
+                    message, files, *_ = socket.recv_fds(requests, REQUEST_BYTES, _FILES, socket.MSG_CMSG_CLOEXEC)
                     if not message:
                         _end_all(children)
-                    child = _fork(files)
+                    try:
+                        child = _fork(files)
+                    except OSError:
+                        for each in files:
+                            os.close(each)
+                        continue
                     if child is None:
                         _forget(children)
-                        return _settled(json.loads(message), files)
+                        return json.loads(message), files
                     children.add(child)
                     events.register(child.ending, selectors.EVENT_READ, child)
                     events.register(child.control, selectors.EVENT_READ, child)
@@ -72,17 +80,25 @@ def _serve(requests: socket.socket) -> list[str]:
 
 
 def _fork(files: list[int]) -> _Forked | None:
-    """A new child, whose id has been told; None in the child itself."""
+    """A new child, whose id has been told; None in the child itself. Raises OSError where there is no room for one."""
+    if len(files) != _FILES:
+        raise OSError(errno.EMFILE, "no room for the files of a request")
     server = os.getpid()
     pid = os.fork()
     if pid == 0:
         os.setsid()  # a group of its own, by which all that it starts is ended with it
         die_with_parent(server)
         return None
-    stdout, stderr, control = files
-    os.close(stdout)
-    os.close(stderr)
-    child = _Forked(pid, os.pidfd_open(pid), socket.socket(fileno=control))
+    try:
+        ending = os.pidfd_open(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+    *outputs, control = files
+    for each in outputs:
+        os.close(each)
+    child = _Forked(pid, ending, socket.socket(fileno=control))
     _tell(child, pid)
     return child
 
@@ -94,8 +110,8 @@ def _forget(others: set[_Forked]) -> None:
         child.control.close()
 
 
-def _settled(request: dict[str, Any], files: list[int]) -> list[str]:
-    """Give a child its output, its folder and its limits; its arguments."""
+def _settle(request: dict[str, Any], files: list[int]) -> None:
+    """Give a child its output, its folder, its limits and its arguments."""
     for target, source in enumerate(files[:2], start=1):
         os.dup2(source, target)
     for each in files:
@@ -103,7 +119,7 @@ def _settled(request: dict[str, Any], files: list[int]) -> list[str]:
     os.chdir(request["folder"])
     os.environ.update(own_variables(request["folder"]))
     put_limits(request["memory_bytes"], request["cpu_seconds"])
-    return list(request["arguments"])
+    sys.argv[1:] = request["arguments"]
 
 
 def _obey(child: _Forked) -> bool:
@@ -145,7 +161,12 @@ def _main(arguments: list[str]) -> None:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # the children share what is here: their collector need not touch it
-    sys.argv[1:] = _serve(requests)
+    request, files = _serve(requests)
+    try:
+        _settle(request, files)
+    except (OSError, ValueError) as error:  # its folder is gone, or its limits are above those of this process
+        sys.stderr.write(f"the engine cannot be started: {error}\n")
+        sys.exit(_INTERNAL)
     runpy.run_module("recon_engine", run_name="__main__", alter_sys=True)
 
 

@@ -24,9 +24,25 @@ from services.jobs.limits import own_variables
 _log = structlog.get_logger(__name__)
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _LIMITS = Path(__file__).with_name("limits.py")
-_CAN_FORK = sys.platform.startswith("linux") and hasattr(os, "pidfd_open")
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
+_WARM_AFTER_SECONDS = 4.0
+_ANSWER_SECONDS = 30.0  # a server that has just been started imports first
+_END_SECONDS = 1.0
 _MAX_THREADS = 8  # each thread's stack and heap count against the memory limit
+
+
+def _can_fork() -> bool:
+    """Whether the system has what the fork server needs; some sandboxes refuse it."""
+    if not sys.platform.startswith("linux") or not hasattr(os, "pidfd_open"):
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return False
+    return True
+
+
+_CAN_FORK = _can_fork()
 
 
 @dataclass(frozen=True)
@@ -83,9 +99,11 @@ def start(given: Start) -> Process:
 
 
 def warm() -> None:
-    """Have the imports done before the first process is asked for."""
+    """Have the imports done before the first process is asked for, but not while the application itself starts."""
     if _CAN_FORK:
-        _server.warm()
+        timer = threading.Timer(_WARM_AFTER_SECONDS, _server.warm)
+        timer.daemon = True
+        timer.start()
 
 
 class _Executed:
@@ -136,15 +154,20 @@ class _Forked:
             "memory_bytes": given.memory_bytes,
             "cpu_seconds": given.cpu_seconds,
         }
+        self._code: int | None = None
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            server = _server.ask(request, [given.stdout.fileno(), given.stderr.fileno(), theirs.fileno()])
-        self._code: int | None = None
-        told = self._heard()
+            self._server = _server.ask(request, [given.stdout.fileno(), given.stderr.fileno(), theirs.fileno()])
+        self._control.settimeout(_ANSWER_SECONDS)
+        try:
+            told = self._heard()
+        except TimeoutError:
+            _server.retire(self._server, silent=True)
+            raise _ForkServerAwayError from None
         if not told:
-            self._control.close()
-            _server.retire(server)
+            _server.retire(self._server)
             raise _ForkServerAwayError
+        self._control.settimeout(None)
         self.pid = int(told)
 
     def wait(self, seconds: float) -> bool:
@@ -160,15 +183,19 @@ class _Forked:
     def code(self) -> int:
         if self._code is None:
             told = self._heard()
-            self._code = int(told) if told else -signal.SIGKILL  # the kernel ends it with the server
+            if not told:  # the kernel ends it with the server, but not what it has started
+                _server.retire(self._server)
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, signal.SIGKILL)
+            self._code = int(told) if told else -signal.SIGKILL
         return self._code
 
     def _heard(self) -> bytes:
-        """The next that the server tells; empty when it has gone."""
-        try:
+        """The next that the server tells; empty when it has closed the socket. Raises TimeoutError, BlockingIOError."""
+        with contextlib.suppress(ConnectionResetError):
             return self._control.recv(32)
-        except ConnectionError:
-            return b""
+        # The server has not read all that we asked. Said once, this gives way to what the server told before it closed.
+        return self._control.recv(32)
 
     def terminate(self) -> None:
         self._ask(TERMINATE)
@@ -197,7 +224,7 @@ class _ForkServer:
 
     def warm(self) -> None:
         """Start it, unless it runs."""
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):  # without it all runs as well, only slower
             self._running()
 
     def ask(self, request: dict[str, object], files: list[int]) -> subprocess.Popen[bytes]:
@@ -206,25 +233,33 @@ class _ForkServer:
         if len(message) > REQUEST_BYTES:
             raise _ForkServerAwayError
         with self._lock:
-            process, requests = self._running()
             try:
+                process, requests = self._running()
                 socket.send_fds(requests, [message], files)
             except OSError as error:
-                self._end()
+                if isinstance(error, (ConnectionError, TimeoutError)):
+                    self._end()
                 raise _ForkServerAwayError from error
             return process
 
-    def retire(self, process: subprocess.Popen[bytes]) -> None:
-        """End this server, which does not answer; the next request starts another."""
-        with self._lock:
-            if self._process is process:
-                _log.warning("fork server ended", code=self._end())
+    def retire(self, process: subprocess.Popen[bytes], *, silent: bool = False) -> None:
+        """End a server that is `silent`, or put away one that has ended; the next request starts another.
+
+        One that closed a socket and lives has no room for another child: it goes on with those that it has.
+        """
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if not silent:
+                process.wait(_END_SECONDS)
+            with self._lock:
+                if self._process is process:
+                    _log.warning("fork server ended", code=self._end())
 
     def _running(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
         if self._process is None or self._requests is None or self._engine != ENGINE:
             self._end()
             self._engine = ENGINE
             self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._requests.settimeout(_ANSWER_SECONDS)
             with theirs:
                 self._process = subprocess.Popen(
                     [
@@ -250,8 +285,11 @@ class _ForkServer:
         if self._requests is not None:
             self._requests.close()
         if self._process is not None:
-            self._process.kill()
-            code = self._process.wait()
+            try:
+                code = self._process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                code = self._process.wait()
         self._process = self._requests = None
         return code
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -102,6 +103,62 @@ def test_a_killed_server_takes_its_children_along_and_another_takes_its_place(pr
     assert {one.result().code for one in running} == {-signal.SIGKILL}
     assert child.run(["0"], ROOMY, lambda folder: None).code == 0
     assert processes._server._process is not None
+
+
+def test_no_room_for_one_more_costs_the_others_nothing(program: Path, tmp_path: Path) -> None:
+    """A request that the system refuses is carried out in another way; those that run go on."""
+    program.write_text("import sys, time; time.sleep(float(sys.argv[1])); print(sys.argv[1])", encoding="utf-8")
+    running = Child(["3"], tmp_path, ROOMY)
+    server = server_of(running)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (server.num_fds() + 1, server.num_fds() + 1))
+    assert child.run(["0"], ROOMY, lambda folder: None).stdout == "0\n"
+    assert running.wait(10)
+    assert (running.result().code, running.result().stdout) == (0, "3\n")
+
+
+def test_a_request_that_cannot_be_sent_ends_nobody_else(program: Path, tmp_path: Path) -> None:
+    """What is wrong with one request is no reason to begin anew."""
+    program.write_text("import sys, time; time.sleep(float(sys.argv[1]))", encoding="utf-8")
+    running = Child(["2"], tmp_path, ROOMY)
+    with pytest.raises(processes._ForkServerAwayError):
+        processes._server.ask({}, [10_000])
+    assert running.wait(10)
+    assert running.result().code == 0
+
+
+def test_a_server_that_does_not_answer_is_replaced(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for it for longer than it takes to start."""
+    program.write_text("import sys, time; time.sleep(float(sys.argv[1]))", encoding="utf-8")
+    running = Child(["60"], tmp_path, ROOMY)
+    server_of(running).suspend()
+    monkeypatch.setattr(processes, "_ANSWER_SECONDS", 2.0)
+    assert child.run(["0"], ROOMY, lambda folder: None).code == 0
+    assert running.wait(5)
+    assert running.result().code == -signal.SIGKILL
+
+
+def test_the_exit_code_stands_when_the_end_was_asked_for_too_late(program: Path, tmp_path: Path) -> None:
+    """A child that ends by itself just before it is told to has ended by itself."""
+    program.write_text("import time; time.sleep(0.5); raise SystemExit(7)", encoding="utf-8")
+    running = Child([], tmp_path, ROOMY)
+    process, server = psutil.Process(running.pid), server_of(running)
+    server.suspend()
+    while process.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    running._process.terminate()
+    server.resume()
+    assert running.wait(5)
+    assert running.result().code == 7
+
+
+def test_a_folder_that_is_gone_is_no_answer(program: Path, tmp_path: Path) -> None:
+    """The child says that it could not begin, by a code that stands for nothing else."""
+    program.write_text("", encoding="utf-8")
+    gone = Child([], tmp_path / "gone", ROOMY)
+    assert gone.wait(10)
+    assert gone.result().code == 3
 
 
 @pytest.mark.parametrize("preloaded", [("no_such_module",), ()])
