@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from recon_engine.code_maps import differing_codes, with_codes
 from recon_engine.column_matching import Column
 from recon_engine.column_names import concepts, name_likeness
+from recon_engine.composite_keys import composite_key, lag_of_nearest
 from recon_engine.key_evidence import Testimony, joins_others, left_open, misspelt, own_words, testimony
 from recon_engine.link_proposals import link_fields, linkage_rule, readable, repeated_side, telling_fields
 from recon_engine.reference_proposals import Spoken, spoken, spoken_rules
@@ -18,7 +19,6 @@ from recon_engine.rule_proposals import (
     On,
     ProposedRule,
     Tables,
-    composite_key,
     key_fields,
     keyed_rules,
     keyless_rules,
@@ -35,6 +35,8 @@ _TRIED, _USED = 4, 2
 _WHOLE = 0.98
 _NAMES_ONE = 0.9
 _AGREES, _USUALLY, _SAME_MEANING = 0.98, 0.5, 0.5
+# A key that joins fewer leads no cascade.
+_LEADS = 0.1
 # So many records, and such a share, must be left open by a key before another way is proposed for them.
 _FEWEST_OPEN, _OPEN = 20, 0.01
 # Beside better rules, one that is less sure is left out.
@@ -51,8 +53,8 @@ Columns = tuple[Sequence[Column], Sequence[Column]]
 class Cascade:
     """The rules; the fields, some with a lookup; those whose differences tell nothing; what a person should know.
 
-    `keyless`: nothing names a record in both files, and the rules are what is left to try. `coverage`: the share of the
-    smaller side's records that a key joins.
+    `keyless`: nothing names a record in both files, and the rules are what is left to try; `doubts`: what a person
+    should know of these. `coverage`: the share of the smaller side's records that a key joins.
     """
 
     rules: list[ProposedRule]
@@ -61,6 +63,7 @@ class Cascade:
     questions: list[str]
     keyless: bool = False
     coverage: float = 0.0
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,25 +105,19 @@ def proposed_cascade(
     coded = {f.spec.name: f for f in with_codes(tables, usable, [keys[0][0]], part)} if keys else {}
     first: MappedField | None = None
     joining, spare = list[MappedField](), list[str]()
-    for key, _ in keys:
+    for key, t in keys:
         # Rules by a key that joins no others would only lengthen the cascade.
         if first and not joins_others(tables, key, first, part):
             spare.append(key.spec.name)
             continue
-        joining.append(key)
-        seen = observed(*tables, [key], roles.amount, roles.date, part)
-        groups = repeats(tables, [key], roles.amount, roles.date, part)
-        sums = sum_rule([key], roles.amount, roles.currency, groups) if groups and roles.amount else None
-        again = repeated_rules([key], [*coded.values()], roles.amount, groups) if groups and not sums else []
-        if roles.date and roles.date not in untold and seen.joined and seen.same_day < _SAME_DAY:
+        found = _by_key(tables, key, [*coded.values()], roles, part, first=not joining)
+        if t.coverage < _LEADS and not found.repeats:
+            continue  # it names a few by chance: others together may name most
+        if roles.date and roles.date not in untold and found.seen.joined and found.seen.same_day < _SAME_DAY:
             untold.append(roles.date)  # nearly every match would have a difference
-        if seen.joined and not again:
-            found = keyed_rules([key], roles.amount, roles.date, roles.currency, seen, first=len(joining) == 1)
-            # One of several that add up must not be taken for the whole.
-            rules += [r for r in found if not sums or r.stage < sums.stage]
-            if len(joining) == 1 and not sums:
-                first = key  # its last rule takes all that it names alone
-        rules += [*again, *([sums] if sums else [])]
+        joining.append(key)
+        first = first or (key if found.alone and len(joining) == 1 else None)  # its last rule takes all that it names
+        rules += found.rules
         if len(joining) == _USED:
             break
     if first:
@@ -140,10 +137,34 @@ def proposed_cascade(
         told = [coded.get(f.spec.name, f) for f in fields]
         untold = [f for f in told if f.spec.name in named]
         return Cascade(_named(rules), told, untold, questions, coverage=max(t.coverage for _, t in keys))
-    nothing = Cascade([], fields, mistaken, [*questions, _NO_KEY], keyless=True)
+    nothing = Cascade([], fields, mistaken, questions, keyless=True, doubts=(_NO_KEY,))
     keyless = _keyless(tables, fields, usable, roles, rows, part, nothing)
     codes = spoken(tables, columns, roles.amount, roles.date, [f.spec.name for f in fields]) if columns else None
     return _led_by(codes, keyless, roles) if codes else keyless
+
+
+@dataclass(frozen=True)
+class _ByKey:
+    """Rules by one key, and what it shows. `alone`: it names single records; `repeats`: it stands for several."""
+
+    rules: list[ProposedRule]
+    seen: Observed
+    alone: bool
+    repeats: bool
+
+
+def _by_key(
+    tables: Tables, key: MappedField, coded: list[MappedField], roles: _Roles, part: int, *, first: bool
+) -> _ByKey:
+    seen = observed(*tables, [key], roles.amount, roles.date, part)
+    groups = repeats(tables, [key], roles.amount, roles.date, part)
+    sums = sum_rule([key], roles.amount, roles.currency, groups) if groups and roles.amount else None
+    again = repeated_rules([key], coded, roles.amount, groups) if groups and not sums else []
+    single = seen.joined > 0 and not again
+    found = keyed_rules([key], roles.amount, roles.date, roles.currency, seen, first=first) if single else []
+    # One of several that add up must not be taken for the whole.
+    rules = [*(r for r in found if not sums or r.stage < sums.stage), *again, *([sums] if sums else [])]
+    return _ByKey(rules, seen, single and not sums, bool(again or sums))
 
 
 def _beside(
@@ -178,7 +199,7 @@ def _beside(
 
 def _led_by(seen: Spoken, found: Cascade, roles: _Roles) -> Cascade:
     """The rules of codes in texts; what would match without a code is then for a person to judge."""
-    rules = spoken_rules(seen, roles.amount, roles.currency)
+    rules = spoken_rules(seen, seen.amount or roles.amount, roles.currency)
     if not rules:
         return found
     rest = [
@@ -187,8 +208,8 @@ def _led_by(seen: Spoken, found: Cascade, roles: _Roles) -> Cascade:
         if r.confidence >= _LEAST_SURE
     ]
     untold = [*found.untold, *([roles.date] if roles.date and seen.same_day < _SAME_DAY else [])]
-    questions = [q for q in found.questions if q != _NO_KEY]
-    return Cascade(_named([*rules, *rest]), [*found.fields, seen.field], untold, questions, keyless=True)
+    fields = [*found.fields, *([seen.amount] if seen.amount else []), seen.field]
+    return Cascade(_named([*rules, *rest]), fields, untold, found.questions, keyless=True)
 
 
 def _roles(decided: list[MappedField]) -> _Roles:
@@ -293,12 +314,21 @@ def _keyless(
         found.rules = [sums] if sums else _by_several(tables, others, named, roles, part)
     nothing = Observed(0, 0, 0, 0, None, None, 0)
     seen = observed(*tables, undated, roles.amount, roles.date, part) if undated else nothing
+    referred = any(f.spec.type in ("text", "integer") for f in undated)
+    if roles.date and referred and not seen.lag and seen.joined < _USUALLY * min(rows) / part:
+        lag = lag_of_nearest(tables, undated, roles.date, part)
+        seen = replace(seen, lag=lag, nearest=lag is not None)
     agreeing = _agreeing(tables, usable, composite, roles, part) if composite else []
     if roles.date and roles.date not in composite and seen.same_day >= _AGREES:
         agreeing.append(roles.date)
     alike = [f for f in usable if f.pair.alike and f not in composite]
     first = keyless_rules(composite or fields[:1], agreeing, roles.date, seen, share, alike)
-    found.rules = sorted([*first, *found.rules], key=lambda r: r.stage)
+    found.rules = _named(sorted([*first, *found.rules], key=lambda r: r.stage))
+    if share < _USUALLY:
+        names = ", ".join(f.spec.name for f in composite or fields[:1])
+        told = f"{names}: what both files have tells only {share:.0%} of the smaller one's records apart"
+        equal = "those that are equal in it are taken for each other: map further columns before you trust the matches"
+        found.doubts += (f"{told}, and {equal}",)
     return found
 
 

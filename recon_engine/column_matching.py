@@ -29,6 +29,7 @@ _LEFT_OUT: dict[tuple[CleanName, ...], str] = {
 
 _FEWEST_CODES, _KEPT_APART, _SPELT_ALIKE, _SPELT_BETTER, _WORDY = 10, 0.95, 0.5, 0.3, 0.2
 _UNLIKE, _SEVERAL_WORDS = 0.1, 0.3
+_UNPADDED_BETTER = 0.02
 _CENTS, _FORMS = 100, 3
 _NUMBERS = ("decimal", "integer")
 Weights = np.typing.NDArray[np.float64]
@@ -76,7 +77,7 @@ class Column:
 class Pair:
     """Two columns that mean the same, how sure that is, and why. `negated`: the right side has the other sign; `times`:
     what left and right numbers are multiplied by to be in one unit; `alike`: texts that are not equal and have words in
-    common; `proven`: records that are the same have equal values.
+    common; `proven`: records that are the same have equal values; `unsigned`: these are equal but for the sign.
     """
 
     left: Column
@@ -88,6 +89,7 @@ class Pair:
     times: tuple[int, int] = (1, 1)
     alike: bool = False
     proven: bool = False
+    unsigned: bool = False
 
     def factor(self, side: str) -> int:
         """What the numbers of a side are multiplied by to be those of the other."""
@@ -148,13 +150,14 @@ def end_value(pair: Pair, side: str) -> pl.Expr:
     """One side as its type's value, numbers for looking at only: with the sign and in the unit of both."""
     column, factor = pair.left if side == "left" else pair.right, pair.factor(side)
     value = (column.readings[0] if column.readings else Reading("text")).value(column.name)
+    value = value.abs() if pair.unsigned else value
     return value if factor == 1 else (value.cast(pl.Float64) * factor).round(6)
 
 
 def end_key(pair: Pair, side: str, *, thorough: bool) -> pl.Expr:
     """One side as text that is equal where the values are."""
     column = pair.left if side == "left" else pair.right
-    if pair.factor(side) != 1:
+    if pair.factor(side) != 1 or pair.unsigned:
         return number_key(end_value(pair, side))
     key = comparable(column.name, column.readings, thorough=thorough)
     return cleaned(key, column.spelling) if column.spelling else key
@@ -203,7 +206,7 @@ def pair_of(a: Column, b: Column, *, respelt: bool = False) -> Pair:
         return Pair(a, b, 0.0, 0.0, "types differ")
     overlap, negated = _overlap(a, b)
     overlap, times = _scaled(a, b, overlap)
-    spelt = _respelt(a, b, overlap) if respelt else None
+    spelt = _respelt(a, b, overlap) if respelt else _unpadded(a, b, overlap)
     if spelt:
         a, b, overlap = spelt
     # The same few short values (Y and N, three currencies, small counts) meet by chance; many or long ones do not.
@@ -256,6 +259,22 @@ def _respelt(a: Column, b: Column, overlap: float) -> tuple[Column, Column, floa
             one, two = (replace(c, keys=k, spelling=steps) for c, k in zip((one, two), keys, strict=True))
             return one, two, share
     return None
+
+
+def _unpadded(a: Column, b: Column, overlap: float) -> tuple[Column, Column, float] | None:
+    """Codes of which some have leading zeros on one side only: no two of a side may become one."""
+    if overlap < _SPELT_ALIKE or not {a.kind, b.kind} <= {"text", "integer"} or {a.kind, b.kind} == {"integer"}:
+        return None
+    steps: tuple[CleanName, ...] = ("strip_leading_zeros",)
+    one, two = _as_text(a), _as_text(b)
+    if not any(c.keys.str.contains(r"^0\d").any() for c in (one, two)) or any(_has_words(c) for c in (one, two)):
+        return None
+    keys = [_spelt(c.keys, steps) for c in (one, two)]
+    share = _contained(*keys)
+    if any(len(k) < len(c.keys) for k, c in zip(keys, (one, two), strict=True)) or share < overlap + _UNPADDED_BETTER:
+        return None
+    one, two = (replace(c, keys=k, spelling=steps) for c, k in zip((one, two), keys, strict=True))
+    return one, two, share
 
 
 def _has_words(column: Column) -> bool:

@@ -56,7 +56,7 @@ def words(name: str) -> list[str]:
 def concepts(name: str) -> set[str]:
     """What the name speaks of: reference, amount, date, description, account, currency, name ..."""
     found = words(name)
-    return {_meaning(word) for word in found} & _CONCEPTS
+    return {_meaning(word.rstrip("0123456789")) for word in found} & _CONCEPTS  # amount1 is an amount
 
 
 def is_identifier(name: str) -> bool:

@@ -43,10 +43,15 @@ def field_name(column: str, taken: Collection[str]) -> str:
 
 
 def described(
-    columns: Mapping[str, Column], negated: Collection[str], times: Mapping[str, int] | None = None
+    columns: Mapping[str, Column],
+    negated: Collection[str],
+    times: Mapping[str, int] | None = None,
+    *,
+    unsigned: bool = False,
 ) -> dict[str, Any]:
     """What a plan says of a field besides its name, from its column on each side: `type`, and where they apply `scale`,
-    `formats` and `clean`. `negated`: the sides that write it with the other sign; `times`: what they multiply it by.
+    `formats` and `clean`. `negated`: the sides that write it with the other sign; `times`: what they multiply it by;
+    `unsigned`: the sign is left out.
     """
     every = list(columns.values())
     kinds = {column.kind for column in every if column.filled} or {column.kind for column in every}
@@ -63,7 +68,9 @@ def described(
         steps: dict[str, list[Any]] = {side: ["negate"] for side in columns if side in negated}
         for side, factor in (times or {}).items():
             steps[side] = [*steps.get(side, []), *([{"times": factor}] if factor > 1 else [])]
-        if any(steps.values()):
+        if unsigned:
+            data["clean"] = ["absolute"]
+        elif any(steps.values()):
             data["clean"] = {side: each for side, each in steps.items() if each}
     elif kinds == {"boolean"}:
         kind = "boolean"

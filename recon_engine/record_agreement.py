@@ -33,6 +33,7 @@ _UNITS = (1, 10, 100, 1000)
 _SAME_WORDS = 0.6
 # Dates near each other and texts with the same words are the same in a wider sense than equal values are.
 _NEARLY = 0.8
+_SIGN = 0.2
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ class _Way:
     equal: bool = True
     negated: bool = False
     times: tuple[int, int] = (1, 1)
+    unsigned: bool = False
+
+    @property
+    def worth(self) -> float:
+        """By how much it is better than others: what the sign tells is given up for more only."""
+        return self.lift - (_SIGN if self.unsigned else 0.0)
 
 
 def agreeing(tables: Tables, pairs: list[list[Pair]], part: int) -> list[list[Pair]]:
@@ -201,7 +208,7 @@ def _ways(pairs: list[list[Pair]], one: pl.DataFrame, two: pl.DataFrame) -> dict
         for j, pair in enumerate(row):
             ways = [way for way in _compared(pair, *sides) if way is not None]
             if ways:
-                found[i, j] = max(ways, key=lambda way: way.lift)
+                found[i, j] = max(ways, key=lambda way: way.worth)
     return found
 
 
@@ -230,6 +237,9 @@ def _compared(pair: Pair, one: _Values, two: _Values) -> Iterator[_Way | None]:
         for ours, theirs in dict.fromkeys([(1, n) for n in _UNITS] + [(n, 1) for n in _UNITS]):
             way = _way(partial(_near, x * ours, sign * theirs), y, z, said)
             yield way and replace(way, negated=sign < 0, times=(ours, theirs))
+    if (x < 0).any() or (y < 0).any():
+        way = _way(partial(_near, np.abs(x), 1), np.abs(y), np.abs(z), said)
+        yield way and replace(way, unsigned=True)
 
 
 def _way(
@@ -284,6 +294,7 @@ def _raised(pair: Pair, way: _Way | None, records: int, *, alone: bool) -> Pair:
         return pair
     told = "equal" if way.equal else "near each other"
     told = f"{told} with the other sign" if way.negated else told
+    told = f"{told} but for the sign" if way.unsigned else told
     told = f"{told} times {max(way.times)}" if max(way.times) > 1 else told
     reason = f"{pair.reason}; {told} in {way.share:.0%} of {records:,} records that are the same by other columns"
     return replace(
@@ -295,4 +306,5 @@ def _raised(pair: Pair, way: _Way | None, records: int, *, alone: bool) -> Pair:
         times=way.times,
         alike=not way.equal and pair.left.kind == "text",
         proven=way.equal and alone,
+        unsigned=way.unsigned,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, product
 from typing import Literal
 
@@ -11,7 +11,7 @@ import polars as pl
 
 from recon_engine.cleaning import cleaned
 from recon_engine.column_matching import Column, Pair
-from recon_engine.field_proposals import field_name
+from recon_engine.field_proposals import described, field_name
 from recon_engine.matching.references import candidate_texts, found
 from recon_engine.plan import CleanName, FieldSpec
 from recon_engine.reading.table import TextTable
@@ -28,7 +28,8 @@ _WORDS = 0.3
 _HELD, _BY_CHANCE = 0.2, 0.2
 _DIGITS_BETTER = 0.02
 _CENT = 0.005
-_SEEN, _SUMS_FIT, _FEWEST_SUMS = 0.005, 0.5, 3
+_SEEN, _SUMS_FIT, _FEWEST_SUMS, _USUAL = 0.005, 0.5, 3, 0.5
+_AMOUNTS = 6
 Side = Literal["left", "right"]
 _SIDES: tuple[Side, Side] = ("left", "right")
 
@@ -40,6 +41,7 @@ class Spoken:
     `field`: the codes' column and the texts' as one field; `codes`: the side of the codes; `held`: the share of texts
     that hold one; `lone`: that lead to a single record; `equal`: whose amount is that record's; `several`: how many
     lead to several records, and `fits`: the share of these whose amount is their sum. `same_day`: of lone ones.
+    `amount`: the field that adds up, where only that tells which columns it is of.
     """
 
     field: MappedField
@@ -50,6 +52,12 @@ class Spoken:
     several: int
     fits: float
     same_day: float
+    amount: MappedField | None = None
+
+    @property
+    def cardinality(self) -> Cardinality:
+        """Several records of the codes' side for one text."""
+        return "many_to_one" if self.codes == "left" else "one_to_many"
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,11 @@ def spoken(
     """
     held = [h for codes, side in enumerate(_SIDES) for h in _held(tables, columns, codes, side)]
     best = max(held, key=lambda h: h.share - _DIGITS_BETTER * len(h.steps), default=None)
-    return _seen(tables, best, amount, date, taken) if best and best.share > _HELD else None
+    if best is None or best.share <= _HELD:
+        return None
+    added = _added_up(tables, columns, best, taken) if amount is None else None
+    names = [*taken, *([added.spec.name] if added else [])]
+    return replace(_seen(tables, best, amount or added, date, names), amount=added)
 
 
 def _held(
@@ -99,17 +111,27 @@ def spoken_rules(seen: Spoken, amount: MappedField | None, currency: MappedField
     inside: On = [{"field": name, "found_in": name}]
     told = f"{seen.held:.0%} of the texts in {text} hold a value of {code}"
     if amount is None:
-        return [rule(f"{name} in the text", inside, 0.5 + 0.45 * seen.held, told, stage=0)]
+        if seen.lone >= _USUAL:
+            return [rule(f"{name} in the text", inside, 0.5 + 0.45 * seen.held, told, stage=0)]
+        why = f"{told}; most of these lead to several records, of which nothing tells that they are all"
+        return [
+            rule(f"{name} in the text", inside, 0.5, why, stage=0, outcome="suggested", cardinality=seen.cardinality)
+        ]
     base: On = [*inside, *([currency.spec.name] if currency else [])]
     rules = []
     if seen.lone * seen.equal > _SEEN:
         why = f"{told}; in {seen.equal:.0%} of those that lead to one record the amounts are equal"
         rules.append(rule(f"amount, {name} in the text", [*base, amount.spec.name], 0.97, why, stage=0))
     if seen.several >= _FEWEST_SUMS and seen.fits >= _SUMS_FIT:
-        cardinality: Cardinality = "many_to_one" if seen.codes == "left" else "one_to_many"
         on: On = [*base, {"field": amount.spec.name, "total": True}]
         why = f"{told}; in {seen.fits:.0%} of those that lead to several records these add up to the amount"
-        rules.append(rule(f"adds up by {name} in the text", on, 0.95, why, stage=1, cardinality=cardinality))
+        rules.append(rule(f"adds up by {name} in the text", on, 0.95, why, stage=1, cardinality=seen.cardinality))
+        if (1 - seen.fits) * seen.several >= _FEWEST_SUMS:
+            why = f"{told}, but in {1 - seen.fits:.0%} of those that lead to several records these do not add up"
+            last = rule(
+                f"all by {name} in the text", base, 0.6, why, stage=3, outcome="suggested", cardinality=seen.cardinality
+            )
+            rules.append(last)
     if seen.lone * (1 - seen.equal) > _SEEN:
         why = f"{told}, but of those that lead to one record {1 - seen.equal:.0%} have another amount"
         rules.append(rule(f"{name} in the text", base, 0.6, why, stage=3, outcome="suggested"))
@@ -195,6 +217,47 @@ def _seen(
         fits=_mean(several["fits"]),
         same_day=_mean(lone["same_day"]),
     )
+
+
+def _added_up(
+    tables: Tables, columns: tuple[Sequence[Column], Sequence[Column]], held: _Held, taken: Sequence[str]
+) -> MappedField | None:
+    """The column of the codes' side that adds up to one of the texts' side, where texts lead to several records: such
+    columns have no values in common.
+    """
+    number = _SIDES.index(held.codes)
+    parts, wholes = ([c for c in columns[k] if c.kind == "decimal"][:_AMOUNTS] for k in (number, 1 - number))
+    if not parts or not wholes:
+        return None
+    one, two = (
+        t.frame.select(
+            pl.col(c.name).alias("v"), *(a.readings[0].value(a.name).alias(str(n)) for n, a in enumerate(own))
+        )
+        .filter(pl.col("v").is_not_null())
+        .collect(engine="streaming")
+        for t, c, own in ((tables[number], held.code, parts), (tables[1 - number], held.text, wholes))
+    )
+    one = one.with_columns(cleaned(pl.col("v").str.strip_chars(), held.steps))
+    records = one.group_by("v").agg(pl.len(), pl.exclude("v").sum()).sort("v").head(_CODES)
+    texts = two.gather_every(max(1, two.height // _TEXTS))
+    pairs = _pairs(records["v"], texts["v"])
+    led = records.drop("v")[pairs["a"]].with_columns(b=pairs["b"]).group_by("b").agg(pl.all().sum())
+    led = led.filter(pl.col("len") > 1)
+    if led.height < _FEWEST_SUMS:
+        return None
+    fits = [
+        (_mean((led[str(i)] - sign * texts[str(j)].gather(led["b"])).abs() < _CENT), i, j, sign)
+        for i, j, sign in product(range(len(parts)), range(len(wholes)), (1, -1))
+    ]
+    share, i, j, sign = max(fits, key=lambda each: each[0])
+    if share < _SUMS_FIT:
+        return None
+    left, right = (parts[i], wholes[j]) if held.codes == "left" else (wholes[j], parts[i])
+    why = f"in {share:.0%} of the texts that lead to several records {parts[i].name} adds up to {wholes[j].name}"
+    pair = Pair(left, right, round(share, 2), 0.0, why, negated=sign < 0)
+    told = described({"left": pair.left, "right": pair.right}, ["right"] if pair.negated else [])
+    spec = {"name": field_name(pair.left.name, taken), "left": pair.left.name, "right": pair.right.name, **told}
+    return MappedField(FieldSpec.model_validate(spec), pair)
 
 
 def _as_field(held: _Held, taken: Sequence[str]) -> MappedField:

@@ -55,6 +55,7 @@ class Observed:
     """What records that share a unique key show. Shares are of the joined records.
 
     `far`: those whose amounts differ by more than a small difference. `fee`: what was kept back, and how often.
+    `nearest`: the key repeats, and the lag is that of the nearest records that share it, with those of the same day.
     """
 
     joined: int
@@ -66,6 +67,7 @@ class Observed:
     close: float
     far: float = 0.0
     fee: tuple[dict[str, str], float] | None = None
+    nearest: bool = False
 
 
 def key_fields(fields: list[MappedField]) -> list[MappedField]:
@@ -308,28 +310,31 @@ def keyless_rules(
     """Without a key: all telling fields together, with those that agree in nearly all such records; then the same with
     dates near each other, and without those that nearly always agree, for a person to confirm.
 
-    `alike`: texts that have words in common in such records; they come to the help of near dates.
+    `alike`: texts that have words in common in such records; they come to the help where the rest is not quite sure.
     """
     names = [f.spec.name for f in composite]
     every = [*names, *(f.spec.name for f in agreeing)]
     reason = f"no single key; these together are unique in {unique_share:.0%} of the smaller file's records"
     telling = unique_share >= _NAMES_MOST
+    words: On = [{"field": f.spec.name, "similarity": "token_set", "at_least": ALIKE} for f in alike[:1]]
     rules = []
     dated = date is not None and date.spec.name in every and len(every) > 1
-    if not dated or seen.joined < _FEWEST_DATED or seen.same_day > _SEEN:
+    if not dated or (not seen.nearest and (seen.joined < _FEWEST_DATED or seen.same_day > _SEEN)):
         outcome = "confirmed" if telling else "suggested"
+        if words and telling:
+            why = f"{reason}, and more surely with words of {alike[0].spec.name} in common"
+            rules.append(rule("exact, like words", [*every, *words], 0.95, why, stage=0, gated=True))
         rules.append(rule("exact", [*every], 0.9 * unique_share, reason, stage=0, outcome=outcome, gated=telling))
     if date is not None and dated:
         window = seen.lag or (-3, 3)
         others = [n for n in every if n != date.spec.name]
         why = (
-            "as seen in records that agree in the rest"
+            "as seen in records that agree in the rest" + (" and are nearest to each other" if seen.nearest else "")
             if seen.lag
             else "a usual window; nothing in the data tells a better one"
         )
         on: On = [*others, {"field": date.spec.name, "days": list(window)}]
-        if alike:
-            words: On = [{"field": f.spec.name, "similarity": "token_set", "at_least": ALIKE} for f in alike[:1]]
+        if words:
             told = f"{why}, and have words of {alike[0].spec.name} in common"
             rules.append(rule("near dates, like words", [*on, *words], 0.8, told, stage=1, gated=True))
         outcome, sure = ("confirmed", 0.8) if seen.lag and telling else ("suggested", 0.5)
@@ -343,28 +348,3 @@ def keyless_rules(
             rule(f"same {' and '.join(names)}", [*names], 0.5 * unique_share, why, stage=2, outcome="suggested")
         )
     return rules
-
-
-def composite_key(
-    left: TextTable, right: TextTable, fields: list[MappedField], rows: tuple[int, int]
-) -> tuple[list[MappedField], float]:
-    """The fields that together name single records of the smaller file, added until it helps no more."""
-    table, side = (left, "left") if rows[0] <= rows[1] else (right, "right")
-    usable = [f for f in fields if f.pair.overlap > 0.05 and not f.pair.left.undecided and not f.pair.right.undecided]
-    usable.sort(
-        key=lambda f: (
-            f.spec.type != "decimal",
-            -f.pair.overlap * min(f.pair.left.distinct, f.pair.right.distinct),
-        )
-    )
-    chosen: list[MappedField] = []
-    share = 0.0
-    for mapped in usable[:12]:
-        trial = [*chosen, mapped]
-        key = pl.struct(sided_key(f, side, thorough=True).alias(str(i)) for i, f in enumerate(trial))
-        reached = float(table.frame.head(200_000).select(key.is_unique().mean()).collect().item() or 0)
-        if reached > share + 0.02 or not chosen:
-            chosen, share = trial, reached
-        if share > 0.98:
-            break
-    return chosen, share

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 
 _MEET_BETTER, _JOINS_MOST = 0.3, 0.5
+# What names records: columns so much filled and so little repeated, of so many values; so many are spoken of.
+_FILLED, _REPEATS, _FEWEST_NAMED, _NAMED = 0.5, 0.5, 20, 3
 
 
 class HasReason(Protocol):
@@ -144,7 +146,11 @@ def suggest(
             pairs, cascade = spelt, keyed
     questions = _questions(tables, pairs, rows)
     fields, rules = cascade.fields, cascade.rules
-    questions += cascade.questions
+    questions += [
+        *cascade.questions,
+        *cascade.doubts,
+        *(_without_counterpart(columns, pairs) if cascade.keyless else []),
+    ]
     # What every rule demands to be equal, or to add up, cannot differ.
     settled = [{c.field for c in r.rule.on if c.is_equality or c.total} for r in rules]
     compared = [f for f in fields if f not in cascade.untold and worth_comparing(f)]
@@ -180,7 +186,8 @@ def _fields(pairs: list[Pair]) -> list[MappedField]:
         name = field_name(pair.left.name, taken)
         taken.add(name)
         times = dict(zip(("left", "right"), pair.times, strict=True))
-        told = described({"left": pair.left, "right": pair.right}, ["right"] if pair.negated else [], times)
+        turned = ["right"] if pair.negated else []
+        told = described({"left": pair.left, "right": pair.right}, turned, times, unsigned=pair.unsigned)
         spec = {"name": name, "left": pair.left.name, "right": pair.right.name, **told}
         fields.append(MappedField(FieldSpec.model_validate(spec), pair))
     return fields
@@ -195,6 +202,24 @@ def _questions(tables: tuple[TextTable, TextTable], pairs: list[Pair], rows: tup
                 questions.append(question(side, side, table.name, column, other))
         questions += unreadable(table, count)
     return questions
+
+
+def _without_counterpart(columns: list[list[Column]], pairs: list[Pair]) -> list[str]:
+    """A question about columns of both files that name most records and are not mapped."""
+    mapped = ({p.left.name for p in pairs}, {p.right.name for p in pairs})
+    names = [
+        [c.name for c in own if c.name not in known and c.kind in ("text", "integer") and _names_records(c)][:_NAMED]
+        for own, known in zip(columns, mapped, strict=True)
+    ]
+    if not all(names):
+        return []
+    left, right = (" and ".join(own) for own in names)
+    told = f"{left} in the left file and {right} in the right one name most records and have no values in common"
+    return [f"{told}: where two of them mean the same, map them with the cleaning that makes them equal"]
+
+
+def _names_records(column: Column) -> bool:
+    return column.filled >= _FILLED and column.repeats <= _REPEATS and column.distinct >= _FEWEST_NAMED
 
 
 def _labels(tables: tuple[TextTable, TextTable]) -> tuple[str, str]:

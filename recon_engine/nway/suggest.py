@@ -237,5 +237,8 @@ class _Proposal:
                     told.append(question(name, f"sides.{number}", table.name, column, other))
             told += unreadable(table, self.rows[name])
         for (a, b), cascade in self.cascades.items():
-            told += [f"{self.sides[a].title} and {self.sides[b].title}: {asked}" for asked in cascade.questions]
+            told += [
+                f"{self.sides[a].title} and {self.sides[b].title}: {asked}"
+                for asked in (*cascade.questions, *cascade.doubts)
+            ]
         return told
