@@ -93,7 +93,7 @@ class Pair:
 
     def factor(self, side: str) -> int:
         """What the numbers of a side are multiplied by to be those of the other."""
-        return self.times[0] if side == "left" else self.times[1] * (-1 if self.negated else 1)
+        return self.times[0] if side == "left" else self.times[1] * (-1 if self.negated and not self.unsigned else 1)
 
 
 def columns_of(table: TextTable, options: ReaderOptions, rows: int, part: int) -> list[Column]:

@@ -30,7 +30,13 @@ class SameColumns:
         ends = self.columns[left], self.columns[right]
         found = self.pairs.get((left, right)) or pair_of(*ends)
         negated, times = (left in self.negated) != (right in self.negated), self._units(left, right)
-        return replace(found, left=ends[0], right=ends[1], negated=negated, times=times) if found.score else None
+        whole = replace(found, left=ends[0], right=ends[1], negated=negated, times=times, unsigned=self.unsigned)
+        return whole if found.score else None
+
+    @property
+    def unsigned(self) -> bool:
+        """True where two sides are equal but for the sign: what one of them writes says nothing to the others."""
+        return any(pair.unsigned for pair in self.pairs.values())
 
     def _units(self, left: str, right: str) -> tuple[int, int]:
         ours, theirs = self.times.get(left, 1), self.times.get(right, 1)

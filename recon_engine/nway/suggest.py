@@ -112,7 +112,7 @@ class _Proposal:
         fields = []
         for same in self.same:
             names.append(field_name(next(iter(same.columns.values())).name, names))
-            told = described(same.columns, same.negated, same.times)
+            told = described(same.columns, same.negated, same.times, unsigned=same.unsigned)
             if "formats" in told:
                 told["formats"] = {side: form for side, form in told["formats"].items() if form}
             columns = {side: column.name for side, column in same.columns.items()}

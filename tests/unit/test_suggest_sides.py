@@ -272,3 +272,17 @@ def test_real_files_of_several_sides_by_suggest_alone(
     """Files of an acquirer, a bank and an agency: what is proposed runs, verifies, and matches what has all sides."""
     found = suggest_sides(sides_of([str(REAL / folder / file) for file in files]))
     assert run(found, tmp_path / "out").summary["matches"] >= least
+
+
+def test_a_sign_that_one_side_writes_its_own_way_is_left_out_on_all(tmp_path: Path) -> None:
+    """Two sides write the same sign, the third its own direction: none says anything to the others then."""
+    one = sales(without=1_000)
+    own = pl.Series([1 if n % 3 else -1 for n in range(one.height)]) * one["amount"].cast(pl.Float64)
+    turns = pl.Series([1 if n % 2 else -1 for n in range(one.height)]) * one["amount"].cast(pl.Float64)
+    signed = one.with_columns(amount=turns.round(2).cast(pl.String))
+    third = one.select(reference="ref", booked=own.round(2).cast(pl.String), value_day="day")
+    found = suggested(tmp_path, first=signed, second=signed.rename({"ref": "no", "amount": "sum"}), third=third)
+    field = next(f for f in found.plan.fields if f.columns.get("third") == "booked")
+    assert "absolute" in str(field.clean)
+    result = run(found, tmp_path / "result")
+    assert not result.summary["breaks"]
