@@ -139,7 +139,7 @@ def proposed_cascade(
         return Cascade(_named(rules), told, untold, questions, coverage=max(t.coverage for _, t in keys))
     nothing = Cascade([], fields, mistaken, questions, keyless=True, doubts=(_NO_KEY,))
     keyless = _keyless(tables, fields, usable, roles, rows, part, nothing)
-    codes = spoken(tables, columns, roles.amount, roles.date, [f.spec.name for f in fields]) if columns else None
+    codes = spoken(tables, columns, roles.amount, roles.date, fields) if columns else None
     return _led_by(codes, keyless, roles) if codes else keyless
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -10,7 +11,7 @@ import polars as pl
 
 from recon_engine.cleaning import cleaned
 from recon_engine.column_names import concepts, is_identifier, name_likeness
-from recon_engine.plan import CleanName, ReaderOptions
+from recon_engine.plan import CleanStep, LastStep, ReaderOptions
 from recon_engine.reading.table import ROW, TextTable
 from recon_engine.value_types import Reading, candidates
 
@@ -22,7 +23,8 @@ _FEW_VALUES = 50
 _SAME_NAME = 0.9
 _SEED = 20_260
 # Spellings of codes, and what they leave out. They must keep nearly all codes apart, and bring many more together.
-_LEFT_OUT: dict[tuple[CleanName, ...], str] = {
+Steps = tuple[CleanStep, ...]
+_LEFT_OUT: dict[Steps, str] = {
     ("strip_leading_zeros",): "leading zeros",
     ("digits_only", "strip_leading_zeros"): "letters and leading zeros",
 }
@@ -30,6 +32,9 @@ _LEFT_OUT: dict[tuple[CleanName, ...], str] = {
 _FEWEST_CODES, _KEPT_APART, _SPELT_ALIKE, _SPELT_BETTER, _WORDY = 10, 0.95, 0.5, 0.3, 0.2
 _UNLIKE, _SEVERAL_WORDS = 0.1, 0.3
 _UNPADDED_BETTER = 0.02
+# Numbers that end alike and begin otherwise have at least so many digits in common; more are not asked for.
+_SHORTEST_END, _LONGEST_END = 7, 12
+_CALLED_ALIKE, _LETTERS = 0.5, 0.05
 _CENTS, _FORMS = 100, 3
 _NUMBERS = ("decimal", "integer")
 Weights = np.typing.NDArray[np.float64]
@@ -50,7 +55,7 @@ class Column:
     repeats: float
     keys: pl.Series
     raw: pl.Series = field(repr=False)
-    spelling: tuple[CleanName, ...] = ()
+    spelling: Steps = ()
     sound: bool = True
 
     @property
@@ -206,7 +211,12 @@ def pair_of(a: Column, b: Column, *, respelt: bool = False) -> Pair:
         return Pair(a, b, 0.0, 0.0, "types differ")
     overlap, negated = _overlap(a, b)
     overlap, times = _scaled(a, b, overlap)
-    spelt = _respelt(a, b, overlap) if respelt else _unpadded(a, b, overlap)
+    if respelt:
+        spelt = _respelt(a, b, overlap)
+    elif named >= _CALLED_ALIKE and overlap < _UNLIKE:
+        spelt = _respelt(a, b, overlap, choices=[])  # telephones called alike that have nothing in common
+    else:
+        spelt = _unpadded(a, b, overlap)
     if spelt:
         a, b, overlap = spelt
     # The same few short values (Y and N, three currencies, small counts) meet by chance; many or long ones do not.
@@ -227,7 +237,7 @@ def pair_of(a: Column, b: Column, *, respelt: bool = False) -> Pair:
         else f"{overlap:.0%} of the values in common once the right side's sign is turned",
     ]
     if spelt:
-        told[1] += f" once {_LEFT_OUT[a.spelling]} are left out"
+        told[1] += f" once {_left_out(a.spelling)} are left out"
     if max(times) > 1:
         told[1] += f" once one side's are taken times {max(times)}"
     return Pair(a, b, float(np.clip(score, 0, 1)), overlap, ", ".join(told), negated, times)
@@ -243,29 +253,61 @@ def _running(a: Column, b: Column) -> float:
     return float(numbers.is_between(low, high).sum()) / (high - low + 1)
 
 
-def _respelt(a: Column, b: Column, overlap: float) -> tuple[Column, Column, float] | None:
-    """Codes that are the same in another spelling (0042 and 42, SKU042 and 42), and the share then in common."""
+def _respelt(
+    a: Column, b: Column, overlap: float, choices: Sequence[Steps] = tuple(_LEFT_OUT)
+) -> tuple[Column, Column, float] | None:
+    """Codes that are the same in another spelling (0042 and 42, SKU042 and 42), one of the `choices` or by their last
+    digits, and the share then in common.
+    """
     if not {a.kind, b.kind} <= {"text", "integer"} or {a.kind, b.kind} == {"integer"}:
         return None
     if any(_has_words(c) for c in (a, b)):
         return None
     one, two = _as_text(a), _as_text(b)
-    for steps in _LEFT_OUT:
-        keys = [_spelt(c.keys, steps) for c in (one, two)]
-        if any(len(k) < max(_FEWEST_CODES, _KEPT_APART * len(c.keys)) for k, c in zip(keys, (one, two), strict=True)):
-            continue
-        share = _contained(*keys)
-        if share >= max(_SPELT_ALIKE, overlap + _SPELT_BETTER):
-            one, two = (replace(c, keys=k, spelling=steps) for c, k in zip((one, two), keys, strict=True))
-            return one, two, share
+    for choice in (*([steps] for steps in choices), list(_endings(one, two))):
+        found = [each for steps in choice if (each := _meeting(one, two, steps, overlap + _SPELT_BETTER))]
+        if found:
+            return max(found, key=lambda each: each[2])
     return None
+
+
+def _meeting(one: Column, two: Column, steps: Steps, least: float) -> tuple[Column, Column, float] | None:
+    """The columns in a spelling that keeps nearly all of their codes apart, and the share then in common, from `least`
+    on.
+    """
+    keys = [_spelt(c.keys, steps) for c in (one, two)]
+    if any(len(k) < max(_FEWEST_CODES, _KEPT_APART * len(c.keys)) for k, c in zip(keys, (one, two), strict=True)):
+        return None
+    share = _contained(*keys)
+    if share < max(_SPELT_ALIKE, least):
+        return None
+    left, right = (replace(c, keys=k, spelling=steps) for c, k in zip((one, two), keys, strict=True))
+    return left, right, share
+
+
+def _endings(one: Column, two: Column) -> Iterator[Steps]:
+    """Spellings by the last digits, the longest first, where both write long numbers, as telephones are."""
+    if any(float(c.keys.str.contains(r"\p{L}").mean() or 0) > _LETTERS for c in (one, two)):  # type: ignore[arg-type]
+        return
+    digits = [c.keys.str.replace_all("[^0-9]", "").str.len_chars() for c in (one, two)]
+    if any(not len(d) or float(d.quantile(0.1) or 0) < _SHORTEST_END for d in digits):
+        return
+    longest = min(int(d.max()) for d in digits)  # type: ignore[arg-type]
+    for last in range(min(longest, _LONGEST_END), _SHORTEST_END - 1, -1):
+        yield "digits_only", LastStep(last=last)
+
+
+def _left_out(steps: Steps) -> str:
+    """In words, what a spelling leaves out."""
+    ends = [step.last for step in steps if isinstance(step, LastStep)]
+    return f"all but the last {ends[0]} digits" if ends else _LEFT_OUT[steps]
 
 
 def _unpadded(a: Column, b: Column, overlap: float) -> tuple[Column, Column, float] | None:
     """Codes of which some have leading zeros on one side only: no two of a side may become one."""
     if overlap < _SPELT_ALIKE or not {a.kind, b.kind} <= {"text", "integer"} or {a.kind, b.kind} == {"integer"}:
         return None
-    steps: tuple[CleanName, ...] = ("strip_leading_zeros",)
+    steps: Steps = ("strip_leading_zeros",)
     one, two = _as_text(a), _as_text(b)
     if not any(c.keys.str.contains(r"^0\d").any() for c in (one, two)) or any(_has_words(c) for c in (one, two)):
         return None
@@ -283,7 +325,7 @@ def _has_words(column: Column) -> bool:
     return several and column.raw.str.replace_all(r"[0-9]+", "").n_unique() > _FORMS
 
 
-def _spelt(keys: pl.Series, steps: tuple[CleanName, ...]) -> pl.Series:
+def _spelt(keys: pl.Series, steps: Steps) -> pl.Series:
     return keys.alias("v").to_frame().select(cleaned(pl.col("v"), steps)).to_series().drop_nulls().unique()
 
 

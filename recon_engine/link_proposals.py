@@ -38,7 +38,7 @@ def readable(mapped: MappedField) -> MappedField:
     digits = min(float(c.raw.str.len_chars().mean() or 0) for c in (mapped.pair.left, mapped.pair.right))  # type: ignore[arg-type]
     if data["type"] != "text" and not (data["type"] == "integer" and digits >= _CODE_DIGITS):
         return mapped
-    data |= {"type": "text", "clean": ["trim", "casefold"]}
+    data |= {"type": "text", "clean": list(mapped.pair.left.spelling or ("trim", "casefold"))}
     return MappedField(FieldSpec.model_validate(data), mapped.pair)
 
 

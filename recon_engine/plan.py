@@ -60,22 +60,31 @@ class TimesStep(Model):
     times: Annotated[int, Field(ge=2, le=1_000_000)]
 
 
+class LastStep(Model):
+    """The end of a text: its last so many characters, for codes that each side begins in its own way."""
+
+    last: Annotated[int, Field(ge=1, le=1_000)]
+
+
 def _kind_of_step(step: Any) -> str | None:
-    """Which of the three a step is meant to be, so that only its own mistakes are told."""
-    if isinstance(step, MapStep | TimesStep):
+    """Which of the four a step is meant to be, so that only its own mistakes are told."""
+    if isinstance(step, MapStep | TimesStep | LastStep):
         return type(step).__name__
     if isinstance(step, str):
         return "literal"
-    kinds = {"map": "MapStep", "times": "TimesStep"}
+    kinds = {"map": "MapStep", "times": "TimesStep", "last": "LastStep"}
     return next((kind for key, kind in kinds.items() if key in step), None) if isinstance(step, dict) else None
 
 
 CleanStep = Annotated[
-    Annotated[CleanName, Tag("literal")] | Annotated[MapStep, Tag("MapStep")] | Annotated[TimesStep, Tag("TimesStep")],
+    Annotated[CleanName, Tag("literal")]
+    | Annotated[MapStep, Tag("MapStep")]
+    | Annotated[TimesStep, Tag("TimesStep")]
+    | Annotated[LastStep, Tag("LastStep")],
     Discriminator(
         _kind_of_step,
         custom_error_type="clean_step",
-        custom_error_message="no clean step; write a name such as trim, {map: {from: to}} or {times: 100}",
+        custom_error_message="no clean step; write a name such as trim, {map: {from: to}}, {times: 100} or {last: 8}",
     ),
 ]
 Version = Annotated[Literal[1], BeforeValidator(lambda value: 1 if value == "1" else value)]
@@ -350,8 +359,8 @@ def _step(step: CleanStep) -> tuple[str, tuple[FieldType, ...]]:
     """A clean step's name, and the types it is for."""
     if isinstance(step, TimesStep):
         return "times", ("decimal", "integer")
-    if isinstance(step, MapStep):
-        return "map", ("text",)
+    if isinstance(step, MapStep | LastStep):
+        return "map" if isinstance(step, MapStep) else "last", ("text",)
     if step in NUMERIC_STEPS:
         return step, ("decimal", "integer")
     return step, ("date", "datetime") if step in DATE_STEPS else ("text",)

@@ -76,19 +76,22 @@ def spoken(
     columns: tuple[Sequence[Column], Sequence[Column]],
     amount: MappedField | None,
     date: MappedField | None,
-    taken: Sequence[str],
+    fields: Sequence[MappedField],
 ) -> Spoken | None:
-    """The column of codes and the column of texts that most go together; None where none do.
-
-    `taken`: names that fields of the plan have already.
+    """The column of codes and the column of texts that most go together; None where none do, or where the two are one
+    of the `fields` of the plan and the same as they stand.
     """
+    taken = [f.spec.name for f in fields]
     held = [h for codes, side in enumerate(_SIDES) for h in _held(tables, columns, codes, side)]
     best = max(held, key=lambda h: h.share - _DIGITS_BETTER * len(h.steps), default=None)
     if best is None or best.share <= _HELD:
         return None
     added = _added_up(tables, columns, best, taken) if amount is None else None
     names = [*taken, *([added.spec.name] if added else [])]
-    return replace(_seen(tables, best, amount or added, date, names), amount=added)
+    seen = replace(_seen(tables, best, amount or added, date, names), amount=added)
+    ends = (seen.field.spec.left, seen.field.spec.right)
+    same = any((f.spec.left, f.spec.right) == ends and f.pair.overlap >= _USUAL for f in fields)
+    return None if same and seen.fits < _SUMS_FIT else seen
 
 
 def _held(

@@ -19,7 +19,7 @@ NAMES = {
     "day": "date", "moment": "datetime", "paid": "boolean",
 }  # fmt: skip
 STEPS: dict[str, list[CleanStep | dict[str, Any]]] = {
-    "text": ["trim", "casefold", "digits_only", {"map": {"SIPO": "household", "": "none"}}],
+    "text": ["trim", "casefold", "digits_only", {"map": {"SIPO": "household", "": "none"}}, {"last": 8}],
     "decimal": ["negate", "absolute", {"times": 100}],
     "integer": ["absolute", {"times": 1000}],
     "date": ["swap_day_month"],

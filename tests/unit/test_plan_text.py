@@ -49,6 +49,7 @@ def test_a_value_is_what_is_written() -> None:
         ("nulls: [NULL, n/a]", "nulls: [~]", "left.nulls[0]: must be a text; put it in quotes"),
         ("clean: [trim, {map", "clean: [upper, {map", "fields[0].clean.left[0]: 'upper' is not known; write 'trim', "),
         ("[{times: 100}]", "[{times: many}]", "fields[1].clean.left[0].times: 'many' is no whole number"),
+        ("[{times: 100}]", "[{last: 8}]", "clean step 'last' is for text fields, this one is decimal"),
         ("[{times: 100}]", "[{factor: 100}]", "fields[1].clean.left[0]: no clean step; write a name such as trim, "),
         ("type: date}", "type: date, formats: DD/MM/YYYY}", "'DD/MM/YYYY' is no format of dates; write one such as"),
         ("type: date}", "type: date, formats: '%d.%m.%Q'}", "'%d.%m.%Q' is no format of dates; write one such as"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from recon_engine.plan import LastStep
 from tests.unit.test_suggest_unseen import DAYS, FIRST, LAST, Columns, cents, proposed, right_share
 
 pytestmark = pytest.mark.slow
@@ -109,8 +110,11 @@ def test_a_key_that_joins_hardly_any_leads_no_cascade(tmp_path: Path) -> None:
 
 def test_what_tells_hardly_any_record_apart_is_said(tmp_path: Path) -> None:
     """Only the day is in both files: whoever runs this must know, and which columns may be the same."""
-    left: Columns = {"called": [f"0171{i:07}" for i in range(300)], "day": [str(DAYS[i % 9]) for i in range(300)]}
-    right: Columns = {"Party": [f"49171{i:07}" for i in range(300)], "Day": left["day"]}
+    left: Columns = {
+        "called": [f"K{i * 7_919 % 9_973}" for i in range(300)],
+        "day": [str(DAYS[i % 9]) for i in range(300)],
+    }
+    right: Columns = {"Party": [f"P-{i * 6_007 % 99_991}x" for i in range(300)], "Day": left["day"]}
     found, _ = proposed(tmp_path, left, right)
     told = " ".join(found.questions)
     assert "day: what both files have tells only 0% of the smaller one's records apart" in told
@@ -131,3 +135,35 @@ def test_names_written_otherwise_help_where_day_and_amount_are_not_quite_sure(tm
     found, result = proposed(tmp_path, left, right)
     assert [r.rule.name for r in found.rules][:2] == ["exact, like words", "exact"]
     assert right_share(result, 400) > 0.95
+
+
+@pytest.mark.parametrize(("left_form", "right_form"), [("0171{:07}", "+49 171 {:07}"), ("0171/{:07}", "49171{:07}")])
+def test_telephones_are_the_same_by_their_last_digits(tmp_path: Path, left_form: str, right_form: str) -> None:
+    """One side writes the country, the other a zero; a number calls on several days."""
+    numbers = [1_234_567 + i * 7919 % 80 * 10_007 for i in range(400)]
+    days = [str(DAYS[i // 80 * 3]) for i in range(400)]
+    left: Columns = {"caller": [left_form.format(n) for n in numbers], "day": days}
+    right: Columns = {"A_Party": [right_form.format(n) for n in numbers], "Called on": days}
+    found, result = proposed(tmp_path, left, right)
+    field = next(f for f in found.plan.fields if f.left == "caller")
+    assert field.clean.left == ("digits_only", LastStep(last=10))
+    assert "all but the last 10 digits are left out" in next(f.reason for f in found.fields if f.left == "caller")
+    assert right_share(result, 400) == 1
+
+
+def test_numbers_that_run_on_are_not_the_same_by_their_ends(tmp_path: Path) -> None:
+    """Orders 4500000001 and on, and bookings 9900000001 and on: each counts its own."""
+    left: Columns = {
+        "order": [str(4_500_000_000 + i) for i in range(300)],
+        "amount": [f"{cents(i) / 100:.2f}" for i in range(300)],
+        "day": [str(DAYS[i]) for i in range(300)],
+    }
+    mixed = [i * 7 % 300 for i in range(300)]
+    right: Columns = {
+        "booking": [str(9_900_000_000 + mixed[i]) for i in range(300)],
+        "amount": left["amount"],
+        "day": left["day"],
+    }
+    found, result = proposed(tmp_path, left, right)
+    assert not any("last" in str(f.clean) for f in found.plan.fields)
+    assert right_share(result, 300) == 1
