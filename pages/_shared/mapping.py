@@ -10,7 +10,7 @@ from unicodedata import east_asian_width
 
 import streamlit as st
 
-from recon_engine.plan import SIDES, CleanName, FieldSpec, FieldType, Plan, SideName
+from recon_engine.plan import SIDES, CleanName, CleanStep, FieldSpec, FieldType, MapStep, Plan, SideName
 from recon_engine.plan_changes import with_renamed_fields
 
 TYPES = list(get_args(FieldType))
@@ -36,7 +36,11 @@ Row = dict[str, Any]
 LONGEST_HEAD = 8  # with the word after it, and the sign of a column that can be edited
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 SCALE_HELP = "Digits after the decimal mark"
-CLEAN_HELP = "Done before values are compared: trim drops space at both ends, casefold makes A and a equal"
+NUMBERED_STEP = re.compile(r"(last|times) ([0-9]{1,7})")
+CLEAN_HELP = (
+    "Done before values are compared: trim drops space at both ends, casefold makes A and a equal; "
+    "type last 8 for the last 8 characters, times 100 for a factor"
+)
 FORMAT_HELP = "%d/%m/%Y reads 31/12/2026, %m/%d/%Y reads 12/31/2026. Empty: ISO, or decided by the data"
 
 
@@ -68,12 +72,25 @@ def _row(spec: FieldSpec, compared: bool, suggestion: Mapping[str, Any]) -> Row:
         "scale": spec.scale,
         "left_format": spec.formats.left,
         "right_format": spec.formats.right,
-        "left_clean": [step for step in spec.clean.left if isinstance(step, str)],
-        "right_clean": [step for step in spec.clean.right if isinstance(step, str)],
+        "left_clean": [told for step in spec.clean.left if (told := _worded(step))],
+        "right_clean": [told for step in spec.clean.right if (told := _worded(step))],
         "compare": compared,
         "confidence": suggestion.get("confidence"),
         "reason": suggestion.get("reason", ""),
     }
+
+
+def _worded(step: CleanStep) -> str | None:
+    """A clean step as a cell shows it: trim, last 8, times 100; None for a lookup table, which no cell can hold."""
+    if isinstance(step, str):
+        return step
+    return None if isinstance(step, MapStep) else " ".join(f"{key} {value}" for key, value in step.model_dump().items())
+
+
+def _meant(text: str) -> str | dict[str, int]:
+    """The step of a plan that such words stand for; what they do not mean is left to the plan to refuse."""
+    numbered = NUMBERED_STEP.fullmatch(text.strip())
+    return {numbered[1]: int(numbered[2])} if numbered else text.strip()
 
 
 def fitting(text: str, least: int, editable: bool = True) -> int:
@@ -96,6 +113,8 @@ def editor(
     values, clean, dates = (
         {side: form.format(names[side]) for side in SIDES} for form in ("{} values", "Clean {}", "{} dates")
     )
+    shown = (step for row in base for cell in STEPS for step in _steps(row.get(cell)))
+    steps = list(dict.fromkeys([*CLEAN_STEPS, *shown]))
     edited: list[Row] = st.data_editor(
         base,
         column_order=SHOWN,
@@ -116,10 +135,18 @@ def editor(
                 "Compare", width=fitting("Compare", 80), help="List where its values differ inside a match"
             ),
             "left_clean": column.MultiselectColumn(
-                clean["left"], options=CLEAN_STEPS, width=fitting(clean["left"], 110), help=CLEAN_HELP
+                clean["left"],
+                options=steps,
+                accept_new_options=True,
+                width=_for_chips(clean["left"], base, "left_clean"),
+                help=CLEAN_HELP,
             ),
             "right_clean": column.MultiselectColumn(
-                clean["right"], options=CLEAN_STEPS, width=fitting(clean["right"], 110), help=CLEAN_HELP
+                clean["right"],
+                options=steps,
+                accept_new_options=True,
+                width=_for_chips(clean["right"], base, "right_clean"),
+                help=CLEAN_HELP,
             ),
             "left_format": column.TextColumn(dates["left"], width=fitting(dates["left"], 130), help=FORMAT_HELP),
             "right_format": column.TextColumn(dates["right"], width=fitting(dates["right"], 130), help=FORMAT_HELP),
@@ -128,6 +155,12 @@ def editor(
         },
     )
     return edited
+
+
+def _for_chips(head: str, base: list[Row], cell: str) -> int:
+    """The pixels of a column that shows its heading and each row's steps side by side, up to a limit."""
+    chips = (sum(8 * len(step) + 26 for step in _steps(row.get(cell))) for row in base)
+    return min(MOST_PIXELS, max(fitting(head, 110), *chips, 0))
 
 
 def heads(names: Mapping[str, str]) -> dict[str, str]:
@@ -209,15 +242,15 @@ def _spec(row: Row, kept: FieldSpec | None) -> dict[str, Any]:
 
 
 def _clean(cell: Any, kept: FieldSpec | None, side: SideName, kind: str) -> list[Any]:
-    """The chosen steps. Those of the plan that the editor has no cell for (a lookup table, a factor) stay where they
-    were, as long as they fit the field's type.
+    """The chosen steps. A lookup table of the plan, for which the editor has no cell, stays where it was, as long as it
+    fits the field's type.
     """
-    chosen = _steps(cell)
+    chosen = [_meant(step) for step in _steps(cell)]
     if kept is None or kept.type != kind:
         return chosen
     before = kept.clean.left if side == "left" else kept.clean.right
     steps: list[Any] = [s if isinstance(s, str) else s.model_dump() for s in before]
-    stay = [s for s in steps if not isinstance(s, str) or s in chosen]
+    stay = [plain for plain, step in zip(steps, before, strict=True) if isinstance(step, MapStep) or plain in chosen]
     return [*stay, *(s for s in chosen if s not in stay)]
 
 
