@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from recon_engine.code_maps import differing_codes, with_codes
 from recon_engine.column_matching import Column
-from recon_engine.column_names import concepts, name_likeness
+from recon_engine.column_names import concepts, is_identifier, name_likeness
 from recon_engine.composite_keys import composite_key, lag_of_nearest
 from recon_engine.key_evidence import Testimony, joins_others, left_open, misspelt, own_words, testimony
 from recon_engine.link_proposals import link_fields, linkage_rule, readable, repeated_side, telling_fields
@@ -27,7 +27,7 @@ from recon_engine.rule_proposals import (
     rule,
     usual_lag,
 )
-from recon_engine.set_proposals import repeated_rules, repeats, sum_rule
+from recon_engine.set_proposals import repeated_rules, repeats, sum_rule, sums_near_days
 
 # Keys tried, keys used; the best come first.
 _TRIED, _USED = 4, 2
@@ -36,7 +36,7 @@ _WHOLE = 0.98
 _NAMES_ONE = 0.9
 _AGREES, _USUALLY, _SAME_MEANING = 0.98, 0.5, 0.5
 # A key that joins fewer leads no cascade.
-_LEADS = 0.1
+_LEADS, _LATER = 0.1, 2
 # So many records, and such a share, must be left open by a key before another way is proposed for them.
 _FEWEST_OPEN, _OPEN = 20, 0.01
 # Beside better rules, one that is less sure is left out.
@@ -117,7 +117,8 @@ def proposed_cascade(
             untold.append(roles.date)  # nearly every match would have a difference
         joining.append(key)
         first = first or (key if found.alone and len(joining) == 1 else None)  # its last rule takes all that it names
-        rules += found.rules
+        # What another key would match waits until the first has taken what agrees in all but the day.
+        rules += found.rules if len(joining) == 1 else [replace(r, stage=max(_LATER, r.stage)) for r in found.rules]
         if len(joining) == _USED:
             break
     if first:
@@ -140,7 +141,11 @@ def proposed_cascade(
     nothing = Cascade([], fields, mistaken, questions, keyless=True, doubts=(_NO_KEY,))
     keyless = _keyless(tables, fields, usable, roles, rows, part, nothing)
     codes = spoken(tables, columns, roles.amount, roles.date, fields) if columns else None
-    return _led_by(codes, keyless, roles) if codes else keyless
+    if columns is None or codes is None:
+        return keyless
+    mapped = [*fields, *([codes.amount] if codes.amount else []), codes.field]
+    back = spoken(tables, columns, codes.amount or roles.amount, roles.date, mapped, besides=codes.codes)
+    return _led_by([codes, *([back] if back else [])], keyless, roles)
 
 
 @dataclass(frozen=True)
@@ -197,9 +202,11 @@ def _beside(
     return [rule(f"without {key}", on, 0.75 * share, told, stage=4, gated=True)]
 
 
-def _led_by(seen: Spoken, found: Cascade, roles: _Roles) -> Cascade:
-    """The rules of codes in texts; what would match without a code is then for a person to judge."""
-    rules = spoken_rules(seen, seen.amount or roles.amount, roles.currency)
+def _led_by(codes: list[Spoken], found: Cascade, roles: _Roles) -> Cascade:
+    """The rules of codes in texts, of one side's and of the other's; what would match without a code is then for a
+    person to judge.
+    """
+    rules = [r for seen in codes for r in spoken_rules(seen, seen.amount or roles.amount, roles.currency)]
     if not rules:
         return found
     rest = [
@@ -207,9 +214,12 @@ def _led_by(seen: Spoken, found: Cascade, roles: _Roles) -> Cascade:
         for r in found.rules
         if r.confidence >= _LEAST_SURE
     ]
-    untold = [*found.untold, *([roles.date] if roles.date and seen.same_day < _SAME_DAY else [])]
-    fields = [*found.fields, *([seen.amount] if seen.amount else []), seen.field]
-    return Cascade(_named([*rules, *rest]), fields, untold, found.questions, keyless=True)
+    rules = _named([*sorted(rules, key=lambda r: r.stage), *rest])
+    asked = {name for r in rules for name in r.rule.fields}
+    added = [f for seen in codes for f in (seen.amount, seen.field) if f and f.spec.name in asked]
+    other_days = roles.date and all(seen.same_day < _SAME_DAY for seen in codes)
+    untold = [*found.untold, *([roles.date] if roles.date and other_days else [])]
+    return Cascade(rules, [*found.fields, *added], untold, found.questions, keyless=True)
 
 
 def _roles(decided: list[MappedField]) -> _Roles:
@@ -229,7 +239,11 @@ def _keys(
         (key, testimony(tables, key, [f for f in witnesses if f is not key], part))
         for key in key_fields(fields)[:_TRIED]
     ]
-    believed = [(k, t) for k, t in asked if t.believed or k.pair.proven]
+    # A number that nothing confirms, and that is not called one, is a quantity as likely as a key.
+    counted = [
+        k for k, t in asked if t.precision is None and k.spec.type == "integer" and not is_identifier(k.spec.name)
+    ]
+    believed = [(k, t) for k, t in asked if (t.believed or k.pair.proven) and k not in counted]
     refuted = [k for k, t in asked if not (t.believed or k.pair.proven)]
     # A quantity names nothing, but where records that share a key agree in it, it is no numbering either.
     return believed, [k for k in refuted if not (believed and _goes_with(tables, believed[0][0], k, part))]
@@ -312,6 +326,9 @@ def _keyless(
         groups = repeats(tables, others, roles.amount, None, part) if named >= _NAMES_ONE and others else None
         sums = sum_rule(others, roles.amount, roles.currency, groups) if groups else None
         found.rules = [sums] if sums else _by_several(tables, others, named, roles, part)
+        if sums and roles.date is not None and roles.date in others and undated:
+            lag = observed(*tables, undated, roles.amount, roles.date, part).lag
+            found.rules += sums_near_days(sums, roles.date, lag) if lag else []
     nothing = Observed(0, 0, 0, 0, None, None, 0)
     seen = observed(*tables, undated, roles.amount, roles.date, part) if undated else nothing
     referred = any(f.spec.type in ("text", "integer") for f in undated)

@@ -117,14 +117,14 @@ def _cleaning(columns: list[Column]) -> tuple[CleanName, ...]:
             c.raw.alias("v").to_frame().select(cleaned(pl.col("v"), steps)).to_series().drop_nulls().unique()
             for c in columns
         ]
-        shares.append(fmean(_contained(one, two) for one, two in combinations(values, 2)))
+        # Both ways: GLU is among GLU and glu, but not the other way round.
+        shares.append(fmean(_contained(*each) for pair in combinations(values, 2) for each in (pair, pair[::-1])))
     best = max(shares)
     return next(steps for share, steps in zip(shares, _CLEANINGS, strict=True) if share >= best - 0.005)
 
 
 def _contained(one: pl.Series, two: pl.Series) -> float:
-    small, large = (one, two) if len(one) <= len(two) else (two, one)
-    return float(small.is_in(large.implode()).mean() or 0)  # type: ignore[arg-type]
+    return float(one.is_in(two.implode()).mean() or 0)  # type: ignore[arg-type]
 
 
 def question(side: str, place: str, file: str, column: Column, other: Column) -> str:

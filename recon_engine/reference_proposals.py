@@ -77,12 +77,15 @@ def spoken(
     amount: MappedField | None,
     date: MappedField | None,
     fields: Sequence[MappedField],
+    *,
+    besides: Side | None = None,
 ) -> Spoken | None:
     """The column of codes and the column of texts that most go together; None where none do, or where the two are one
-    of the `fields` of the plan and the same as they stand.
+    of the `fields` of the plan and the same as they stand. `besides`: codes of this side have been found already.
     """
     taken = [f.spec.name for f in fields]
-    held = [h for codes, side in enumerate(_SIDES) for h in _held(tables, columns, codes, side)]
+    sides = [(number, side) for number, side in enumerate(_SIDES) if side != besides]
+    held = [h for number, side in sides for h in _held(tables, columns, number, side)]
     best = max(held, key=lambda h: h.share - _DIGITS_BETTER * len(h.steps), default=None)
     if best is None or best.share <= _HELD:
         return None

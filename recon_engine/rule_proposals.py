@@ -214,7 +214,10 @@ def keyed_rules(
     *,
     first: bool,
 ) -> list[ProposedRule]:
-    """The cascade on a key of one field or several: exact, other day, small difference, the key alone; as seen."""
+    """The cascade on a key of one field or several: exact, other day, small difference, the key alone; as seen.
+
+    `first`: of other keys less is known, and where a run finds accidents in what they match, it only suggests.
+    """
     names = [f.spec.name for f in keys]
     name = " and ".join(names)
     joined = f"{seen.joined:,} records share a unique {name}"
@@ -228,33 +231,43 @@ def keyed_rules(
     both = min(seen.equal_amount if amount else 1.0, seen.same_day if date else 1.0)
     if both > _SEEN:
         on = [*equal, *([date.spec.name] if date else [])]
-        rules.append(rule(f"exact{by}", on, 0.99 - less, f"{joined}; at least {both:.0%} agree in the rest", stage=0))
+        rules.append(
+            rule(
+                f"exact{by}",
+                on,
+                0.99 - less,
+                f"{joined}; at least {both:.0%} agree in the rest",
+                stage=0,
+                gated=not first,
+            )
+        )
     window: On = [{"field": date.spec.name, "days": list(seen.lag)}] if date and seen.lag else []
     if date and seen.lag:
         reason = (
             f"{1 - seen.same_day:.0%} of records with the same {name} have another {date.spec.name}, "
             f"usually {days_apart(*seen.lag)}"
         )
-        rules.append(rule(f"other day{by}", [*equal, *window], 0.9 - less, reason, stage=1))
+        rules.append(rule(f"other day{by}", [*equal, *window], 0.9 - less, reason, stage=1, gated=not first))
     if amount and seen.tolerance:
         close = {"field": amount.spec.name, "within": seen.tolerance}
         on = [*base, close, *(window or ([date.spec.name] if date else []))]
         reason = (
             f"{seen.close:.1%} of records with the same {name} differ by up to {seen.tolerance} in {amount.spec.name}"
         )
-        rules.append(rule(f"small difference{by}", on, 0.8 - less, reason, stage=2))
+        rules.append(rule(f"small difference{by}", on, 0.8 - less, reason, stage=2, gated=not first))
     if amount and seen.fee:
         kept, share = seen.fee
         [(kind, size)] = kept.items()
         net = {"field": amount.spec.name, "net_of": kept, "within": "0.01"}
         on = [*base, net, *(window or ([date.spec.name] if date else []))]
         reason = f"in {share:.0%} of records with the same {name} a {kind} fee of {size} was kept back"
-        rules.append(rule(f"net of fee{by}", on, 0.85 - less, reason, stage=2))
+        rules.append(rule(f"net of fee{by}", on, 0.85 - less, reason, stage=2, gated=not first))
     reason, outcome = f"{joined}; what differs is listed as differences", "confirmed"
     if amount and _SEEN < seen.far < 1 - _USUAL:
         # Where amounts usually agree, one that is far off is for a person to judge.
         reason, outcome = f"{joined}, but in {seen.far:.1%} of them {amount.spec.name} is far off", "suggested"
-    rules.append(rule(f"same {name}", [*names], 0.7 - less, reason, stage=3, outcome=outcome))
+    gated = not first and outcome == "confirmed"
+    rules.append(rule(f"same {name}", [*names], 0.7 - less, reason, stage=3, outcome=outcome, gated=gated))
     return rules
 
 
@@ -324,7 +337,8 @@ def keyless_rules(
         if words and telling:
             why = f"{reason}, and more surely with words of {alike[0].spec.name} in common"
             rules.append(rule("exact, like words", [*every, *words], 0.95, why, stage=0, gated=True))
-        rules.append(rule("exact", [*every], 0.9 * unique_share, reason, stage=0, outcome=outcome, gated=telling))
+        stage = 2 if words and telling else 0  # nothing is taken by accident that words would have given to another
+        rules.append(rule("exact", [*every], 0.9 * unique_share, reason, stage=stage, outcome=outcome, gated=telling))
     if date is not None and dated:
         window = seen.lag or (-3, 3)
         others = [n for n in every if n != date.spec.name]
@@ -339,7 +353,15 @@ def keyless_rules(
             rules.append(rule("near dates, like words", [*on, *words], 0.8, told, stage=1, gated=True))
         outcome, sure = ("confirmed", 0.8) if seen.lag and telling else ("suggested", 0.5)
         rules.append(
-            rule("near dates", on, sure * unique_share, why, stage=1, outcome=outcome, gated=outcome == "confirmed")
+            rule(
+                "near dates",
+                on,
+                sure * unique_share,
+                why,
+                stage=2 if words else 1,
+                outcome=outcome,
+                gated=outcome == "confirmed",
+            )
         )
     if agreeing:
         left_out = ", ".join(f.spec.name for f in agreeing)

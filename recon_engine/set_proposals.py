@@ -123,3 +123,12 @@ def repeated_rules(
         rules.append(rule("repeated, all agree", [*names, *more], 0.97, why, stage=0, cardinality=seen.cardinality))
     rules.append(rule("repeated", [*names], 0.95 * seen.single, reason, stage=1, cardinality=seen.cardinality))
     return rules
+
+
+def sums_near_days(sums: ProposedRule, date: MappedField, lag: tuple[int, int]) -> list[ProposedRule]:
+    """The same sums on days that lie apart as those of single records do, where the day is one of their keys."""
+    day = date.spec.name
+    on: On = [*(c.model_dump(exclude_defaults=True) for c in sums.rule.on if c.field != day)]
+    on.append({"field": day, "days": list(lag)})
+    told = f"{sums.reason}, with days as near as in records that agree in the rest"
+    return [rule(f"{sums.rule.name}, near dates", on, 0.8, told, stage=2, cardinality=sums.rule.cardinality)]

@@ -129,6 +129,8 @@ def suggest(
     every = [columns_of(t, o, n, part) for t, o, n in zip(tables, options, rows, strict=True)]
     columns = [[c for c in own if c.name not in (t.parts or ())] for own, t in zip(every, tables, strict=True)]
     pairs = matched_columns(agreeing(tables, every_pair(*columns), part))
+    if not pairs:  # in another spelling they may have
+        pairs = matched_columns(agreeing(tables, every_pair(*columns, respelt=True), part))
     if not pairs:
         raise InputError(
             f"{tables[0].name} and {tables[1].name} have no columns with like names or values; map the fields yourself"
@@ -149,7 +151,7 @@ def suggest(
     questions += [
         *cascade.questions,
         *cascade.doubts,
-        *(_without_counterpart(columns, pairs) if cascade.keyless else []),
+        *(_without_counterpart(columns, cascade.fields) if cascade.keyless else []),
     ]
     # What every rule demands to be equal, or to add up, cannot differ.
     settled = [{c.field for c in r.rule.on if c.is_equality or c.total} for r in rules]
@@ -204,9 +206,9 @@ def _questions(tables: tuple[TextTable, TextTable], pairs: list[Pair], rows: tup
     return questions
 
 
-def _without_counterpart(columns: list[list[Column]], pairs: list[Pair]) -> list[str]:
+def _without_counterpart(columns: list[list[Column]], fields: list[MappedField]) -> list[str]:
     """A question about columns of both files that name most records and are not mapped."""
-    mapped = ({p.left.name for p in pairs}, {p.right.name for p in pairs})
+    mapped = ({f.spec.left for f in fields}, {f.spec.right for f in fields})
     names = [
         [c.name for c in own if c.name not in known and c.kind in ("text", "integer") and _names_records(c)][:_NAMED]
         for own, known in zip(columns, mapped, strict=True)

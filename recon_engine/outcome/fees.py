@@ -96,7 +96,7 @@ def _percentages(valued: pl.DataFrame) -> list[Decimal]:
     found = []
     for table in (ratio, slope):
         found += [Decimal(int(p)).scaleb(-2).normalize() for p in _frequent(table["p"]).head(_TRIED)]
-    return list(dict.fromkeys(found))
+    return [percent for percent in dict.fromkeys(found) if abs(percent) <= _MOST_PERCENT]
 
 
 def _amounts(spec: FieldSpec, valued: pl.DataFrame, percent: Decimal) -> list[Decimal]:

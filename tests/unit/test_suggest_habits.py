@@ -133,7 +133,7 @@ def test_names_written_otherwise_help_where_day_and_amount_are_not_quite_sure(tm
         "booked": [f"2025-0{1 + i % 9}-{25 if i % 2 else 27}" for i in range(400)],
     }
     found, result = proposed(tmp_path, left, right)
-    assert [r.rule.name for r in found.rules][:2] == ["exact, like words", "exact"]
+    assert [r.rule.name for r in found.rules][:2] == ["exact, like words", "near dates, like words"]
     assert right_share(result, 400) > 0.95
 
 
