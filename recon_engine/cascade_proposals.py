@@ -35,7 +35,7 @@ _TRIED, _USED = 4, 2
 _WHOLE = 0.98
 _NAMES_ONE = 0.9
 _AGREES, _USUALLY, _SAME_MEANING = 0.98, 0.5, 0.5
-# A key that joins fewer leads no cascade.
+# A key that joins fewer leads no cascade; the rules of a further key come at this stage or later.
 _LEADS, _LATER = 0.1, 2
 # So many records, and such a share, must be left open by a key before another way is proposed for them.
 _FEWEST_OPEN, _OPEN = 20, 0.01

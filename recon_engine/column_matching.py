@@ -22,8 +22,8 @@ _LEAST_SCORE = 0.4
 _FEW_VALUES = 50
 _SAME_NAME = 0.9
 _SEED = 20_260
-# Spellings of codes, and what they leave out. They must keep nearly all codes apart, and bring many more together.
 Steps = tuple[CleanStep, ...]
+# Spellings of codes, and what they leave out. They must keep nearly all codes apart, and bring many more together.
 _LEFT_OUT: dict[Steps, str] = {
     ("strip_leading_zeros",): "leading zeros",
     ("digits_only", "strip_leading_zeros"): "letters and leading zeros",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -231,44 +231,34 @@ def keyed_rules(
     both = min(seen.equal_amount if amount else 1.0, seen.same_day if date else 1.0)
     if both > _SEEN:
         on = [*equal, *([date.spec.name] if date else [])]
-        rules.append(
-            rule(
-                f"exact{by}",
-                on,
-                0.99 - less,
-                f"{joined}; at least {both:.0%} agree in the rest",
-                stage=0,
-                gated=not first,
-            )
-        )
+        rules.append(rule(f"exact{by}", on, 0.99 - less, f"{joined}; at least {both:.0%} agree in the rest", stage=0))
     window: On = [{"field": date.spec.name, "days": list(seen.lag)}] if date and seen.lag else []
     if date and seen.lag:
         reason = (
             f"{1 - seen.same_day:.0%} of records with the same {name} have another {date.spec.name}, "
             f"usually {days_apart(*seen.lag)}"
         )
-        rules.append(rule(f"other day{by}", [*equal, *window], 0.9 - less, reason, stage=1, gated=not first))
+        rules.append(rule(f"other day{by}", [*equal, *window], 0.9 - less, reason, stage=1))
     if amount and seen.tolerance:
         close = {"field": amount.spec.name, "within": seen.tolerance}
         on = [*base, close, *(window or ([date.spec.name] if date else []))]
         reason = (
             f"{seen.close:.1%} of records with the same {name} differ by up to {seen.tolerance} in {amount.spec.name}"
         )
-        rules.append(rule(f"small difference{by}", on, 0.8 - less, reason, stage=2, gated=not first))
+        rules.append(rule(f"small difference{by}", on, 0.8 - less, reason, stage=2))
     if amount and seen.fee:
         kept, share = seen.fee
         [(kind, size)] = kept.items()
         net = {"field": amount.spec.name, "net_of": kept, "within": "0.01"}
         on = [*base, net, *(window or ([date.spec.name] if date else []))]
         reason = f"in {share:.0%} of records with the same {name} a {kind} fee of {size} was kept back"
-        rules.append(rule(f"net of fee{by}", on, 0.85 - less, reason, stage=2, gated=not first))
+        rules.append(rule(f"net of fee{by}", on, 0.85 - less, reason, stage=2))
     reason, outcome = f"{joined}; what differs is listed as differences", "confirmed"
     if amount and _SEEN < seen.far < 1 - _USUAL:
         # Where amounts usually agree, one that is far off is for a person to judge.
         reason, outcome = f"{joined}, but in {seen.far:.1%} of them {amount.spec.name} is far off", "suggested"
-    gated = not first and outcome == "confirmed"
-    rules.append(rule(f"same {name}", [*names], 0.7 - less, reason, stage=3, outcome=outcome, gated=gated))
-    return rules
+    rules.append(rule(f"same {name}", [*names], 0.7 - less, reason, stage=3, outcome=outcome))
+    return rules if first else [_gated(each) for each in rules]
 
 
 def days_apart(low: int, high: int) -> str:
@@ -301,6 +291,13 @@ def rule(
     data = {"name": name, "on": on, "outcome": outcome, "cardinality": cardinality}
     made = Rule.model_validate(data | ({"max_false_rate": _ACCIDENTS} if gated else {}))
     return ProposedRule(made, round(min(confidence, 0.99), 2), reason, stage)
+
+
+def _gated(proposed: ProposedRule) -> ProposedRule:
+    """The rule, which only suggests where a run finds too many accidents in its matches."""
+    if proposed.rule.outcome != "confirmed":
+        return proposed
+    return replace(proposed, rule=proposed.rule.model_copy(update={"max_false_rate": _ACCIDENTS}))
 
 
 def link_rule(

@@ -30,6 +30,7 @@ def test_a_second_key_waits_and_confirms_nothing_by_accident(tmp_path: Path) -> 
     found, result = proposed(tmp_path, left, right)
     by_zip = [r.rule for r in found.rules if "zip" in r.rule.name]
     first = [r.rule for r in found.rules if "zip" not in r.rule.name]
+    assert by_zip
     assert all(r.max_false_rate is not None or r.outcome == "suggested" for r in by_zip)
     assert [r.name for r in first[:2]] == [r.rule.name for r in found.rules[:2]]
     assert right_share(result, 900) > 0.89
