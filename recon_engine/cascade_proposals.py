@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from recon_engine.code_maps import differing_codes, with_codes
-from recon_engine.column_matching import Column
 from recon_engine.column_names import concepts, is_identifier, name_likeness
+from recon_engine.columns import Column
 from recon_engine.composite_keys import composite_key, lag_of_nearest
 from recon_engine.key_evidence import Testimony, joins_others, left_open, misspelt, own_words, testimony
 from recon_engine.link_proposals import link_fields, linkage_rule, readable, repeated_side, telling_fields
 from recon_engine.reference_proposals import Spoken, spoken, spoken_rules
 from recon_engine.rule_proposals import (
     ALIKE,
+    NAMES_MOST,
     MappedField,
     Observed,
     On,
@@ -28,6 +29,7 @@ from recon_engine.rule_proposals import (
     usual_lag,
 )
 from recon_engine.set_proposals import repeated_rules, repeats, sum_rule, sums_near_days
+from recon_engine.word_proposals import worded, worded_rules
 
 # Keys tried, keys used; the best come first.
 _TRIED, _USED = 4, 2
@@ -139,7 +141,7 @@ def proposed_cascade(
         untold = [f for f in told if f.spec.name in named]
         return Cascade(_named(rules), told, untold, questions, coverage=max(t.coverage for _, t in keys))
     nothing = Cascade([], fields, mistaken, questions, keyless=True, doubts=(_NO_KEY,))
-    keyless = _keyless(tables, fields, usable, roles, rows, part, nothing)
+    keyless = _keyless(tables, fields, usable, roles, rows, part, nothing, columns)
     codes = spoken(tables, columns, roles.amount, roles.date, fields) if columns else None
     if columns is None or codes is None:
         return keyless
@@ -308,6 +310,7 @@ def _keyless(
     rows: tuple[int, int],
     part: int,
     found: Cascade,
+    columns: Columns | None,
 ) -> Cascade:
     """Several fields together: one record and its repeats, sums, and else what is equal in all."""
     composite, share = composite_key(*tables, usable, rows)
@@ -340,8 +343,16 @@ def _keyless(
         agreeing.append(roles.date)
     alike = [f for f in usable if f.pair.alike and f not in composite]
     first = keyless_rules(composite or fields[:1], agreeing, roles.date, seen, share, alike)
+    words = None
+    if share < NAMES_MOST and columns and not alike:
+        words = worded(tables, columns, roles.amount, roles.date, [f.spec.name for f in fields], part)
+    if words:
+        by_words = worded_rules(words, roles.date, roles.currency)
+        first = [*by_words, *(replace(r, stage=max(_LATER, r.stage)) for r in first)]
+        added = [words.field] if roles.amount else [words.amount, words.field]
+        found.fields, found.untold = [*found.fields, *added], [*found.untold, words.field]
     found.rules = _named(sorted([*first, *found.rules], key=lambda r: r.stage))
-    if share < _USUALLY:
+    if share < _USUALLY and not words:
         names = ", ".join(f.spec.name for f in composite or fields[:1])
         told = f"{names}: what both files have tells only {share:.0%} of the smaller one's records apart"
         equal = "those that are equal in it are taken for each other: map further columns before you trust the matches"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from recon_engine.plan import DATE_STEPS, NUMERIC_STEPS, CleanStep, LastStep, MapStep, TimesStep
+from recon_engine.plan import DATE_STEPS, NUMERIC_STEPS, CleanStep, FirstStep, LastStep, MapStep, TimesStep
 
 # Latin letters that Unicode decomposition leaves whole.
 _UNDECOMPOSED = {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe"}
@@ -62,6 +62,8 @@ def cleaned(value: pl.Expr, steps: tuple[CleanStep, ...]) -> pl.Expr:
             value = _times(value, step.times)
         elif isinstance(step, LastStep):
             value, is_text = value.str.tail(step.last), True
+        elif isinstance(step, FirstStep):
+            value, is_text = value.str.head(step.first), True
         else:
             value, is_text = _STEPS[step](value), step not in NUMERIC_STEPS | DATE_STEPS
     return pl.when(value != "").then(value) if is_text else value

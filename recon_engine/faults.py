@@ -68,7 +68,7 @@ def _first_causes(errors: Sequence[Any]) -> list[Any]:
 
 def _place(location: tuple[Any, ...]) -> str:
     """('rules', 2, 'on', 0, 'within') as 'rules[2].on[0].within', without the names of the kinds that were tried."""
-    kinds = r"(tuple|function|literal|MapStep|TimesStep|LastStep|SidedClean).*"
+    kinds = r"(tuple|function|literal|MapStep|TimesStep|LastStep|FirstStep|SidedClean).*"
     parts = [f"[{p}]" if isinstance(p, int) else f".{p}" for p in location if not re.fullmatch(kinds, str(p))]
     return "".join(parts).removeprefix(".")
 

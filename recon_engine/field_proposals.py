@@ -12,9 +12,10 @@ from typing import Any
 import polars as pl
 
 from recon_engine.cleaning import cleaned
-from recon_engine.column_matching import Column, number_key
+from recon_engine.column_matching import Pair
 from recon_engine.column_names import concepts, is_identifier
-from recon_engine.plan import RESERVED_NAMES, CleanName, FieldType, ReaderOptions
+from recon_engine.columns import Column, number_key
+from recon_engine.plan import RESERVED_NAMES, CleanName, FieldSpec, FieldType, ReaderOptions
 from recon_engine.reading.table import TextTable
 from recon_engine.rule_proposals import MappedField
 from recon_engine.value_types import Reading
@@ -40,6 +41,15 @@ def field_name(column: str, taken: Collection[str]) -> str:
     while name in taken:
         name, number = f"{base}_{number}", number + 1
     return name
+
+
+def mapped_field(pair: Pair, taken: Collection[str]) -> MappedField:
+    """The field that two columns are, under a name other than those `taken`."""
+    times = dict(zip(("left", "right"), pair.times, strict=True))
+    turned = ["right"] if pair.negated else []
+    told = described({"left": pair.left, "right": pair.right}, turned, times, unsigned=pair.unsigned)
+    spec = {"name": field_name(pair.left.name, taken), "left": pair.left.name, "right": pair.right.name, **told}
+    return MappedField(FieldSpec.model_validate(spec), pair)
 
 
 def described(
@@ -127,14 +137,14 @@ def _contained(one: pl.Series, two: pl.Series) -> float:
     return float(one.is_in(two.implode()).mean() or 0)  # type: ignore[arg-type]
 
 
-def question(side: str, place: str, file: str, column: Column, other: Column) -> str:
+def question(side: str, place: str, file: str, column: Column, other: Column, decided: Reading | None = None) -> str:
     """What a person must say of a column that can be read in two ways. `side` is its name in fields, `place` where the
-    plan says how its files are read.
+    plan says how its files are read; `decided`: the reading by which alone the other file's values agree.
     """
     dates = column.kind in ("date", "datetime")
     ways = []
     for reading in column.readings:
-        told = reading.form if dates else f"decimal mark '{reading.mark}'"
+        told = reading.told
         if not other.undecided and len(other.keys):
             values = (
                 column.raw.alias("v")
@@ -143,9 +153,10 @@ def question(side: str, place: str, file: str, column: Column, other: Column) ->
             )
             share = values.to_series().is_in(other.keys.implode()).mean()
             told = f"{told} ({float(share or 0):.0%} of its values then occur on the other side)"  # type: ignore[arg-type]
-        ways.append(str(told))
+        ways.append(told)
     key = f"set formats for this field ({side})" if dates else f"set {place}.decimal"
-    return f"{file}: column '{column.name}' can be read as {' or '.join(ways)}; {key}"
+    asked = f"the plan reads it as {decided.told}, by which records agree: check this" if decided else key
+    return f"{file}: column '{column.name}' can be read as {' or '.join(ways)}; {asked}"
 
 
 def unreadable(table: TextTable, rows: int) -> list[str]:

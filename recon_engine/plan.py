@@ -66,13 +66,19 @@ class LastStep(Model):
     last: Annotated[int, Field(ge=1, le=1_000)]
 
 
+class FirstStep(Model):
+    """The beginning of a text: its first so many characters, for codes that each side ends in its own way."""
+
+    first: Annotated[int, Field(ge=1, le=1_000)]
+
+
 def _kind_of_step(step: Any) -> str | None:
-    """Which of the four a step is meant to be, so that only its own mistakes are told."""
-    if isinstance(step, MapStep | TimesStep | LastStep):
+    """Which of the five a step is meant to be, so that only its own mistakes are told."""
+    if isinstance(step, MapStep | TimesStep | LastStep | FirstStep):
         return type(step).__name__
     if isinstance(step, str):
         return "literal"
-    kinds = {"map": "MapStep", "times": "TimesStep", "last": "LastStep"}
+    kinds = {"map": "MapStep", "times": "TimesStep", "last": "LastStep", "first": "FirstStep"}
     return next((kind for key, kind in kinds.items() if key in step), None) if isinstance(step, dict) else None
 
 
@@ -80,11 +86,14 @@ CleanStep = Annotated[
     Annotated[CleanName, Tag("literal")]
     | Annotated[MapStep, Tag("MapStep")]
     | Annotated[TimesStep, Tag("TimesStep")]
-    | Annotated[LastStep, Tag("LastStep")],
+    | Annotated[LastStep, Tag("LastStep")]
+    | Annotated[FirstStep, Tag("FirstStep")],
     Discriminator(
         _kind_of_step,
         custom_error_type="clean_step",
-        custom_error_message="no clean step; write a name such as trim, {map: {from: to}}, {times: 100} or {last: 8}",
+        custom_error_message=(
+            "no clean step; write a name such as trim, {map: {from: to}}, {times: 100}, {last: 8} or {first: 8}"
+        ),
     ),
 ]
 Version = Annotated[Literal[1], BeforeValidator(lambda value: 1 if value == "1" else value)]
@@ -359,8 +368,10 @@ def _step(step: CleanStep) -> tuple[str, tuple[FieldType, ...]]:
     """A clean step's name, and the types it is for."""
     if isinstance(step, TimesStep):
         return "times", ("decimal", "integer")
-    if isinstance(step, MapStep | LastStep):
-        return "map" if isinstance(step, MapStep) else "last", ("text",)
+    if isinstance(step, MapStep):
+        return "map", ("text",)
+    if isinstance(step, LastStep | FirstStep):
+        return "last" if isinstance(step, LastStep) else "first", ("text",)
     if step in NUMERIC_STEPS:
         return step, ("decimal", "integer")
     return step, ("date", "datetime") if step in DATE_STEPS else ("text",)

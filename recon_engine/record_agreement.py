@@ -7,14 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recon_engine.column_matching import Column, Pair, end_key
+from recon_engine.column_matching import Pair, end_key
+from recon_engine.columns import Column, as_read
 from recon_engine.reading.table import TextTable
 
 Tables = tuple[TextTable, TextTable]
@@ -34,11 +35,15 @@ _SAME_WORDS = 0.6
 # Dates near each other and texts with the same words are the same in a wider sense than equal values are.
 _NEARLY = 0.8
 _SIGN = 0.2
+# A reading by which records agree so much more than by any other is the right one.
+_DECIDES = 0.3
 
 
 @dataclass(frozen=True)
 class _Way:
-    """How two columns agree: in which share of records, above that of strangers, and after what change."""
+    """How two columns agree: in which share of records, above that of strangers, and after what change. `read`: the
+    pair with the readings that alone bring this about, where there are others.
+    """
 
     share: float
     lift: float
@@ -46,6 +51,7 @@ class _Way:
     negated: bool = False
     times: tuple[int, int] = (1, 1)
     unsigned: bool = False
+    read: Pair | None = None
 
     @property
     def worth(self) -> float:
@@ -174,7 +180,8 @@ class _Values:
 
     def _name(self, pair: Pair, kind: str) -> tuple[object, ...]:
         column = pair.left if self._side == "left" else pair.right
-        return kind, column.name, column.spelling, column.kind, pair.factor(self._side) if kind == "key" else 1
+        reading = column.readings[0] if column.readings else None
+        return kind, column.name, column.spelling, reading, pair.factor(self._side) if kind == "key" else 1
 
     def _made(self, pair: Pair, kind: str) -> pl.Expr:
         column = pair.left if self._side == "left" else pair.right
@@ -201,15 +208,30 @@ def _kinds(pair: Pair) -> list[str]:
 
 def _ways(pairs: list[list[Pair]], one: pl.DataFrame, two: pl.DataFrame) -> dict[tuple[int, int], _Way]:
     """The pairs of columns that agree in the records, by their places."""
-    every = [pair for row in pairs for pair in row]
+    places = {(i, j): _as_read(pair) for i, row in enumerate(pairs) for j, pair in enumerate(row)}
+    every = [pair for each in places.values() for pair in each]
     sides = _Values(one, "left", every), _Values(two, "right", every)
     found = {}
-    for i, row in enumerate(pairs):
-        for j, pair in enumerate(row):
-            ways = [way for way in _compared(pair, *sides) if way is not None]
-            if ways:
-                found[i, j] = max(ways, key=lambda way: way.worth)
+    for at, readings in places.items():
+        ways = [_best(_compared(pair, *sides)) for pair in readings]
+        lifts = [way.lift if way else 0.0 for way in ways]
+        place = int(np.argmax(lifts))
+        alone = len(lifts) > 1 and lifts[place] - sorted(lifts)[-2] >= _DECIDES
+        if (way := ways[place if alone else 0]) is not None:
+            found[at] = replace(way, read=readings[place]) if alone else way
     return found
+
+
+def _as_read(pair: Pair) -> list[Pair]:
+    """The pair with each reading of its columns, the preferred one first; itself where they have one each."""
+    if not (pair.left.undecided or pair.right.undecided):
+        return [pair]
+    left, right = ([as_read(c, r) for r in c.readings] if c.undecided else [c] for c in (pair.left, pair.right))
+    return [replace(pair, left=one, right=two) for one, two in product(left, right)]
+
+
+def _best(ways: Iterator[_Way | None]) -> _Way | None:
+    return max((way for way in ways if way is not None), key=lambda way: way.worth, default=None)
 
 
 def _compared(pair: Pair, one: _Values, two: _Values) -> Iterator[_Way | None]:
@@ -296,6 +318,9 @@ def _raised(pair: Pair, way: _Way | None, records: int, *, alone: bool) -> Pair:
     told = f"{told} with the other sign" if way.negated else told
     told = f"{told} but for the sign" if way.unsigned else told
     told = f"{told} times {max(way.times)}" if max(way.times) > 1 else told
+    if way.read is not None:
+        told = f"{told} as {_read_as(pair, way.read)}"
+        pair = way.read
     reason = f"{pair.reason}; {told} in {way.share:.0%} of {records:,} records that are the same by other columns"
     return replace(
         pair,
@@ -308,3 +333,9 @@ def _raised(pair: Pair, way: _Way | None, records: int, *, alone: bool) -> Pair:
         proven=way.equal and alone,
         unsigned=way.unsigned,
     )
+
+
+def _read_as(pair: Pair, read: Pair) -> str:
+    """In words, how the columns that can be read in several ways are read."""
+    both = ((pair.left, read.left), (pair.right, read.right))
+    return " and ".join(f"{now.name} is read as {now.readings[0].told}" for before, now in both if before.undecided)

@@ -10,8 +10,9 @@ from typing import Literal
 import polars as pl
 
 from recon_engine.cleaning import cleaned
-from recon_engine.column_matching import Column, Pair
-from recon_engine.field_proposals import described, field_name
+from recon_engine.column_matching import Pair
+from recon_engine.columns import Column
+from recon_engine.field_proposals import field_name, mapped_field
 from recon_engine.matching.references import candidate_texts, found
 from recon_engine.plan import CleanName, FieldSpec
 from recon_engine.reading.table import TextTable
@@ -261,9 +262,7 @@ def _added_up(
     left, right = (parts[i], wholes[j]) if held.codes == "left" else (wholes[j], parts[i])
     why = f"in {share:.0%} of the texts that lead to several records {parts[i].name} adds up to {wholes[j].name}"
     pair = Pair(left, right, round(share, 2), 0.0, why, negated=sign < 0)
-    told = described({"left": pair.left, "right": pair.right}, ["right"] if pair.negated else [])
-    spec = {"name": field_name(pair.left.name, taken), "left": pair.left.name, "right": pair.right.name, **told}
-    return MappedField(FieldSpec.model_validate(spec), pair)
+    return mapped_field(pair, taken)
 
 
 def _as_field(held: _Held, taken: Sequence[str]) -> MappedField:

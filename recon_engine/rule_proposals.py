@@ -25,7 +25,7 @@ _CENT = 0.0051
 _ABOVE_CHANCE = 3
 # A rule without a key confirms as long as the run finds no more accidents than this among its matches, and where it
 # rests on values that name most records.
-_ACCIDENTS, _NAMES_MOST, ALIKE = 0.05, 0.7, 0.5
+_ACCIDENTS, NAMES_MOST, ALIKE = 0.05, 0.7, 0.5
 _FEWEST_DATED = 20
 
 On = list[str | dict[str, Any]]
@@ -325,7 +325,7 @@ def keyless_rules(
     names = [f.spec.name for f in composite]
     every = [*names, *(f.spec.name for f in agreeing)]
     reason = f"no single key; these together are unique in {unique_share:.0%} of the smaller file's records"
-    telling = unique_share >= _NAMES_MOST
+    telling = unique_share >= NAMES_MOST
     words: On = [{"field": f.spec.name, "similarity": "token_set", "at_least": ALIKE} for f in alike[:1]]
     rules = []
     dated = date is not None and date.spec.name in every and len(every) > 1

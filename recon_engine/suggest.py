@@ -11,18 +11,17 @@ import polars as pl
 import yaml
 
 from recon_engine.cascade_proposals import is_currency, proposed_cascade
-from recon_engine.column_matching import VALUES_COMPARED, Column, Pair, columns_of, every_pair, matched_columns
+from recon_engine.column_matching import Pair, every_pair, matched_columns
+from recon_engine.columns import VALUES_COMPARED, Column, columns_of
 from recon_engine.errors import InputError
 from recon_engine.field_proposals import (
-    described,
-    field_name,
     question,
     read_as,
     title_of,
     unreadable,
     worth_comparing,
 )
-from recon_engine.plan import FieldSpec, Plan, ReaderOptions
+from recon_engine.plan import Plan, ReaderOptions
 from recon_engine.reading import open_table
 from recon_engine.reading.table import TextTable, staged
 from recon_engine.record_agreement import agreeing
@@ -130,7 +129,7 @@ def suggest(
     columns = [[c for c in own if c.name not in (t.parts or ())] for own, t in zip(every, tables, strict=True)]
     pairs = matched_columns(agreeing(tables, every_pair(*columns), part))
     if not pairs:  # in another spelling they may have
-        pairs = matched_columns(agreeing(tables, every_pair(*columns, respelt=True), part))
+        pairs = matched_columns(agreeing(tables, every_pair(*columns, spelt=True), part))
     if not pairs:
         raise InputError(
             f"{tables[0].name} and {tables[1].name} have no columns with like names or values; map the fields yourself"
@@ -138,7 +137,7 @@ def suggest(
     fields = _fields(pairs)
     cascade = proposed_cascade(tables, fields, (rows[0], rows[1]), part, (columns[0], columns[1]))
     if cascade.coverage < _JOINS_MOST:
-        spelt = matched_columns(agreeing(tables, every_pair(*columns, respelt=True), part))
+        spelt = matched_columns(agreeing(tables, every_pair(*columns, spelt=True), part))
         # Codes that meet in another spelling are half of a key, as an article is beside its shelf.
         better = sum(p.overlap for p in spelt) >= sum(p.overlap for p in pairs) + _MEET_BETTER
         keyed = proposed_cascade(
@@ -146,7 +145,7 @@ def suggest(
         )
         if keyed.coverage > cascade.coverage or (cascade.keyless and better):
             pairs, cascade = spelt, keyed
-    questions = _questions(tables, pairs, rows)
+    questions = _questions(tables, columns, pairs, rows)
     fields, rules = cascade.fields, cascade.rules
     questions += [
         *cascade.questions,
@@ -185,23 +184,23 @@ def _fields(pairs: list[Pair]) -> list[MappedField]:
     taken: set[str] = set()
     fields = []
     for pair in pairs:
-        name = field_name(pair.left.name, taken)
-        taken.add(name)
-        times = dict(zip(("left", "right"), pair.times, strict=True))
-        turned = ["right"] if pair.negated else []
-        told = described({"left": pair.left, "right": pair.right}, turned, times, unsigned=pair.unsigned)
-        spec = {"name": name, "left": pair.left.name, "right": pair.right.name, **told}
-        fields.append(MappedField(FieldSpec.model_validate(spec), pair))
+        fields.append(mapped_field(pair, taken))
+        taken.add(fields[-1].spec.name)
     return fields
 
 
-def _questions(tables: tuple[TextTable, TextTable], pairs: list[Pair], rows: tuple[int, ...]) -> list[str]:
+def _questions(
+    tables: tuple[TextTable, TextTable], columns: list[list[Column]], pairs: list[Pair], rows: tuple[int, ...]
+) -> list[str]:
     questions = []
-    for side, table, count in zip(("left", "right"), tables, rows, strict=True):
+    for side, table, own, count in zip(("left", "right"), tables, columns, rows, strict=True):
+        as_written = {c.name: c for c in own}
         for pair in pairs:
-            column, other = (pair.left, pair.right) if side == "left" else (pair.right, pair.left)
-            if column.undecided:
-                questions.append(question(side, side, table.name, column, other))
+            read, other = (pair.left, pair.right) if side == "left" else (pair.right, pair.left)
+            column = as_written[read.name]
+            if read.undecided or column.undecided:
+                decided = None if read.undecided else read.readings[0]
+                questions.append(question(side, side, table.name, column, other, decided))
         questions += unreadable(table, count)
     return questions
 

@@ -26,8 +26,9 @@ _FEW = 6
 _GLANCE, _LIKELY = 200, 0.8
 _DATE_WORDS = re.compile(r"date|day|datum|posted|booked|paid|due|_on$|_at$|time|created|updated", re.IGNORECASE)
 _COMPACT_FORMATS = ("%y%m%d", "%Y%m%d", "%Y%m%d%H%M%S")
-# Every other format has two marks between three numbers, or the name of a month: most columns have neither.
-_MARKS_OF_DATES = r"\d\D+\d+\D+\d|\p{L}.*\d|\d.*\p{L}"
+# Every other format has two marks between three numbers, the name of a month, or a year of four digits beside a month:
+# most columns have none of them.
+_MARKS_OF_DATES = r"\d\D+\d+\D+\d|\p{L}.*\d|\d.*\p{L}|^\d{4}-\d\d$|^\d\d?/\d{4}$"
 _BOOLEAN_WORDS = ["true", "false", "yes", "no", "t", "f", "y", "n"]
 
 
@@ -42,6 +43,14 @@ class Reading:
     mark: str | None = None
     thousands: str | None = None
     currency: str | None = None
+
+    @property
+    def told(self) -> str:
+        """What is special to it, in words: the format of its dates or the marks of its numbers."""
+        if self.form:
+            return self.form
+        between = f", '{self.thousands}' between thousands" if self.thousands else ""
+        return f"decimal mark '{self.mark}'{between}"
 
     def fits(self, column: str) -> pl.Expr:
         """True where the cell can be read so; null where it is null."""

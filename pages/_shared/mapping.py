@@ -36,10 +36,10 @@ Row = dict[str, Any]
 LONGEST_HEAD = 8  # with the word after it, and the sign of a column that can be edited
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 SCALE_HELP = "Digits after the decimal mark"
-NUMBERED_STEP = re.compile(r"(last|times) ([0-9]{1,7})")
+NUMBERED_STEP = re.compile(r"(first|last|times) ([0-9]{1,7})")
 CLEAN_HELP = (
     "Done before values are compared: trim drops space at both ends, casefold makes A and a equal; "
-    "type last 8 for the last 8 characters, times 100 for a factor"
+    "type first 8 or last 8 for so many characters, times 100 for a factor"
 )
 FORMAT_HELP = "%d/%m/%Y reads 31/12/2026, %m/%d/%Y reads 12/31/2026. Empty: ISO, or decided by the data"
 

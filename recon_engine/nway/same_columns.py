@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import gcd
 
-from recon_engine.column_matching import Column, Pair, every_pair, matched_columns, pair_of
+from recon_engine.column_matching import Pair, every_pair, matched_columns, pair_of
+from recon_engine.columns import Column
 from recon_engine.reading.table import TextTable
 from recon_engine.record_agreement import agreeing
 

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from recon_engine.cascade_proposals import Cascade, is_currency, proposed_cascade
-from recon_engine.column_matching import VALUES_COMPARED, columns_of
+from recon_engine.columns import VALUES_COMPARED, columns_of
 from recon_engine.errors import InputError
 from recon_engine.field_proposals import described, field_name, question, read_as, title_of, unreadable, worth_comparing
 from recon_engine.nway.plan import TABLES, NamedSide, Pair, SidesField, SidesPlan

@@ -44,6 +44,13 @@ DATE_FORMATS = (
     "%d %B %Y",
     "%b %d, %Y",
     "%B %d, %Y",
+    # Months, read as their first day. Not 05.2025: rates of exchange look the same.
+    "%Y-%m",
+    "%m/%Y",
+    "%b %Y",
+    "%B %Y",
+    "%b-%Y",
+    "%b-%y",
 )
 # Offsets are read and turned to UTC; a time without offset is taken as it stands.
 DATETIME_FORMATS = (

@@ -35,6 +35,7 @@ MODELS = (
     plans.MapStep,
     plans.TimesStep,
     plans.LastStep,
+    plans.FirstStep,
     plans.Rule,
     plans.Condition,
     plans.NetOf,
@@ -89,7 +90,7 @@ def test_every_key_of_a_plan_is_documented(model: type[BaseModel]) -> None:
 def test_every_choice_in_a_plan_is_documented() -> None:
     """Types, clean steps and what to do with ambiguity are listed one by one."""
     assert set(first_cells(section("plan.md", "FieldSpec"), "type")) == set(get_args(plans.FieldType))
-    steps = {*get_args(plans.CleanName), "{map: {...}}", "{times: N}", "{last: N}"}
+    steps = {*get_args(plans.CleanName), "{map: {...}}", "{times: N}", "{last: N}", "{first: N}"}
     assert set(first_cells(section("plan.md", "SidedClean"), "step")) == steps
     ambiguous = get_args(plans.Rule.model_fields["when_ambiguous"].annotation)
     assert set(first_cells(section("plan.md", "Rule"), "`when_ambiguous` | does")) == set(ambiguous)

@@ -80,14 +80,24 @@ def test_the_yaml_is_a_plan_with_its_reasons(tmp_path: Path) -> None:
 
 
 def test_an_ambiguous_date_becomes_a_question(tmp_path: Path) -> None:
-    """The format is left out, the question tells both ways and how well each agrees with the other side."""
+    """The question tells both ways, how well each agrees with the other side, and which one the plan takes."""
     left = "ref,day\n" + "".join(f"R{i:03},2024-0{i % 3 + 1}-0{i % 9 + 1}\n" for i in range(60))
     right = "ref,day\n" + "".join(f"R{i:03},0{i % 9 + 1}/0{i % 3 + 1}/2024\n" for i in range(60))
     found = suggested(tmp_path, left, right)
-    assert next(f for f in found.plan.fields if f.name == "day").formats.right is None
+    assert next(f for f in found.plan.fields if f.name == "day").formats.right == "%d/%m/%Y"
     (question,) = found.questions
     assert "%d/%m/%Y (100% of its values then occur on the other side)" in question
     assert "%m/%d/%Y" in question
+    assert "the plan reads it as %d/%m/%Y, by which records agree" in question
+
+
+def test_an_ambiguous_date_that_no_record_decides_is_left_open(tmp_path: Path) -> None:
+    """The format is left out, and the question says where it is set."""
+    left = "ref,day\n" + "".join(f"R{i:03},2024-0{i % 3 + 1}-0{i % 9 + 1}\n" for i in range(60))
+    right = "ref,day\n" + "".join(f"R{i:03},0{i % 4 + 4}/0{i % 7 + 1}/2019\n" for i in range(60))
+    found = suggested(tmp_path, left, right)
+    assert next(f for f in found.plan.fields if f.name == "day").formats.right is None
+    assert "set formats for this field (right)" in found.questions[0]
 
 
 def test_points_and_seconds_decide_a_date(tmp_path: Path) -> None:

@@ -167,3 +167,26 @@ def test_numbers_that_run_on_are_not_the_same_by_their_ends(tmp_path: Path) -> N
     found, result = proposed(tmp_path, left, right)
     assert not any("last" in str(f.clean) for f in found.plan.fields)
     assert right_share(result, 300) == 1
+
+
+def test_rents_of_the_same_amount_are_told_apart_by_names_in_texts(tmp_path: Path) -> None:
+    """Five rents for sixty tenants, the same each month, paid some days after the first with the name turned round."""
+    tenants = [(FIRST[i % 11], LAST[i % 13]) for i in range(60)]
+    rows = [(tenant, month) for month in range(1, 7) for tenant in range(60)]
+    rents = [f"{650 + tenant % 5 * 45}.00" for tenant, _ in rows]
+    left: Columns = {
+        "tenant": [f"{LAST[t % 13].title()}, {FIRST[t % 11].title()}" for t, _ in rows],
+        "due": [f"2025-{month:02}-01" for _, month in rows],
+        "rent": rents,
+    }
+    right: Columns = {
+        "text": [f"TRANSFER {' '.join(tenants[t])} RENT".upper() for t, _ in rows],
+        "booked": [f"2025-{month:02}-{1 + (t * 7 + month) % 6:02}" for t, month in rows],
+        "credit": rents,
+    }
+    found, result = proposed(tmp_path, left, right)
+    first = found.rules[0].rule
+    assert first.name == "amount, words of tenant"
+    assert first.max_false_rate is not None
+    assert not any("tells only" in question for question in found.questions)
+    assert right_share(result, 360) > 0.95

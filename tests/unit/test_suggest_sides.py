@@ -14,7 +14,7 @@ import yaml
 
 from recon_engine import PlanError, Result, SidesPlan, reconcile, verify
 from recon_engine import __main__ as command_line
-from recon_engine.column_matching import columns_of
+from recon_engine.columns import columns_of
 from recon_engine.errors import InputError
 from recon_engine.nway.same_columns import same_columns
 from recon_engine.nway.suggest import SidesSuggestion, sides_of, suggest_sides

@@ -19,11 +19,16 @@ DAYS = [date(2025, 1, 1) + timedelta(i * 7 % 300) for i in range(400)]
 Columns = dict[str, list[object]]
 
 
-def proposed(folder: Path, left: Columns, right: Columns) -> tuple[Suggestion, Result]:
-    """The suggestion for two tables, the right one upside down, and what its plan makes of them."""
+def suggested(folder: Path, left: Columns, right: Columns) -> Suggestion:
+    """The suggestion for two tables, the right one upside down."""
     pl.DataFrame(left).write_csv(folder / "one.csv")
     pl.DataFrame(right).reverse().write_csv(folder / "two.csv")
-    found = suggest(folder / "one.csv", folder / "two.csv")
+    return suggest(folder / "one.csv", folder / "two.csv")
+
+
+def proposed(folder: Path, left: Columns, right: Columns) -> tuple[Suggestion, Result]:
+    """What is `suggested`, and what its plan makes of the tables."""
+    found = suggested(folder, left, right)
     return found, reconcile(found.plan)
 
 
