@@ -15,6 +15,7 @@ from recon_engine.column_matching import Pair, every_pair, matched_columns
 from recon_engine.columns import VALUES_COMPARED, Column, columns_of
 from recon_engine.errors import InputError
 from recon_engine.field_proposals import (
+    mapped_field,
     question,
     read_as,
     title_of,

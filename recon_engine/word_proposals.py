@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 
+import numpy as np
 import polars as pl
 
 from recon_engine.cleaning import cleaned
@@ -26,12 +27,14 @@ from recon_engine.rule_proposals import (
     usual_lag,
 )
 
+_SEED = 20_260
 # The second rule asks for so much less likeness.
 _FEWER = 0.15
 _STEPS: tuple[CleanName, ...] = ("unaccent",)
 _LIKENESS = (0.75, 0.6, 0.5, 0.4, 0.3)
-# Records looked at, how often their amount may occur on the other side, and how far away; pairs of columns tried.
-_RECORDS, _OFTEN, _FAR_DAYS, _COLUMNS = 2_000, 200, 93, 12
+# Records looked at, how often their amount may occur on the other side, how many of these are looked at, the nearest
+# ones, and how far away; pairs of columns tried.
+_RECORDS, _OFTEN, _NEAREST, _FAR_DAYS, _COLUMNS = 2_000, 200, 20, 93, 12
 # Columns of amounts tried, and what part of the values they must have in common.
 _AMOUNTS, _COMMON = 6, 0.5
 # In so many records of equal amounts words are in common, and among strangers in so small a part of that.
@@ -42,8 +45,8 @@ _FEWEST, _SHARE, _BY_CHANCE = 20, 0.3, 0.2
 class Worded:
     """Two columns of texts that have words in common where amounts are equal.
 
-    `amount`: equal in them; `share`: of the records with an equal amount on the other side; `at_least`: the likeness that tells these from
-    records of other amounts; `lag`: days, right minus left, of the nearest such pairs.
+    `amount`: equal in them; `share`: of the records with an equal amount on the other side; `at_least`: the likeness
+    that tells these from records of other amounts; `lag`: days, right minus left, of the nearest such pairs.
     """
 
     field: MappedField
@@ -137,14 +140,17 @@ def _equal_amounts(one: pl.DataFrame, two: pl.DataFrame, *, dated: bool) -> pl.D
     few = right.group_by("key").len().filter(pl.col("len") <= _OFTEN)
     pairs = left.join(right.join(few, on="key", how="semi"), on="key", suffix="_right")
     pairs = pairs.select("a", "b", days=(pl.col("day_right") - pl.col("day")).dt.total_days())
-    return pairs.filter(pl.col("days").abs() <= _FAR_DAYS) if dated else pairs
+    if not dated:
+        return pairs
+    near = pairs.filter(pl.col("days").abs() <= _FAR_DAYS).sort(pl.col("days").abs(), "a", "b")
+    return near.group_by("a", maintain_order=True).head(_NEAREST)
 
 
 def _shares(pairs: pl.DataFrame, left: pl.Series, right: pl.Series) -> list[tuple[float, float, float]]:
     """For each likeness: the share of the left records that have a right one of it, the same beside strangers, it."""
-    stranger = (pairs["b"].cast(pl.Int64) + len(right) // 2) % len(right)
+    stranger = np.random.default_rng(_SEED).permutation(len(right))[pairs["b"].to_numpy()]
     ours = left.gather(pairs["a"])
-    each = [_likeness(ours, right.gather(at)).fill_null(0.0) for at in (pairs["b"], stranger)]
+    each = [_likeness(ours, right.gather(at)).fill_null(0.0) for at in (pairs["b"].to_numpy(), stranger)]
     most = pl.DataFrame([pairs["a"], each[0].alias("own"), each[1].alias("strange")]).group_by("a").max()
     own, strange = most["own"].to_numpy(), most["strange"].to_numpy()
     return [(float((own >= least).mean()), float((strange >= least).mean()), least) for least in _LIKENESS]

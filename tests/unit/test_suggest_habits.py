@@ -170,10 +170,10 @@ def test_numbers_that_run_on_are_not_the_same_by_their_ends(tmp_path: Path) -> N
 
 
 def test_rents_of_the_same_amount_are_told_apart_by_names_in_texts(tmp_path: Path) -> None:
-    """Five rents for sixty tenants, the same each month, paid some days after the first with the name turned round."""
-    tenants = [(FIRST[i % 11], LAST[i % 13]) for i in range(60)]
-    rows = [(tenant, month) for month in range(1, 7) for tenant in range(60)]
-    rents = [f"{650 + tenant % 5 * 45}.00" for tenant, _ in rows]
+    """Thirty rents for 143 tenants, the same each month, paid some days after the first, the name turned round."""
+    tenants = [(FIRST[i % 11], LAST[i % 13]) for i in range(143)]
+    rows = [(tenant, month) for month in range(1, 5) for tenant in range(143)]
+    rents = [f"{650 + tenant % 30 * 15}.00" for tenant, _ in rows]
     left: Columns = {
         "tenant": [f"{LAST[t % 13].title()}, {FIRST[t % 11].title()}" for t, _ in rows],
         "due": [f"2025-{month:02}-01" for _, month in rows],
@@ -189,4 +189,4 @@ def test_rents_of_the_same_amount_are_told_apart_by_names_in_texts(tmp_path: Pat
     assert first.name == "amount, words of tenant"
     assert first.max_false_rate is not None
     assert not any("tells only" in question for question in found.questions)
-    assert right_share(result, 360) > 0.95
+    assert right_share(result, 572) > 0.95
