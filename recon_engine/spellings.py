@@ -27,13 +27,13 @@ Spelt = tuple[Column, Column, float]
 def respelt(a: Column, b: Column, overlap: float, *, ends_only: bool = False) -> Spelt | None:
     """The columns in a spelling in which many more of their codes meet (0042 and 42, SKU042 and 42, +49171 and 0171),
     and the share then in common; None where there is none. `overlap`: the share that is the same as it stands;
-    `ends_only`: only all but the last or first characters may be left out.
+    `ends_only`: only all but the last or first digits may be left out.
     """
     if not _are_codes(a, b):
         return None
     one, two = as_text(a), as_text(b)
     choices = [] if ends_only or a.kind == b.kind == "integer" else [[steps] for steps in _LEFT_OUT]
-    for choice in (*choices, list(_ends(one, two))):
+    for choice in (*choices, list(_ends(one, two, lettered=not ends_only))):
         found = [each for steps in choice if (each := _meeting(one, two, steps, overlap + _SPELT_BETTER))]
         if found:
             return max(found, key=lambda each: each[2])
@@ -78,13 +78,15 @@ def _meeting(one: Column, two: Column, steps: Steps, least: float) -> Spelt | No
     return left, right, share
 
 
-def _ends(one: Column, two: Column) -> Iterator[Steps]:
+def _ends(one: Column, two: Column, *, lettered: bool) -> Iterator[Steps]:
     """Spellings by one end, the longest first, where both write long codes: telephones with and without the country,
-    numbers with and without a check digit.
+    numbers with and without a check digit. `lettered`: also of codes that have letters.
     """
-    lettered = any(float(c.keys.str.contains(r"\p{L}").mean() or 0) > _LETTERS for c in (one, two))  # type: ignore[arg-type]
-    base: Steps = ("alphanumeric", "casefold") if lettered else ("digits_only",)
-    sizes = [c.keys.str.replace_all("[^0-9]", "" if not lettered else "x").str.len_chars() for c in (one, two)]
+    letters = any(float(c.keys.str.contains(r"\p{L}").mean() or 0) > _LETTERS for c in (one, two))  # type: ignore[arg-type]
+    if letters and not lettered:
+        return
+    base: Steps = ("alphanumeric", "casefold") if letters else ("digits_only",)
+    sizes = [(c.keys if letters else c.keys.str.replace_all("[^0-9]", "")).str.len_chars() for c in (one, two)]
     if any(not len(n) or float(n.quantile(0.1) or 0) < _SHORTEST_END for n in sizes):
         return
     longest = min(int(n.max()) for n in sizes)  # type: ignore[arg-type]

@@ -83,11 +83,14 @@ def near_texts(
     The price is known before anything is multiplied; beyond `most` no pairs are made. Where more pairs than that are
     found nevertheless, it is theirs. Searched from the side that needs fewer products, so that sides may be swapped.
     """
+    nothing = pl.DataFrame(schema={"a": pl.Int64, "b": pl.Int64})
+    if left.is_empty() or right.is_empty():
+        return nothing, 0
     vectors = vectors_of(pl.concat([left, right]), known)
     sides = vectors[: len(left)], vectors[len(left) :]
     searches = [_Search.of(own, other, at_least) for own, other in (sides, sides[::-1])]
     products = [int(search.products.sum()) for search in searches]
-    price, nothing = min(products) // _PRODUCTS, pl.DataFrame(schema={"a": pl.Int64, "b": pl.Int64})
+    price = min(products) // _PRODUCTS
     if price > most:
         return nothing, price
     swapped = products[1] < products[0]

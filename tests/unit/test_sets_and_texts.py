@@ -304,3 +304,11 @@ def test_wrong_rules_are_refused_with_a_sentence(rule: dict[str, Any], sentence:
     data = {"name": "t", "left": {"label": "L"}, "right": {"label": "R"}, "fields": FIELDS}
     with pytest.raises(PlanError, match=sentence):
         Plan.build({**data, "rules": [{"name": "r", **rule}]})
+
+
+def test_a_rule_on_texts_that_one_side_lacks_matches_nothing() -> None:
+    """Where all texts of one side are empty there is nothing to compare, and no reason to stop."""
+    alike = {"name": "alike", "on": [{"field": "note", "similarity": "tfidf", "at_least": 0.8}]}
+    result = run("A 1.00 2024-01-01 -", "B 2.00 2024-01-02 coffee beans", alike)
+    assert result.summary["rules"][0]["matches"] == 0
+    assert result.breaks().collect().height == 2
