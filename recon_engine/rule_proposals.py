@@ -15,6 +15,8 @@ from recon_engine.reading.table import TextTable
 from recon_engine.rules import Cardinality
 
 _LONGEST_LAG_DAYS = 31
+# Where none is of the same day, and none is nearer than this, the window begins there.
+_NEVER_SOONER = 5
 _TOLERANCES = ("0.01", "0.02", "0.05", "0.10", "0.25", "0.50", "1.00")
 _SMALL = 1.0
 # A pattern seen in fewer joined records than this share is an exception, not a rule.
@@ -202,7 +204,10 @@ def usual_lag(days: pl.Series) -> tuple[int, int] | None:
     if usual.is_empty():
         return None
     seen = usual[off.name]
-    return min(0, int(seen.min())), max(0, int(seen.max()))  # type: ignore[arg-type]
+    low, high = int(seen.min()), int(seen.max())  # type: ignore[arg-type]
+    if off.len() == near.len() and (low >= _NEVER_SOONER or high <= -_NEVER_SOONER):
+        return low, high  # what belongs to a month is paid at its end
+    return min(0, low), max(0, high)
 
 
 def keyed_rules(
