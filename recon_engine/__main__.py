@@ -236,7 +236,7 @@ def _suggest(options: argparse.Namespace) -> int:
     suggestion = _suggested_sides(options) if options.sides or len(options.files) > 2 else _suggested_two(options)
     text = json.dumps(suggestion.as_dict(), ensure_ascii=False) if options.json else suggestion.to_yaml()
     if options.plan:
-        Path(options.plan).write_text(text, encoding="utf-8")
+        _write(Path(options.plan), text)
     else:
         _print(text)
     return ALL_MATCHED
@@ -266,6 +266,13 @@ def _suggested_sides(options: argparse.Namespace) -> Any:
     return suggest_sides(load_sides(Path(options.sides)) if options.sides else sides_of(options.files))
 
 
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PlanError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
+
+
 def _suggest_from(options: argparse.Namespace) -> int:
     from recon_engine.nway.plan_changes import mended
 
@@ -274,7 +281,7 @@ def _suggest_from(options: argparse.Namespace) -> int:
     plan, expected = mended(Path(options.result), 1 if options.cause is None else options.cause)
     text = json.dumps({"plan": plan.to_data()}, ensure_ascii=False) if options.json else plan.to_yaml()
     if options.plan:
-        Path(options.plan).write_text(text, encoding="utf-8")
+        _write(Path(options.plan), text)
         _print(expected)
     else:
         _print(text)

@@ -28,8 +28,8 @@ def _swapped(date: pl.Expr) -> pl.Expr:
 
 
 def _times(number: pl.Expr, factor: int) -> pl.Expr:
-    # What would not fit 64 bits any more cannot be compared: it counts as missing.
-    return pl.when(number.abs() <= (2**63 - 1) // factor).then(number * factor)
+    # Of what is larger, differences would not fit 64 bits any more: it cannot be compared and counts as missing.
+    return pl.when(number.abs() <= (2**62 - 1) // factor).then(number * factor)
 
 
 _STEPS: dict[str, Callable[[pl.Expr], pl.Expr]] = {

@@ -49,7 +49,7 @@ def words(name: str) -> list[str]:
     """The words of a column name in lower case without accents: 'bookingDate' and 'BOOKING_DATE' are booking, date."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
-    lower = re.sub(r"[^0-9a-z]+", " ", spaced.lower()).strip()
+    lower = re.sub(r"[\W_]+", " ", spaced.lower()).strip()
     return re.sub(r"\bend to end\b", "e2e", lower).split()
 
 
@@ -80,7 +80,7 @@ def name_likeness(left: str, right: str) -> float:
     """0 to 1: 1 for the same words, about 0.6 for synonyms."""
     a, b = words(left), words(right)
     if not a or not b:
-        return 0.0
+        return float(bool(left.strip()) and left.strip() == right.strip())
     if a == b:
         return 1.0
     if "".join(a) == "".join(b):

@@ -81,7 +81,7 @@ def verify(folder: str | Path) -> list[Check]:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         plan = parse_plan((folder / "plan.yaml").read_text(encoding="utf-8"), where=str(folder / "plan.yaml"))
         if isinstance(plan, SidesPlan):
-            from recon_engine.nway.verification import joins
+            from recon_engine.nway import verification
 
             names = [side.name for side in plan.sides]
             views: list[tuple[str, Plan, SideName]] = [(name, plan.side_plan(name), "left") for name in names]
@@ -89,7 +89,8 @@ def verify(folder: str | Path) -> list[Check]:
             return [
                 *_hashes(folder, manifest, names, tables),
                 *_conservation(folder, views, summary),
-                *joins(folder, plan),
+                *verification.joins(folder, plan),
+                verification.summary_holds(folder, plan, summary),
                 *(
                     c
                     for n, view, side in views

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -328,14 +328,14 @@ class Plan(Model):
 
     def with_files(
         self,
-        left: list[str] | None = None,
-        right: list[str] | None = None,
+        left: Sequence[str | Path] | None = None,
+        right: Sequence[str | Path] | None = None,
         base: Path | None = None,
     ) -> Plan:
         """A copy with other files (None keeps them); with `base`, relative names become absolute."""
 
-        def place(files: tuple[str, ...] | list[str]) -> tuple[str, ...]:
-            return tuple(str(base / f) if base else f for f in files)
+        def place(files: Sequence[str | Path]) -> tuple[str, ...]:
+            return tuple(str(base / f if base else f) for f in files)
 
         sides = {
             "left": self.left.model_copy(update={"files": place(self.left.files if left is None else left)}),

@@ -49,7 +49,7 @@ def _rule_holds(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -> 
     if rule.link is not None:
         bad, what = _unlinked(folder, rule, matches), "pairs do not have the evidence that the rule asks"
     elif rule.net is not None:
-        bad, what = _unfitting(folder, plan, _turned(rule), matches, (rule.net, rule.net)), _UNMATCHED
+        bad, what = _unfitting(folder, plan, rule, matches, (rule.net, rule.net)), _UNMATCHED
     else:
         bad, what = _unfitting(folder, plan, rule, matches, SIDES), _UNMATCHED
         if rule.total is not None and not bad:
@@ -96,13 +96,15 @@ _UNMATCHED = "records do not satisfy the rule they are matched by"
 
 def _unfitting(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame, sides: tuple[SideName, SideName]) -> int:
     """Records that satisfy the rule's conditions, its total apart, with no other record of their match."""
+    netted = rule.total.field if rule.total is not None else None
+    rule = _turned(rule) if sides[0] == sides[1] else rule
     conditions = [c for c in rule.on if not c.total]
     frames, idle = [], []
     for prefix, side in zip("lr", sides, strict=True):
         frame = matches.filter(pl.col("side") == side).select("match_id", "source", "row")
         valued = frame.join(values(folder / f"{side}.parquet", plan, rule, side, prefix), on=PLACE, how="left")
         if sides[0] == sides[1]:
-            amount = pl.col(f"{prefix}.{next(c.field for c in rule.on if c.sign)}")
+            amount = pl.col(f"{prefix}.{netted}")
             idle += [valued.filter((amount == 0).fill_null(True)).select(n=pl.len())] if prefix == "l" else []
             valued = valued.filter(amount > 0 if prefix == "l" else amount < 0)
         frames.append(valued.rename({"row": f"{prefix}.row", "source": f"{prefix}.source"}))

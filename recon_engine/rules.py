@@ -18,6 +18,7 @@ LinkMethod = Literal["name", "code", "tfidf", "exact", "date", "datetime", "numb
 Cardinality = Literal["one_to_one", "one_to_many", "many_to_one", "many_to_many"]
 DecimalWindow = tuple[Decimal, Decimal]
 _WINDOWS = ("within", "percent", "days")
+_FINEST_PERCENT = 6  # of more digits, products would not fit 128 bits
 _WIDEST = {"percent": 1_000_000, "days": 4_000_000}  # beyond, a window is no tolerance: no two dates are so far apart
 
 
@@ -62,6 +63,11 @@ def _exact(value: Any) -> Any:
     return repr(value) if isinstance(value, float) else value
 
 
+def _decimals(number: Decimal) -> int:
+    """How many digits after the decimal mark a number has, zeros at its end apart."""
+    return max(0, -int(number.normalize().as_tuple().exponent))
+
+
 class NetOf(Model):
     """A fee that was kept back: the right value is the left one less `percent` of its size and less `fixed`."""
 
@@ -96,6 +102,13 @@ class Condition(Model):
         if _is_blank(value):
             return (Decimal(0), Decimal(0))
         return _window(_exact(value))
+
+    @field_validator("percent")
+    @classmethod
+    def _not_too_fine(cls, value: DecimalWindow | None) -> DecimalWindow | None:
+        if value is not None and any(_decimals(percent) > _FINEST_PERCENT for percent in value):
+            raise ValueError(f"a percentage has at most {_FINEST_PERCENT} digits after the decimal mark")
+        return value
 
     @field_validator("days", mode="before")
     @classmethod

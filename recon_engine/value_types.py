@@ -28,7 +28,7 @@ _DATE_WORDS = re.compile(r"date|day|datum|posted|booked|paid|due|_on$|_at$|time|
 _COMPACT_FORMATS = ("%y%m%d", "%Y%m%d", "%Y%m%d%H%M%S")
 # Every other format has two marks between three numbers, the name of a month, or a year of four digits beside a month:
 # most columns have none of them.
-_MARKS_OF_DATES = r"\d\D+\d+\D+\d|\p{L}.*\d|\d.*\p{L}|^\d{4}-\d\d$|^\d\d?/\d{4}$"
+_MARKS_OF_DATES = r"[0-9][^0-9]+[0-9]+[^0-9]+[0-9]|\p{L}.*[0-9]|[0-9].*\p{L}|^[0-9]{4}-[0-9]{2}$|^[0-9]{1,2}/[0-9]{4}$"
 _BOOLEAN_WORDS = ["true", "false", "yes", "no", "t", "f", "y", "n"]
 
 
@@ -62,7 +62,7 @@ class Reading:
         if self.kind == "boolean":
             return text.str.to_lowercase().is_in(_BOOLEAN_WORDS)
         if self.kind == "integer":
-            return text.str.contains(r"^[+-]?\d{1,18}$")
+            return text.str.contains(r"^[+-]?[0-9]{1,18}$")
         fitting = self._number(column).str.contains(_number_pattern(self.mark or ".", self.thousands))
         return fitting if self.currency is None else pl.when(text.is_not_null()).then(fitting.fill_null(value=False))
 
@@ -99,10 +99,10 @@ NUMBER_READINGS = tuple(
 
 def _number_pattern(mark: str, thousands: str | None) -> str:
     m = re.escape(mark)
-    plain = rf"\d+({m}\d*)?|{m}\d+"
+    plain = rf"[0-9]+({m}[0-9]*)?|{m}[0-9]+"
     if thousands:
         t = re.escape(thousands)
-        plain = rf"{plain}|[1-9]\d{{0,2}}({t}\d{{3}})+({m}\d*)?"
+        plain = rf"{plain}|[1-9][0-9]{{0,2}}({t}[0-9]{{3}})+({m}[0-9]*)?"
     return rf"^[+-]?({plain})$"
 
 
@@ -122,9 +122,9 @@ def candidates(name: str, values: pl.Series) -> list[Reading]:
     dates = _date_readings(name, text)
     if dates:
         return dates
-    digits = text.str.contains(r"^[+-]?\d+$")
+    digits = text.str.contains(r"^[+-]?[0-9]+$")
     if digits.all():
-        if text.str.contains(r"^[+-]?0\d").any() or text.str.len_chars().max() > 18:  # type: ignore[operator]
+        if text.str.contains(r"^[+-]?0[0-9]").any() or text.str.len_chars().max() > 18:  # type: ignore[operator]
             return []
         return [Reading("integer")]
     shares = [(_share(frame, reading), reading) for reading in NUMBER_READINGS]
@@ -150,14 +150,14 @@ def _date_readings(name: str, text: pl.Series) -> list[Reading]:
     unique = text.unique()
     few = unique.sample(min(len(unique), 2_000), seed=1, shuffle=False) if len(unique) > 2_000 else unique
     hinted = _DATE_WORDS.search(name) is not None
-    if hinted and few.str.contains(r"^1\d{9}$").all():
+    if hinted and few.str.contains(r"^1[0-9]{9}$").all():
         return [Reading("datetime", form=EPOCH)]
-    if few.str.contains(r"^\d+$").all():
+    if few.str.contains(r"^[0-9]+$").all():
         # Six digits are far more often a number than a date: only a telling name makes them one.
         forms = [f for f in _COMPACT_FORMATS if f != "%y%m%d" or hinted]
-        plausible = few.str.contains(r"^((19|20)\d{6}(\d{6})?|\d{6})$").all()
+        plausible = few.str.contains(r"^((19|20)[0-9]{6}([0-9]{6})?|[0-9]{6})$").all()
         fitting = [f for f in fitting_formats(few, "datetime") if f in forms] if plausible else []
-    elif few.str.contains(r"\d").mean() < MOSTLY:  # type: ignore[operator]
+    elif few.str.contains(r"[0-9]").mean() < MOSTLY:  # type: ignore[operator]
         return []
     else:
         fitting = _fitting_with_marks(few)

@@ -12,6 +12,7 @@ from recon_engine.errors import PlanError
 from recon_engine.nway.any_plan import AnyPlan, build_plan, parse_plan
 from recon_engine.nway.plan_changes import with_cause
 from recon_engine.plan import SIDES, Plan, SideName
+from services.database.engine import serialise
 from services.database.models import Job, PlanTemplate, Reconciliation, StoredFile, new_id
 from services.errors import Conflict, Invalid, NotFound
 from services.files import FileIds, find_file, listed
@@ -210,6 +211,7 @@ class PlanService:
             PlanTemplate.workspace_id == actor.workspace_id, PlanTemplate.name == name, ~PlanTemplate.archived
         )
         with self._container.transaction() as session:
+            serialise(session, f"plans of {actor.workspace_id}")  # two of one name would be two plans
             template = session.scalars(same).first()
             if template is None:
                 template = PlanTemplate(

@@ -11,6 +11,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any, BinaryIO, cast
 
 import polars as pl
@@ -23,6 +24,9 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)  # one fixed time: the same result gives the s
 
 # Control characters that a spreadsheet's XML cannot hold.
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+# What a cell keeps: digits of a number, and characters of a text.
+_MOST_DIGITS, _LONGEST_TEXT = 15, 32_767
+_CUT = " ... (cut here: a cell holds no more; the CSV file has all)"
 
 
 def csv_chunk(frame: pl.DataFrame, *, header: bool) -> bytes:
@@ -52,8 +56,15 @@ def xlsx_file(name: str, frames: Iterable[pl.DataFrame]) -> BinaryIO:
 
 
 def _cell(value: Any) -> Any:
-    """What the spreadsheet holds for a value. Characters that no spreadsheet may hold are shown as missing."""
-    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", value) if isinstance(value, str) else value
+    """What the spreadsheet holds for a value. Characters that no spreadsheet may hold are shown as missing; numbers of
+    more digits than it keeps are text, and a text that is too long ends with a sign that it is cut.
+    """
+    if isinstance(value, int | Decimal) and len(str(value).strip("-0").replace(".", "")) > _MOST_DIGITS:
+        return str(value)
+    if not isinstance(value, str):
+        return value
+    text = _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", value)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - len(_CUT)]}{_CUT}"
 
 
 def _harmless_frame(frame: pl.DataFrame) -> pl.DataFrame:

@@ -232,7 +232,8 @@ class ResultService:
         record = self._records(job, side, [row], source)[0]
         other = found[0]["nearest_side"] if several(job) else "right" if side == "left" else "left"
         nearest_row = found[0]["nearest_row"]
-        nearest = None if nearest_row is None else next(iter(self._records(job, other, [nearest_row])), None)
+        place = [] if nearest_row is None else self._records(job, other, [nearest_row], found[0].get("nearest_source"))
+        nearest = next(iter(place), None)
         fields = [
             {
                 "field": name,

@@ -64,19 +64,36 @@ def whole(out: Path, partitions: int | None, produce: Callable[[Path], dict[str,
     """Puts what `produce` writes into `result` of its work folder at `out`, when it is whole; else leaves nothing."""
     if partitions is not None and not 1 <= partitions <= _MOST_PARTITIONS:
         raise PlanError(f"partitions must be from 1 to {_MOST_PARTITIONS}, not {partitions}")
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "manifest.json").exists())):
-        raise PlanError(f"{out} exists and is not an earlier result; choose another output directory")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
+    _check_replaceable(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
+    except OSError as error:
+        raise PlanError(f"{out}: nothing can be written there ({error.strerror}); choose another directory") from error
     try:
         (work / "result").mkdir()
         summary = produce(work)
         if out.exists():
-            shutil.rmtree(out)
+            out.rename(work / "earlier")
         (work / "result").rename(out)
         return summary
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _check_replaceable(out: Path) -> None:
+    """Refuses an output directory that holds anything but an earlier result: people's files there must not be lost."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / "manifest.json").is_file():
+        raise PlanError(f"{out} exists and is not an earlier result; choose another output directory")
+    try:
+        written = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["outputs"]
+        others = sorted(p.name for p in out.iterdir() if p.name not in {"manifest.json", *written})
+    except (ValueError, KeyError, TypeError) as error:
+        raise PlanError(f"{out} holds a damaged manifest.json; choose another output directory") from error
+    if others:
+        raise PlanError(f"{out} holds {others[0]}, which no run has put there; move it, or choose another directory")
 
 
 def matched(plan: Plan, work: Path) -> tuple[Sides, Found]:

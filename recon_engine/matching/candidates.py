@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from functools import reduce
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial, reduce
 
 import numpy as np
 import polars as pl
@@ -29,6 +29,8 @@ from recon_engine.plan import Condition, Plan, Rule
 # capped. A property of the group alone, so that partitions do not change it.
 LARGEST_GROUP = 10_000_000
 _MOST_BITS = 22
+Bucketed = tuple[pl.DataFrame, pl.DataFrame]
+Bucketing = Callable[[pl.DataFrame, pl.DataFrame], Bucketed]
 
 
 def join_key(plan: Plan, rule_fields: tuple[Condition, ...], names: tuple[str, ...]) -> pl.Expr:
@@ -107,9 +109,10 @@ def search(
             valued = _valued(pairs, left, right, columns)
             found.append(_fitting(plan, rule, valued, known))
         return _distinct(found), _capped(capped)
-    if most_pairs(left["k"], right["k"])[0] > LARGEST_GROUP:
-        left, right = _bucketed(plan, rule, left, right)
-    for a, b, is_capped in _batches(left, right):
+    buckets = list(_buckets(plan, rule))
+    if buckets and most_pairs(left["k"], right["k"])[0] > LARGEST_GROUP:
+        left, right = buckets.pop(0)(left, right)
+    for a, b, is_capped in _batches(left, right, buckets):
         if is_capped:
             capped += [t.select(side=pl.lit(side, dtype=pl.UInt8), i="i") for side, t in ((0, a), (1, b))]
         else:
@@ -140,38 +143,43 @@ def _capped(capped: list[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema={"side": pl.UInt8, "i": pl.UInt32}), *capped]).unique()
 
 
-def _bucketed(plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Adds the bucket of a window to the key; a left record probes the buckets that its window can touch."""
+def _buckets(plan: Plan, rule: Rule) -> Iterator[Bucketing]:
+    """How the windows of a rule, each by itself, divide records that agree in the key: the bucket of a window is added
+    to the key, and a left record probes the buckets that its window can touch.
+    """
     for condition in windows(rule):
         spec = plan.field(condition.field)
-        value = pl.col(condition.field).cast(pl.Int64)
-        if condition.percent is not None and condition.cap is None:
-            if condition.net_of is not None:
-                continue
-            return _bucketed_by_size(condition, value, left, right)
+        if condition.cap is not None:
+            cap = int(condition.cap.scaleb(spec.digits))
+            yield partial(_bucketed, plan, condition, (-cap, cap))
         if condition.percent is None:
-            low, high = window_units(spec, condition)
-        else:
-            cap = int(condition.cap.scaleb(spec.digits)) if condition.cap is not None else 0
-            low, high = -cap, cap
-        if condition.days is not None and spec.type == "datetime":
-            value = value // MICROSECONDS_PER_DAY
-        width = max(high - low, 1)
-        expected = value if condition.days is not None else expected_value(value, spec, condition)
-        first = (expected + low) // width
-        probes = [left.with_columns(k=_mix(pl.col("k"), first + step)) for step in (0, 1)]
-        return pl.concat(probes), right.with_columns(k=_mix(pl.col("k"), value // width))
-    return left, right
+            yield partial(_bucketed, plan, condition, window_units(spec, condition))
+        elif condition.net_of is None:
+            yield partial(_bucketed_by_size, condition)
 
 
-def _bucketed_by_size(
-    condition: Condition, value: pl.Expr, left: pl.DataFrame, right: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _bucketed(
+    plan: Plan, condition: Condition, window: tuple[int, int], left: pl.DataFrame, right: pl.DataFrame
+) -> Bucketed:
+    """Buckets as wide as the window (units, right minus left)."""
+    spec, (low, high) = plan.field(condition.field), window
+    value = pl.col(condition.field).cast(pl.Int64)
+    if condition.days is not None and spec.type == "datetime":
+        value = value // MICROSECONDS_PER_DAY
+    width = max(high - low, 1)
+    expected = value if condition.days is not None else expected_value(value, spec, condition)
+    first = (expected + low) // width
+    probes = [left.with_columns(k=_mix(pl.col("k"), first + step)) for step in (0, 1)]
+    return pl.concat(probes), right.with_columns(k=_mix(pl.col("k"), value // width))
+
+
+def _bucketed_by_size(condition: Condition, left: pl.DataFrame, right: pl.DataFrame) -> Bucketed:
     """Buckets of equal ratio, for a window in percent: what lies within it differs by at most one bucket either way.
 
     Only a pre-selection, so that rounding does no harm: buckets are wider than the window.
     """
     assert condition.percent is not None
+    value = pl.col(condition.field).cast(pl.Int64)
     low, high = (float(p) / 100 for p in condition.percent)
     if low <= -0.9 or high >= 9:
         return left, right  # a window that wide selects nothing
@@ -196,9 +204,11 @@ def _mix(key: pl.Expr, bucket: pl.Expr) -> pl.Expr:
     return key + bucket.cast(pl.Int64).hash(101)
 
 
-def _batches(left: pl.DataFrame, right: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, bool]]:
-    """Splits both sides by key so that each batch makes at most LARGEST_GROUP pairs; the groups beyond it come as
-    capped.
+def _batches(
+    left: pl.DataFrame, right: pl.DataFrame, buckets: Sequence[Bucketing]
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, bool]]:
+    """Splits both sides by key so that each batch makes at most LARGEST_GROUP pairs. Groups beyond it are divided by
+    the `buckets`, one after the other; what is beyond it in all of them, in whatever order, comes as capped.
     """
     groups = (
         left.group_by("k")
@@ -210,7 +220,11 @@ def _batches(left: pl.DataFrame, right: pl.DataFrame) -> Iterator[tuple[pl.DataF
     is_capped = pl.col("pairs") > LARGEST_GROUP
     beyond, within = groups.filter(is_capped), groups.filter(~is_capped)
     if beyond.height:
-        yield left.join(beyond, on="k", how="semi"), right.join(beyond, on="k", how="semi"), True
+        large = left.join(beyond, on="k", how="semi"), right.join(beyond, on="k", how="semi")
+        if buckets:
+            yield from _batches(*buckets[0](*large), buckets[1:])
+        else:
+            yield *large, True
     within = within.with_columns(batch=pl.col("pairs").cum_sum() // LARGEST_GROUP)
     for batch in within.partition_by("batch"):
         yield left.join(batch, on="k", how="semi"), right.join(batch, on="k", how="semi"), False

@@ -82,6 +82,7 @@ def breaks_table(
         "cause",
         pl.col("missing").list.eval(named("", names).cast(pl.String)).list.join(", ").fill_null("").alias("missing"),
         named("nearest_side", names),
+        "nearest_source",
     )
 
 
@@ -116,7 +117,17 @@ def _explained(
     """Per node: `told` in words why sides are missing, `missing`, and the category and nearest record of the most
     telling one. What keeps a record from a side can be known of it, or of a record that it belongs together with.
     """
-    own = why.select("node", "other", "category", "reason", "nearest_row", "nearest_rule", "nearest_distance", "cause")
+    own = why.select(
+        "node",
+        "other",
+        "category",
+        "reason",
+        "nearest_row",
+        "nearest_rule",
+        "nearest_distance",
+        "cause",
+        "nearest_source",
+    )
     of_group = (
         own.join(unmatched.select("node", "group"), on="node", maintain_order="left")
         .select("group", "other", "reason", partner="node")
@@ -149,6 +160,7 @@ def _explained(
             "nearest_rule",
             "nearest_distance",
             "cause",
+            "nearest_source",
             nearest_side=nearest,
         ),
         on="node",

@@ -119,8 +119,8 @@ def _matches(alone: Plan, groups: pl.DataFrame, number: int, first: int) -> pl.D
 
 def _ties(alone: Plan, found: Found, side: StagedSide, first: int) -> pl.DataFrame:
     ties = found.decided.ties.filter(~is_suggested(alone))
-    rows = side.comparables.select("__i", row="__row")
     label = alone.left.label
+    rows = side.comparables.select("__i", row="__row", source=pl.lit(label))  # only rows are told of
     told = tie_reasons(alone, ties, 0, (rows, rows.clear()), (label, label))
     return told.select((pl.col("i") + first).alias("node"), tied="tie_reason").cast(_TIES)  # type: ignore[arg-type]
 

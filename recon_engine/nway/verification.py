@@ -5,11 +5,14 @@ links, or by the rule that netted it.
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from recon_engine.difference_checks import differences_hold
 from recon_engine.matching.connected import lowest
 from recon_engine.nway.groups import several_of_a_side
 from recon_engine.nway.plan import Pair, SidesPlan
@@ -56,7 +59,45 @@ def _pair_holds(folder: Path, plan: SidesPlan, pair: Pair, links: pl.LazyFrame) 
         rows.sink_parquet(view / "matches.parquet")
         weights = pl.scan_parquet(folder / "weights.parquet").drop("match_id").rename({"link_id": "match_id"})
         weights.sink_parquet(view / "weights.parquet")
-        return predicates(view, plan.pair_plan(*pair))
+        sides = pl.col("left_side", "right_side").cast(pl.String)
+        differences = pl.scan_parquet(folder / "differences.parquet").with_columns(sides)
+        mine = differences.filter(pl.col("left_side") == pair[0], pl.col("right_side") == pair[1])
+        mine.drop("match_id", strict=False).rename({"link_id": "match_id"}).sink_parquet(view / "differences.parquet")
+        two = plan.pair_plan(*pair)
+        return [*predicates(view, two), differences_hold(view, two)]
+
+
+def summary_holds(folder: Path, plan: SidesPlan, summary: dict[str, Any]) -> Check:
+    """What the summary tells of rules, matches, links, breaks and differences is what the tables hold."""
+    rule, category = (pl.col(name).cast(pl.String).alias("what") for name in ("rule", "category"))
+    tables = {n: pl.scan_parquet(folder / f"{n}.parquet") for n in ("links", "matches", "breaks", "differences")}
+    links, netted, breaks, matches, differences = pl.collect_all(
+        [
+            tables["links"].group_by(rule).agg(pl.col("link_id").n_unique()),
+            tables["matches"].filter(_is_netted(plan)).group_by(rule).agg(pl.col("match_id").n_unique()),
+            tables["breaks"].group_by(category).len(),
+            tables["matches"].select(pl.col("match_id").n_unique()),
+            tables["differences"].select(pl.len()),
+        ],
+        engine="streaming",
+    )
+    rules = Counter[str]()  # a rule between several pairs of sides is told of once for each
+    for each in summary["rules"]:
+        rules[each["name"]] += each["matches"]
+    held = {
+        "name": plan.name,
+        "rules": dict.fromkeys(rules, 0) | dict([*links.rows(), *netted.rows()]),
+        "links": int(links["link_id"].sum()),
+        "matches": matches.item(),
+        "breaks": dict(breaks.iter_rows()),
+        "differences": differences.item(),
+        "conserved": True,
+    }
+    told = {**summary, "rules": dict(rules)}
+    wrong = [name for name, value in held.items() if told[name] != value]
+    return Check(
+        "summary", not wrong, f"says otherwise than the tables: {', '.join(wrong)}" if wrong else "as the tables"
+    )
 
 
 def _matches_hold(folder: Path, plan: SidesPlan, links: pl.LazyFrame, pair_of: pl.DataFrame) -> list[Check]:

@@ -19,6 +19,7 @@ from recon_engine.outcome.rivals import Takers, tie_reasons
 from recon_engine.plan import SIDES, Plan
 
 CATEGORY = pl.Enum(["missing_counterpart", "value_mismatch", "ambiguous", "duplicate", "one_sided_total"])
+_DIGITS = 9  # of a distance; beyond them are the floats that it was added up from
 
 
 def breaks_table(
@@ -61,7 +62,7 @@ def breaks_table(
         explained = explained.join(twins.collect(engine="streaming"), on=ID, how="left")
         others = (
             reach[1 - own]
-            .select(other="__i", nearest="row", other_state="__state")
+            .select(other="__i", nearest="row", nearest_source="source", other_state="__state")
             .join(explained.lazy().select("other").unique(), on="other", how="semi")
         )
         explained = explained.join(others.collect(engine="streaming"), on="other", how="left", maintain_order="left")
@@ -136,7 +137,7 @@ def empty() -> pl.DataFrame:
         "reason": pl.String,
     }
     nearest_schema = {"nearest_row": pl.Int64, "nearest_rule": pl.String, "nearest_distance": pl.Float64}
-    return pl.DataFrame(schema=schema | nearest_schema)
+    return pl.DataFrame(schema=schema | nearest_schema | {"nearest_source": pl.String})
 
 
 def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Expr]:
@@ -186,7 +187,8 @@ def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Exp
         .then(pl.col("tie_rule"))
         .otherwise(pl.col("rule").replace_strict(dict(enumerate(rules)), return_dtype=pl.String))
         .alias("nearest_rule"),
-        pl.when(by_tie | is_tied).then(0.0).otherwise("distance").alias("nearest_distance"),
+        pl.when(by_tie | is_tied).then(0.0).otherwise(pl.col("distance").round(_DIGITS)).alias("nearest_distance"),
+        pl.when(is_tied).then("tie_source").otherwise(pl.col("nearest_source").cast(pl.String)).alias("nearest_source"),
     ]
 
 

@@ -32,19 +32,19 @@ def _fails(plan: Plan, condition: Condition) -> pl.Expr:
     return ~condition_holds(plan.field(condition.field), condition).fill_null(False)
 
 
-def judgement(plan: Plan, keys: tuple[str, ...], number: int, rule: Rule) -> list[pl.Expr]:
+def judgement(sides: Sides, keys: tuple[str, ...], number: int, rule: Rule) -> list[pl.Expr]:
     """How good an explanation each pair is under a rule; rank is null for pairs that need none.
 
     `keys`: the fields that identify records and on which all pairs agree.
     """
-    values = _values(keys, rule)
+    plan, values, own = sides.plan, _values(keys, rule), "l" if sides.side == "left" else "r"
     failing = pl.sum_horizontal(pl.lit(0, dtype=pl.UInt8), *(_fails(plan, c).cast(pl.UInt8) for c in values))
     is_open = pl.col("state") == OPEN
     near, far = (VALUES, VALUES_TAKEN) if keys else (LIKELY, FAINT)
     rank = (
         pl.when(failing == 0).then(pl.when(~is_open).then(TAKEN)).otherwise(pl.when(is_open).then(near).otherwise(far))
     )
-    excess = [pl.when(_fails(plan, c)).then(excess_of(plan, c)).otherwise(0.0) for c in values]
+    excess = [pl.when(_fails(plan, c)).then(excess_of(plan, c, own)).otherwise(0.0) for c in values]
     return [
         pl.col("i", "other", "other_id", "pair"),
         pl.lit(number, dtype=pl.UInt16).alias("rule"),

@@ -106,14 +106,13 @@ def _by_values(
     sides: Sides, keys: tuple[str, ...], rules: list[tuple[int, Rule]], own: pl.LazyFrame, other: pl.LazyFrame
 ) -> pl.DataFrame:
     """Counterparts with the same keys: which values differ, and by how much. The best one of each record."""
-    plan = sides.plan
     fields = [name for _, r in rules for name in r.fields]
     texts = [name for _, r in rules for name in r.text_fields]
     pairs = _pairs(sides, keys, fields, own, other, texts).collect().with_row_index("pair")
     for _, rule in rules:
         pairs = with_likeness(pairs, rule, sides.known)
     judged = pl.concat(
-        [pairs.lazy().select(judgement(plan, keys, n, r)).drop_nulls("rank").collect() for n, r in rules]
+        [pairs.lazy().select(judgement(sides, keys, n, r)).drop_nulls("rank").collect() for n, r in rules]
     )
     best = judged.sort(ORDER).unique("i", keep="first", maintain_order=True)
     told = []

@@ -110,7 +110,7 @@ def _best(
         other_id=theirs[ID].gather(pairs[b]),
         state=theirs["__state"].gather(pairs[b]),
     )
-    judged = placed.with_row_index("pair").lazy().select(judgement(sides.plan, keys, number, rule)).drop_nulls("rank")
+    judged = placed.with_row_index("pair").lazy().select(judgement(sides, keys, number, rule)).drop_nulls("rank")
     best = judged.collect().sort(ORDER).unique("i", keep="first", maintain_order=True)
     shown = placed[best["pair"]].with_columns(explanation(sides, keys, rule)).select("distance", "reason")
     return best.hstack(shown).select(*NEAREST_SCHEMA)

@@ -32,9 +32,9 @@ def _is_instant(plan: Plan, condition: Condition) -> bool:
     return plan.field(condition.field).type == "datetime" and condition.days is None
 
 
-def excess_of(plan: Plan, condition: Condition) -> pl.Expr:
-    """How far outside the window, against a natural size (a tenth of the value, or a week): comparable across
-    conditions.
+def excess_of(plan: Plan, condition: Condition, own: str) -> pl.Expr:
+    """How far outside the window, against a natural size (a tenth of the value of the `own` record, l or r, or a week):
+    comparable across conditions.
     """
     spec = plan.field(condition.field)
     size = size_of(plan, condition)
@@ -45,7 +45,7 @@ def excess_of(plan: Plan, condition: Condition) -> pl.Expr:
         size = pl.max_horizontal(size - high, low - size)
     size = size.abs().cast(pl.Float64)
     if spec.type in ("decimal", "integer"):
-        natural = (pl.col(f"l.{spec.name}").abs().cast(pl.Float64) / 10).clip(lower_bound=1.0)
+        natural = (pl.col(f"{own}.{spec.name}").abs().cast(pl.Float64) / 10).clip(lower_bound=1.0)
         return (size / natural).fill_null(1e9)
     natural_size = 7 * 86_400_000_000 if _is_instant(plan, condition) else 7
     return (size / natural_size).fill_null(1e9)

@@ -50,12 +50,18 @@ def tie_reasons(
     """Per tied record (i) its reason: the first rule that tied it, with the records it is tied over; where that is one,
     with those that are tied over it; under a rule that nets a side, with all that could cancel each other out.
 
-    `reach`: per side `__i` and `row`; `labels`: of its own and of the other side.
+    `reach`: per side `__i`, `source` and `row`; `labels`: of its own and of the other side.
     """
     mine = ties.filter(pl.col("side") == own).sort("rule").unique("i", keep="first", maintain_order=True)
     if mine.is_empty():
         return pl.DataFrame(
-            schema={"i": pl.UInt32, "tie_reason": pl.String, "tie_rule": pl.String, "tie_row": pl.UInt32}
+            schema={
+                "i": pl.UInt32,
+                "tie_reason": pl.String,
+                "tie_rule": pl.String,
+                "tie_row": pl.UInt32,
+                "tie_source": pl.String,
+            }
         )
     rivals = _rows_in(ties, 1 - own, reach[1 - own], "rivals")
     beside = _rows_in(ties, own, reach[own], "beside")
@@ -86,17 +92,17 @@ def tie_reasons(
     )
     alone = pl.when(inside).then(netted).otherwise(led)
     reason = pl.when("capped").then(capped).when(pl.col("rivals").is_null()).then(alone).otherwise(tie)
-    return joined.select("i", tie_reason=reason, tie_rule=rule, tie_row=pl.col("rivals").list.first()).collect(
-        engine="streaming"
-    )
+    first = {"tie_row": pl.col("rivals").list.first(), "tie_source": pl.col("rivals source")}
+    return joined.select("i", tie_reason=reason, tie_rule=rule, **first).collect(engine="streaming")
 
 
 def _rows_in(ties: pl.DataFrame, side: int, records: pl.LazyFrame, name: str) -> pl.LazyFrame:
-    """By rule and component: the first rows of one side's tied records, and how many there are."""
+    """By rule and component: the first rows of one side's tied records, the first one's source, how many there are."""
     found = ties.filter((pl.col("side") == side) & ~pl.col("capped")).lazy()
-    placed = found.join(records.select(i="__i", row="row"), on="i").group_by("rule", "component")
-    rows = pl.col("row").sort().head(_LISTED)
-    return placed.agg(rows.alias(name), pl.len().alias(f"{name} count"))
+    place = records.select(i="__i", row="row", source=pl.col("source").cast(pl.String))
+    placed = found.join(place, on="i").group_by("rule", "component")
+    rows, source = (pl.col(c).sort_by("i").head(_LISTED) for c in ("row", "source"))
+    return placed.agg(rows.alias(name), source.first().alias(f"{name} source"), pl.len().alias(f"{name} count"))
 
 
 def _listed(name: str) -> pl.Expr:

@@ -48,7 +48,7 @@ def _as_text(column: str, kind: pl.DataType) -> pl.Expr:
         if kind.time_zone is not None:
             return value.dt.convert_time_zone("UTC").dt.to_string("iso:strict")
         return value.dt.to_string("%Y-%m-%dT%H:%M:%S%.f")
-    if kind in (pl.Date, pl.Time):
+    if kind in (pl.Date, pl.Time) or isinstance(kind, pl.Duration):
         return value.dt.to_string("iso")
     if kind.is_float():
         return value.fill_nan(None).cast(pl.String)  # writers without nulls put NaN where a value is missing

@@ -150,6 +150,9 @@ def header_names(name: str, cells: list[str]) -> tuple[str, ...]:
         raise InputError(f"{name}: the first row looks like data, not like column names; add a header row to the file")
     if repeated:
         raise InputError(f"{name}: the header repeats {'; '.join(repeated[:5])}; give each column its own name")
+    patterns = [c for c in names if c == "*" or (c.startswith("^") and c.endswith("$"))]
+    if patterns:
+        raise InputError(f"{name}: a column is called '{patterns[0]}', which stands for other columns; rename it")
     if ROW in places:
         raise InputError(f"{name}: a column is called '{ROW}', which is reserved; rename it")
     return tuple(names)

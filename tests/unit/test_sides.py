@@ -309,6 +309,8 @@ def test_reading_asks_in_the_words_of_the_plan(tmp_path: Path) -> None:
         ("matches", pl.col("row") + (pl.col("side") == "bank").cast(pl.Int64) * 2, "links of matches"),
         ("links", pl.col("row") + (pl.col("link_id") == 1).cast(pl.Int64) * (pl.col("end") == "left"), "rule 'exact'"),
         ("breaks", pl.lit("bank").alias("missing"), "missing sides"),
+        ("breaks", pl.lit("ambiguous").alias("category"), "summary"),
+        ("differences", pl.lit("7.00").alias("right_value"), "differences"),
     ],
 )
 def test_verify_finds_what_was_changed(name: str, change: pl.Expr, fails: str, tmp_path: Path) -> None:
