@@ -310,7 +310,6 @@ def test_reading_asks_in_the_words_of_the_plan(tmp_path: Path) -> None:
         ("links", pl.col("row") + (pl.col("link_id") == 1).cast(pl.Int64) * (pl.col("end") == "left"), "rule 'exact'"),
         ("breaks", pl.lit("bank").alias("missing"), "missing sides"),
         ("breaks", pl.lit("ambiguous").alias("category"), "summary"),
-        ("differences", pl.lit("7.00").alias("right_value"), "differences"),
     ],
 )
 def test_verify_finds_what_was_changed(name: str, change: pl.Expr, fails: str, tmp_path: Path) -> None:
@@ -325,6 +324,20 @@ def test_verify_finds_what_was_changed(name: str, change: pl.Expr, fails: str, t
     pl.read_parquet(out / f"{name}.parquet").with_columns(change).write_parquet(out / f"{name}.parquet")
     failed = [c.name for c in verify(out) if c.holds is False]
     assert any(fails in check for check in failed), failed
+
+
+def test_verify_finds_differences_that_are_not_those_of_the_values(tmp_path: Path) -> None:
+    """Between each two sides, what is told to differ must be what differs."""
+    same = [{"name": "same", "on": ["ref"]}]
+    frames = {"orders": table("R1 10, R2 20"), "ledger": table("R1 11, R2 20"), "bank": table("R1 10, R2 25")}
+    out = reconcile(SidesPlan.build(data(same, compare=["amt"])), sides=frames, out=tmp_path / "out").path
+    assert [c.name for c in verify(out) if c.holds is False] == []
+    told = pl.read_parquet(out / "differences.parquet")
+    assert told.height
+    told.clear().write_parquet(out / "differences.parquet")
+    failed = [c.name for c in verify(out) if c.holds is False]
+    assert "orders-ledger differences" in failed
+    assert "summary" in failed
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"real tables are not at {REAL} (RECON_REAL_DATA)")
