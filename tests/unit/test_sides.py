@@ -330,7 +330,7 @@ def test_verify_finds_differences_that_are_not_those_of_the_values(tmp_path: Pat
     """Between each two sides, what is told to differ must be what differs."""
     same = [{"name": "same", "on": ["ref"]}]
     frames = {"orders": table("R1 10, R2 20"), "ledger": table("R1 11, R2 20"), "bank": table("R1 10, R2 25")}
-    out = reconcile(SidesPlan.build(data(same, compare=["amt"])), sides=frames, out=tmp_path / "out").path
+    out = reconcile(SidesPlan.build(data(same, compare=["amount"])), sides=frames, out=tmp_path / "out").path
     assert [c.name for c in verify(out) if c.holds is False] == []
     told = pl.read_parquet(out / "differences.parquet")
     assert told.height
