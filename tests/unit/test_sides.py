@@ -336,7 +336,7 @@ def test_verify_finds_differences_that_are_not_those_of_the_values(tmp_path: Pat
     assert told.height
     told.clear().write_parquet(out / "differences.parquet")
     failed = [c.name for c in verify(out) if c.holds is False]
-    assert "orders-ledger differences" in failed
+    assert "ledger-orders differences" in failed
     assert "summary" in failed
 
 
