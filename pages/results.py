@@ -86,7 +86,7 @@ def main() -> None:
         section = st.segmented_control(
             "Section",
             SECTIONS,
-            default="Overview",
+            default=None if "section" in st.session_state else "Overview",
             required=True,
             key="section",
             bind="query-params",

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import streamlit as st
 
 from pages._shared import progress, wizard, wording
 from pages._shared.context import actor, may, services
 from pages._shared.messages import explained
-from recon_engine.nway.any_plan import AnyPlan
+from recon_engine.nway.any_plan import AnyPlan, build_plan
 from recon_engine.plan import Rule
 from services.database.models import Job, Reconciliation
 from services.jobs.queue import UNDER_WAY
 from services.permissions import Action, Actor
+from services.sides import with_files
 
 
 def expected(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> None:
@@ -72,18 +73,30 @@ def ended(person: Actor, reconciliation: Reconciliation, job: Job, plan: AnyPlan
     """How the last run ended, and what can be done next."""
     with st.container(border=True):
         progress.ended(job)
+    changed = job.status == "succeeded" and _without_files(build_plan(job.plan_json)) != _without_files(plan)
+    if changed:
+        st.warning(
+            "The plan was changed after this run: its result is that of the plan before.", icon=":material/edit:"
+        )
     # The same again would most likely fail again: the way on is to change something.
     stuck = job.status == "failed" and (job.finished_at is None or reconciliation.updated_at <= job.finished_at)
     with st.container(horizontal=True):
-        if job.status == "succeeded" and st.button("Open results", type="primary", icon=":material/fact_check:"):
+        if changed and may(person, Action.JOB_LAUNCH):
+            launch(person, reconciliation, plan, "Run with the changed plan")
+        kind: Literal["primary", "secondary"] = "secondary" if changed else "primary"
+        if job.status == "succeeded" and st.button("Open results", type=kind, icon=":material/fact_check:"):
             st.switch_page("results.py", query_params={"job": job.id})
-        if may(person, Action.JOB_LAUNCH):
+        if may(person, Action.JOB_LAUNCH) and not changed:
             if job.status == "succeeded":
                 launch(person, reconciliation, plan, "Run again", "secondary")
             else:
                 launch(person, reconciliation, plan, "Retry", "secondary" if stuck else "primary")
         if st.button("Back to mapping", type="primary" if stuck else "secondary", icon=":material/arrow_back:"):
             wizard.go("map", reconciliation)
+
+
+def _without_files(plan: AnyPlan) -> dict[str, Any]:
+    return with_files(plan, {side: [] for side in plan.labels}).to_data()
 
 
 def earlier(person: Actor, reconciliation: Reconciliation, job: Job) -> None:

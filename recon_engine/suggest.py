@@ -151,7 +151,7 @@ def suggest(
     questions += [
         *cascade.questions,
         *cascade.doubts,
-        *(_without_counterpart(columns, cascade.fields) if cascade.keyless else []),
+        *(_without_counterpart(columns, cascade.fields) if cascade.doubts else []),
     ]
     # What every rule demands to be equal, or to add up, cannot differ.
     settled = [{c.field for c in r.rule.on if c.is_equality or c.total} for r in rules]

@@ -33,7 +33,7 @@ def pager(key: str, total: int, nouns: tuple[str, str], whole: str = "", size: i
         if pages > 1:
             st.pagination(pages, key=f"{key}-page", bind="query-params")
         if whole:
-            download_link("Whole table (.csv)", whole)
+            download_link(f"{count(total, *nouns)} (.csv)", whole)
 
 
 def first_page(key: str) -> None:
@@ -112,16 +112,18 @@ def table(
     if not selectable:
         st.dataframe(shown, hide_index=True, key=key, placeholder="", height=height, column_config=settings)
         return None
-    state = st.dataframe(
-        shown,
-        hide_index=True,
-        key=key,
-        placeholder="",
-        height=height,
-        column_config=settings,
-        on_select="rerun",
-        selection_mode="single-row",
-    )
+    page = page_number(key.removesuffix("-table"))
+    with st.container(key=key):
+        state = st.dataframe(
+            shown,
+            hide_index=True,
+            key=f"{key}-{page}",  # what is selected on one page is not on the next
+            placeholder="",
+            height=height,
+            column_config=settings,
+            on_select="rerun",
+            selection_mode="single-row",
+        )
     chosen = state["selection"]["rows"]
     return int(chosen[0]) if chosen and chosen[0] < len(rows) else None
 

@@ -64,7 +64,11 @@ def _pair_holds(folder: Path, plan: SidesPlan, pair: Pair, links: pl.LazyFrame) 
         mine = differences.filter(pl.col("left_side") == pair[0], pl.col("right_side") == pair[1])
         mine.drop("match_id", strict=False).rename({"link_id": "match_id"}).sink_parquet(view / "differences.parquet")
         two = plan.pair_plan(*pair)
-        return [*predicates(view, two), differences_hold(view, two)]
+        checks = predicates(view, two)
+        # Differences are told of the links of matches only.
+        settled = links.drop_nulls("match_id").drop("match_id", "side", "bit")
+        settled.rename({"link_id": "match_id", "end": "side"}).sink_parquet(view / "matches.parquet")
+        return [*checks, differences_hold(view, two)]
 
 
 def summary_holds(folder: Path, plan: SidesPlan, summary: dict[str, Any]) -> Check:

@@ -142,6 +142,8 @@ def empty() -> pl.DataFrame:
 
 def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Expr]:
     rules = [rule.name for rule in plan.rules]
+    # Under a rule that only suggests, two records are alike in what it asks, and not one too many.
+    unsure = [number for number, rule in enumerate(plan.rules) if rule.outcome == "suggested"]
     is_tied, is_twin = pl.col("tie_reason").is_not_null(), pl.col("twin").is_not_null()
     is_near = pl.col("rank").is_not_null()
     mine, theirs = pl.lit(label), pl.lit(other_label)
@@ -153,8 +155,10 @@ def _columns(plan: Plan, side: str, label: str, other_label: str) -> list[pl.Exp
         .then(pl.lit("ambiguous"))
         .when(is_twin)
         .then(pl.lit("duplicate"))
-        .when(pl.col("rank") == TAKEN)
+        .when((pl.col("rank") == TAKEN) & ~pl.col("rule").is_in(unsure))
         .then(pl.lit("duplicate"))
+        .when(pl.col("rank") == TAKEN)
+        .then(pl.lit("missing_counterpart"))
         .when(pl.col("rank") == TOTAL)
         .then(pl.lit("one_sided_total"))
         .when(is_near & (pl.col("rank") <= VALUES_TAKEN))

@@ -109,3 +109,28 @@ def test_what_the_next_pages_are_drawn_with_is_there_before_them(page: Page) -> 
     steps.button(page, "Try the demo").click()
     expect(page.get_by_text("would stay open")).to_be_visible()
     assert len(asked) == 2
+
+
+def test_a_plan_changed_after_the_run_is_what_runs_next(page: Page) -> None:
+    """The result is still that of the plan before, and the page says so until the changed plan has run."""
+    steps.create_administrator(page)
+    steps.button(page, "Try the demo").click()
+    expect(page.get_by_text("would stay open")).to_be_visible()
+    steps.button(page, "Continue to run").click()
+    steps.button(page, "Run reconciliation").click()
+    steps.open_results(page)
+    expect(page.get_by_text("Every row is accounted for")).to_be_visible()
+    page.get_by_role("link", name=re.compile("Run$")).first.click()
+    expect(steps.button(page, "Run again")).to_be_visible()
+    changed = page.get_by_text("The plan was changed after this run")
+    expect(changed).to_have_count(0)
+    steps.button(page, "Back to mapping").click()
+    expect(page.get_by_text("would stay open")).to_be_visible()
+    page.locator("[class*=st-key-delete-] button").filter(visible=True).last.click()
+    steps.quiet(page)
+    steps.button(page, "Continue to run").click()
+    expect(changed).to_be_visible()
+    expect(steps.button(page, "Run again")).to_have_count(0)
+    steps.button(page, "Run with the changed plan").click()
+    steps.open_results(page)
+    expect(page.get_by_text("Every row is accounted for")).to_be_visible()

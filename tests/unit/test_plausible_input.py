@@ -172,3 +172,27 @@ def test_workbooks_keep_every_digit_and_say_what_is_cut() -> None:
     assert [str(v) for v in read[:3]] == ["123456789012345678", "1234567890123456.78", "12.5"]
     assert len(read[3]) == 32_767
     assert read[3].endswith("the CSV file has all)")
+
+
+def test_a_record_whose_counterpart_went_to_another_by_a_suggestion_is_no_duplicate() -> None:
+    """An order and its refund have one number; the payment is the refund's: the order is open, and none too many."""
+    strict, loose = {"name": "exact", "on": ["ref", "amt"]}, {"name": "same", "on": ["ref"], "outcome": "suggested"}
+    order = pl.DataFrame({"ref": ["A", "A", "B", "B"], "amt": ["9.00", "-9.00", "5.00", "5.00"]})
+    paid = pl.DataFrame({"ref": ["A", "B"], "amt": ["-9.00", "5.00"]})
+    result = reconcile(plan(strict, loose), left=order, right=paid)
+    found = {b["row"]: b["category"] for b in result.breaks().collect().iter_rows(named=True)}
+    assert found[1] == "missing_counterpart"
+    assert found.keys() - {1} <= {3, 4}
+
+
+def test_a_side_is_called_after_its_file_without_the_month(tmp_path: Path) -> None:
+    """Next month's files take the same plan, and the same names."""
+    files = written(tmp_path, **{"shop_orders_2026-09": "ref\nA\nB\n", "Payout-202609": "ref\nA\nB\n"})
+    found = suggest(*files.values()).plan
+    assert (found.left.label, found.right.label) == ("Shop orders", "Payout")
+
+
+def test_letters_of_other_languages_are_written_out_in_field_names(tmp_path: Path) -> None:
+    """Straße is strasse, and not stra_e."""
+    files = written(tmp_path, a="Straße,Größe\nWeg 1,3\nRing 2,4\n", b="Straße,Größe\nWeg 1,3\nRing 2,4\n")
+    assert {f.name for f in suggest(files["a"], files["b"]).plan.fields} == {"strasse", "grosse"}
