@@ -16,7 +16,7 @@ from pages._shared.wording import link_details, shape_sentence
 from recon_engine.plan import Budget, Plan, Rule
 
 WAYS = {"conditions": "By conditions", "link": "By evidence learnt from the data"}
-OUTCOMES = {"confirmed": "Confirmed: counts at once", "suggested": "Suggested: a person confirms"}
+OUTCOMES = {"confirmed": "Confirmed: counts at once", "suggested": "Suggested: counted apart"}
 AMBIGUOUS = {
     "best": "Take the best assignment if it is unique",
     "leave": "Leave all of them open",
