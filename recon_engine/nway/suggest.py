@@ -74,6 +74,7 @@ class _Proposal:
         columns = {n: columns_of(t, self.sides[n], self.rows[n], part) for n, t in tables.items()}
         parts = {n: t.parts or () for n, t in tables.items()}
         whole = {n: [c for c in own if c.name not in parts[n]] for n, own in columns.items()}
+        self.written = {n: {c.name: c for c in own} for n, own in columns.items()}
         self.same = same_columns(whole, tables, part)
         self.fields = self._fields()
         self.mapped = {pair: self._mapped(pair) for pair in combinations(self.sides, 2)}
@@ -230,11 +231,14 @@ class _Proposal:
         told = []
         for number, (name, table) in enumerate(self.tables.items()):
             for same in self.same:
-                column = same.columns.get(name)
-                if column is not None and column.undecided:
+                if (read := same.columns.get(name)) is None:
+                    continue
+                column = self.written[name][read.name]
+                if read.undecided or column.undecided:
                     others = [c for side, c in same.columns.items() if side != name]
                     other = max(others, key=lambda c: (not c.undecided, len(c.keys)))
-                    told.append(question(name, f"sides.{number}", table.name, column, other))
+                    decided = None if read.undecided else read.readings[0]
+                    told.append(question(name, f"sides.{number}", table.name, column, other, decided))
             told += unreadable(table, self.rows[name])
         for (a, b), cascade in self.cascades.items():
             told += [
