@@ -33,7 +33,7 @@ def pager(key: str, total: int, nouns: tuple[str, str], whole: str = "", size: i
         if pages > 1:
             st.pagination(pages, key=f"{key}-page", bind="query-params")
         if whole:
-            download_link(f"{count(total, *nouns)} (.csv)", whole)
+            download_link("All of these (.csv)", whole)
 
 
 def first_page(key: str) -> None:
