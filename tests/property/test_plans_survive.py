@@ -125,6 +125,7 @@ def plans(draw: st.DrawFn) -> Plan:
         raise
 
 
+@pytest.mark.timeout(300)  # a hundred and fifty plans, on a busy machine
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(plans())
 def test_what_is_opened_and_saved_untouched_is_the_same_plan(plan: Plan) -> None:
