@@ -9,8 +9,8 @@ from recon_engine.code_maps import differing_codes, with_codes
 from recon_engine.column_names import concepts, is_identifier, name_likeness
 from recon_engine.columns import Column
 from recon_engine.composite_keys import composite_key, lag_of_nearest
-from recon_engine.key_evidence import Testimony, joins_others, left_open, misspelt, own_words, testimony
-from recon_engine.link_proposals import link_fields, linkage_rule, readable, repeated_side, telling_fields
+from recon_engine.key_evidence import Testimony, joins_others, left_open, own_words, testimony
+from recon_engine.link_proposals import linked_rule, readable
 from recon_engine.reference_proposals import Spoken, spoken, spoken_rules
 from recon_engine.rule_proposals import (
     ALIKE,
@@ -33,8 +33,6 @@ from recon_engine.word_proposals import worded, worded_rules
 
 # Keys tried, keys used; the best come first.
 _TRIED, _USED = 4, 2
-# A key that joins so many of the smaller side's records leaves little to link.
-_WHOLE = 0.98
 _NAMES_ONE = 0.9
 _AGREES, _USUALLY, _SAME_MEANING = 0.98, 0.5, 0.5
 # A key that joins fewer leads no cascade; the rules of a further key come at this stage or later.
@@ -98,7 +96,7 @@ def proposed_cascade(
     ]
     usable = [f for f in decided if f not in mistaken]
     if not roles.transactions:
-        linked = _linked(tables, usable, keys, part)
+        linked = linked_rule(tables, usable, keys, part)
         if linked is not None:
             told = [readable(f) if f.spec.name in linked.rule.fields else f for f in fields]
             return Cascade([linked], told, mistaken, questions, coverage=1.0)
@@ -141,6 +139,7 @@ def proposed_cascade(
         untold = [f for f in told if f.spec.name in named]
         return Cascade(_named(rules), told, untold, questions, coverage=max(t.coverage for _, t in keys))
     nothing = Cascade([], fields, mistaken, questions, keyless=True, doubts=(_NO_KEY,))
+    columns = columns and _without(columns, mistaken)  # a file's own numbering is no code that texts speak of
     keyless = _keyless(tables, fields, usable, roles, rows, part, nothing, columns)
     codes = spoken(tables, columns, roles.amount, roles.date, fields) if columns else None
     if columns is None or codes is None:
@@ -148,6 +147,12 @@ def proposed_cascade(
     mapped = [*fields, *([codes.amount] if codes.amount else []), codes.field]
     back = spoken(tables, columns, codes.amount or roles.amount, roles.date, mapped, besides=codes.codes)
     return _led_by([codes, *([back] if back else [])], keyless, roles)
+
+
+def _without(columns: Columns, fields: Sequence[MappedField]) -> Columns:
+    left, right = columns
+    named = {f.spec.left for f in fields}, {f.spec.right for f in fields}
+    return [c for c in left if c.name not in named[0]], [c for c in right if c.name not in named[1]]
 
 
 @dataclass(frozen=True)
@@ -266,40 +271,6 @@ def _goes_with(tables: Tables, key: MappedField, mapped: MappedField, part: int)
     """Whether most records that share a key agree in a field."""
     groups = [repeats(tables, each, None, None, part) for each in ([key], [key, mapped])]
     return bool(all(groups) and groups[1].keys >= _USUALLY * groups[0].keys)  # type: ignore[union-attr]
-
-
-def _linked(
-    tables: Tables, usable: list[MappedField], keys: Sequence[tuple[MappedField, Testimony]], part: int
-) -> ProposedRule | None:
-    """Linkage, where things have no key or one that is misspelt as the rest is; None where a key or a total will do."""
-    joined = [(k, t) for k, t in keys if t.pairs]
-    texts = [f for f in link_fields(usable) if f.spec.type == "text"]
-    if joined:
-        best, told = max(joined, key=lambda each: each[1].coverage)
-        if told.coverage >= _WHOLE or not misspelt(told):
-            return None
-        why = (
-            f"{best.spec.name} is equal for {told.coverage:.0%} of the smaller side's records, whose other texts "
-            f"are often written in two ways: {best.spec.name} may be, too"
-        )
-    elif keys or not any(f.pair.left.repeats < 0.5 and _wordy(f) for f in texts) or _equal_already(texts):
-        return None
-    else:
-        why = "no field alone identifies a record in both files"
-    seen = [repeats(tables, [f], None, None, part) for f in telling_fields(usable)[:_USED]]
-    cardinality, repeated = repeated_side(seen)
-    return linkage_rule(link_fields(usable), cardinality, f"{why}; {repeated}")
-
-
-def _equal_already(texts: list[MappedField]) -> bool:
-    """Whether there is one text only, and its values are in both files as they stand."""
-    return len(texts) == 1 and texts[0].pair.overlap >= _WHOLE
-
-
-def _wordy(mapped: MappedField) -> bool:
-    """True for names and descriptions, of whatever language: texts with letters in several words."""
-    values = mapped.pair.left.raw
-    return float(values.str.contains(r"\p{L}{2,}.*\s\p{L}").mean() or 0) >= 0.3  # type: ignore[arg-type]
 
 
 def _keyless(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Collection, Mapping
 from itertools import combinations
 from pathlib import Path
@@ -28,9 +27,6 @@ _CLEANINGS: tuple[tuple[CleanName, ...], ...] = (
     ("trim", "casefold", "collapse_spaces"),
     ("casefold", "alphanumeric"),
 )
-_LIGATURES = str.maketrans(
-    {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "Æ": "Ae", "Œ": "Oe", "Ø": "O", "ł": "l", "Ł": "L"}
-)
 # What a file's name ends with where there is one a month: the next one's is another.
 _PERIOD = re.compile(r"( (19|20)[0-9]{2}( ?(0[1-9]|1[0-2])( ?[0-3][0-9])?)?)+$")
 _MAX_SCALE = 6
@@ -40,9 +36,8 @@ _LEAST_COMPARED_OVERLAP = 0.2
 
 def field_name(column: str, taken: Collection[str]) -> str:
     """A name for the field that `column` stands for, other than those `taken`."""
-    plain = unicodedata.normalize("NFKD", column.translate(_LIGATURES))
-    latin = "".join(c for c in plain if not unicodedata.combining(c))
-    name = re.sub(r"[^0-9A-Za-z]+", "_", latin).strip("_").lower()[:60] or "field"
+    plain = pl.select(cleaned(pl.lit(column), ("unaccent",))).item() or ""
+    name = re.sub(r"[^0-9A-Za-z]+", "_", plain).strip("_").lower()[:60] or "field"
     name = f"f_{name}" if name[0].isdigit() else name
     name = f"{name}_value" if name in RESERVED_NAMES else name
     number, base = 2, name

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recon_engine.column_names import is_identifier
+from recon_engine.key_evidence import Testimony, misspelt
 from recon_engine.plan import FieldSpec
-from recon_engine.rule_proposals import MappedField, ProposedRule, link_rule
+from recon_engine.rule_proposals import MappedField, ProposedRule, Tables, link_rule
 from recon_engine.rules import MOST_LINKED, Cardinality
-from recon_engine.set_proposals import Repeats
+from recon_engine.set_proposals import Repeats, repeats
 
 # With every record's best partner chosen, a pair that is more likely the same than not is worth matching.
 PROBABILITY = 0.5
@@ -18,6 +19,42 @@ _SEVERAL_WORDS = 1.5
 _CODE_DIGITS = 6
 _SINGLE, _MANY, _TIMES = 0.9, 0.15, 3.0
 _FEWEST_KEYS = 20
+# A key that joins so many of the smaller side's records leaves little to link; so many telling fields are looked at.
+_WHOLE, _TELLING = 0.98, 2
+
+
+def linked_rule(
+    tables: Tables, usable: list[MappedField], keys: Sequence[tuple[MappedField, Testimony]], part: int
+) -> ProposedRule | None:
+    """Linkage, where things have no key or one that is misspelt as the rest is; None where a key or a total will do."""
+    joined = [(k, t) for k, t in keys if t.pairs]
+    texts = [f for f in link_fields(usable) if f.spec.type == "text"]
+    if joined:
+        best, told = max(joined, key=lambda each: each[1].coverage)
+        if told.coverage >= _WHOLE or not misspelt(told):
+            return None
+        why = (
+            f"{best.spec.name} is equal for {told.coverage:.0%} of the smaller side's records, whose other texts "
+            f"are often written in two ways: {best.spec.name} may be, too"
+        )
+    elif keys or not any(f.pair.left.repeats < 0.5 and _wordy(f) for f in texts) or _equal_already(texts):
+        return None
+    else:
+        why = "no field alone identifies a record in both files"
+    seen = [repeats(tables, [f], None, None, part) for f in telling_fields(usable)[:_TELLING]]
+    cardinality, repeated = repeated_side(seen)
+    return linkage_rule(link_fields(usable), cardinality, f"{why}; {repeated}")
+
+
+def _equal_already(texts: list[MappedField]) -> bool:
+    """Whether there is one text only, and its values are in both files as they stand."""
+    return len(texts) == 1 and texts[0].pair.overlap >= _WHOLE
+
+
+def _wordy(mapped: MappedField) -> bool:
+    """True for names and descriptions, of whatever language: texts with letters in several words."""
+    values = mapped.pair.left.raw
+    return float(values.str.contains(r"\p{L}{2,}.*\s\p{L}").mean() or 0) >= 0.3  # type: ignore[arg-type]
 
 
 def link_fields(fields: Sequence[MappedField]) -> list[MappedField]:

@@ -30,6 +30,7 @@ def cleaned(before: Plan, edit: dict[str, Any]) -> Any:
     ("steps", "kind", "shown"),
     [
         (["digits_only", {"last": 10}], "text", ["digits_only", "last 10"]),
+        (["alphanumeric", {"first": 8}], "text", ["alphanumeric", "first 8"]),
         (["trim", LOOKUP, "casefold"], "text", ["trim", "casefold"]),
         ([{"times": 100}, "negate"], "decimal", ["times 100", "negate"]),
     ],
