@@ -70,10 +70,11 @@ def tie_reasons(
     rule = pl.col("rule").replace_strict(dict(enumerate(r.name for r in plan.rules)), return_dtype=pl.String)
     own_label, label = map(pl.lit, labels)
     all_rivals, all_beside = _listed("rivals"), _listed("beside")
-    one = "{} row {} has other records that fit equally well under rule '{}': {} rows {}"
+    # The rows come first: in a table the end of a sentence is cut.
+    one = "{} rows {} fit equally well with {} row {} under rule '{}'"
     tie = (
         pl.when(pl.col("rivals count") == 1)
-        .then(pl.format(one, label, all_rivals, rule, own_label, all_beside))
+        .then(pl.format(one, own_label, all_beside, label, all_rivals, rule))
         .otherwise(
             pl.format(
                 "{} {} records fit equally well under rule '{}': rows {}", "rivals count", label, rule, all_rivals

@@ -117,7 +117,7 @@ def test_what_is_tied_stays_open_and_names_its_rivals() -> None:
     assert pairs(result) == []
     found = breaks(result)
     assert found["left", 1] == ("ambiguous", "2 Bank records fit equally well under rule 'exact': rows 1, 2")
-    told = "Ledger row 1 has other records that fit equally well under rule 'exact': Bank rows 1, 2"
+    told = "Bank rows 1, 2 fit equally well with Ledger row 1 under rule 'exact'"
     assert found["right", 2] == ("ambiguous", told)
 
 
