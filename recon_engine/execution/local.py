@@ -73,12 +73,23 @@ def whole(out: Path, partitions: int | None, produce: Callable[[Path], dict[str,
     try:
         (work / "result").mkdir()
         summary = produce(work)
-        if out.exists():
-            out.rename(work / "earlier")
-        (work / "result").rename(out)
+        _put(work / "result", out, work / "earlier")
         return summary
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _put(result: Path, out: Path, aside: Path) -> None:
+    """Puts the result at `out`; an earlier one goes aside, and comes back where that fails."""
+    if not out.exists():
+        result.rename(out)
+        return
+    out.rename(aside)
+    try:
+        result.rename(out)
+    except OSError:
+        aside.rename(out)
+        raise
 
 
 def _check_replaceable(out: Path) -> None:
