@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from recon_engine.code_maps import differing_codes, with_codes
-from recon_engine.column_names import concepts, is_identifier, name_likeness
+from recon_engine.column_names import is_identifier, name_likeness
 from recon_engine.columns import Column
 from recon_engine.composite_keys import composite_key, lag_of_nearest
+from recon_engine.field_roles import Roles
 from recon_engine.key_evidence import Testimony, joins_others, left_open, own_words, testimony
-from recon_engine.link_proposals import linked_rule, readable
+from recon_engine.link_proposals import better_linked, linked_rule, readable
 from recon_engine.reference_proposals import Spoken, spoken, spoken_rules
 from recon_engine.rule_proposals import (
+    ACCIDENTS,
     ALIKE,
     NAMES_MOST,
     MappedField,
@@ -23,7 +25,6 @@ from recon_engine.rule_proposals import (
     key_fields,
     keyed_rules,
     keyless_rules,
-    main_field,
     observed,
     rule,
     usual_lag,
@@ -64,22 +65,8 @@ class Cascade:
     keyless: bool = False
     coverage: float = 0.0
     doubts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Roles:
-    amount: MappedField | None
-    date: MappedField | None
-    currency: MappedField | None
-
-    @property
-    def transactions(self) -> bool:
-        return self.amount is not None and self.date is not None
-
-
-def is_currency(mapped: MappedField) -> bool:
-    """True for the field that says in which currency an amount is."""
-    return mapped.spec.type == "text" and "currency" in concepts(mapped.spec.name)
+    usable: Sequence[MappedField] = ()
+    transactions: bool = False
 
 
 def proposed_cascade(
@@ -87,7 +74,7 @@ def proposed_cascade(
 ) -> Cascade:
     """Rules for what the data shows, strict ones first. `columns`: all of both files, where texts may hold codes."""
     decided = [f for f in fields if not f.pair.left.undecided and not f.pair.right.undecided]
-    roles = _roles(decided)
+    roles = Roles.of(decided)
     keys, mistaken = _keys(tables, fields, decided, part)
     questions = [
         f"{f.spec.name}: both files have the same values, but the other fields of records that share one do not agree; "
@@ -95,11 +82,43 @@ def proposed_cascade(
         for f in mistaken
     ]
     usable = [f for f in decided if f not in mistaken]
-    if not roles.transactions:
-        linked = linked_rule(tables, usable, keys, part)
-        if linked is not None:
-            told = [readable(f) if f.spec.name in linked.rule.fields else f for f in fields]
-            return Cascade([linked], told, mistaken, questions, coverage=1.0)
+    nothing = Cascade([], fields, mistaken, questions, usable=usable, transactions=roles.transactions)
+    linked = None if roles.transactions else linked_rule(tables, usable, keys, part)
+    if linked is None:
+        return _by_values(tables, usable, roles, keys, nothing, rows, part, columns)
+    return _linking(nothing, linked)
+
+
+def or_linked(tables: Tables, found: Cascade, rows: tuple[int, int], part: int) -> Cascade:
+    """The cascade, or linkage where a trial of it finds far more: of transactions in addition, after what is equal."""
+    if found.coverage >= _USUALLY:
+        return found
+    most = ACCIDENTS if found.transactions else None
+    linked = better_linked(tables, found.usable, found.rules, rows, part, most)
+    if linked is None:
+        return found
+    if found.transactions:
+        return replace(found, rules=[*found.rules, linked])
+    return _linking(replace(found, untold=[f for f in found.untold if f not in found.usable], doubts=()), linked)
+
+
+def _linking(found: Cascade, linked: ProposedRule) -> Cascade:
+    told = [readable(f) if f.spec.name in linked.rule.fields else f for f in found.fields]
+    return replace(found, rules=[linked], fields=told, keyless=False, coverage=1.0)
+
+
+def _by_values(
+    tables: Tables,
+    usable: list[MappedField],
+    roles: Roles,
+    keys: Sequence[tuple[MappedField, Testimony]],
+    nothing: Cascade,
+    rows: tuple[int, int],
+    part: int,
+    columns: Columns | None,
+) -> Cascade:
+    """Rules by keys, by several fields together, by codes in texts: whatever is equal or near. `nothing`: no rules."""
+    fields, mistaken = nothing.fields, nothing.untold
     rules: list[ProposedRule] = []
     untold = list(mistaken)
     coded = {f.spec.name: f for f in with_codes(tables, usable, [keys[0][0]], part)} if keys else {}
@@ -137,8 +156,9 @@ def proposed_cascade(
         named = {f.spec.name for f in untold}
         told = [coded.get(f.spec.name, f) for f in fields]
         untold = [f for f in told if f.spec.name in named]
-        return Cascade(_named(rules), told, untold, questions, coverage=max(t.coverage for _, t in keys))
-    nothing = Cascade([], fields, mistaken, questions, keyless=True, doubts=(_NO_KEY,))
+        coverage = max(t.coverage for _, t in keys)
+        return replace(nothing, rules=_named(rules), fields=told, untold=untold, coverage=coverage)
+    nothing = replace(nothing, keyless=True, doubts=(_NO_KEY,))
     columns = columns and _without(columns, mistaken)  # a file's own numbering is no code that texts speak of
     keyless = _keyless(tables, fields, usable, roles, rows, part, nothing, columns)
     codes = spoken(tables, columns, roles.amount, roles.date, fields) if columns else None
@@ -166,7 +186,7 @@ class _ByKey:
 
 
 def _by_key(
-    tables: Tables, key: MappedField, coded: list[MappedField], roles: _Roles, part: int, *, first: bool
+    tables: Tables, key: MappedField, coded: list[MappedField], roles: Roles, part: int, *, first: bool
 ) -> _ByKey:
     seen = observed(*tables, [key], roles.amount, roles.date, part)
     groups = repeats(tables, [key], roles.amount, roles.date, part)
@@ -183,7 +203,7 @@ def _beside(
     tables: Tables,
     keys: Sequence[MappedField],
     usable: list[MappedField],
-    roles: _Roles,
+    roles: Roles,
     rows: tuple[int, int],
     part: int,
 ) -> list[ProposedRule]:
@@ -209,7 +229,7 @@ def _beside(
     return [rule(f"without {key}", on, 0.75 * share, told, stage=4, gated=True)]
 
 
-def _led_by(codes: list[Spoken], found: Cascade, roles: _Roles) -> Cascade:
+def _led_by(codes: list[Spoken], found: Cascade, roles: Roles) -> Cascade:
     """The rules of codes in texts, of one side's and of the other's; what would match without a code is then for a
     person to judge.
     """
@@ -226,15 +246,7 @@ def _led_by(codes: list[Spoken], found: Cascade, roles: _Roles) -> Cascade:
     added = [f for seen in codes for f in (seen.amount, seen.field) if f and f.spec.name in asked]
     other_days = roles.date and all(seen.same_day < _SAME_DAY for seen in codes)
     untold = [*found.untold, *([roles.date] if roles.date and other_days else [])]
-    return Cascade(rules, [*found.fields, *added], untold, found.questions, keyless=True)
-
-
-def _roles(decided: list[MappedField]) -> _Roles:
-    amount = main_field(decided, ("decimal", "integer"), "amount")
-    if amount is not None and "amount" not in concepts(amount.spec.name) and amount.spec.type == "integer":
-        amount = None
-    date = main_field(decided, ("date", "datetime"), "date")
-    return _Roles(amount, date, next((f for f in decided if is_currency(f)), None))
+    return replace(found, rules=rules, fields=[*found.fields, *added], untold=untold, doubts=())
 
 
 def _keys(
@@ -277,7 +289,7 @@ def _keyless(
     tables: Tables,
     fields: list[MappedField],
     usable: list[MappedField],
-    roles: _Roles,
+    roles: Roles,
     rows: tuple[int, int],
     part: int,
     found: Cascade,
@@ -331,7 +343,7 @@ def _keyless(
     return found
 
 
-def _by_several(tables: Tables, keys: list[MappedField], named: float, roles: _Roles, part: int) -> list[ProposedRule]:
+def _by_several(tables: Tables, keys: list[MappedField], named: float, roles: Roles, part: int) -> list[ProposedRule]:
     """Where fields besides the amount name a record together, a shop and a day: what is left as the amount differs."""
     if named < _NAMES_ONE or len(keys) < _USED:
         return []
@@ -344,7 +356,7 @@ def _by_several(tables: Tables, keys: list[MappedField], named: float, roles: _R
 
 
 def _agreeing(
-    tables: Tables, usable: list[MappedField], keys: list[MappedField], roles: _Roles, part: int
+    tables: Tables, usable: list[MappedField], keys: list[MappedField], roles: Roles, part: int
 ) -> list[MappedField]:
     """Further fields that nearly always agree where `keys` do."""
     found = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from recon_engine.column_names import is_identifier
 from recon_engine.key_evidence import Testimony, misspelt
@@ -10,6 +11,7 @@ from recon_engine.plan import FieldSpec
 from recon_engine.rule_proposals import MappedField, ProposedRule, Tables, link_rule
 from recon_engine.rules import MOST_LINKED, Cardinality
 from recon_engine.set_proposals import Repeats, repeats
+from recon_engine.trial_linkage import trial_linkage
 
 # With every record's best partner chosen, a pair that is more likely the same than not is worth matching.
 PROBABILITY = 0.5
@@ -21,6 +23,8 @@ _SINGLE, _MANY, _TIMES = 0.9, 0.15, 3.0
 _FEWEST_KEYS = 20
 # A key that joins so many of the smaller side's records leaves little to link; so many telling fields are looked at.
 _WHOLE, _TELLING = 0.98, 2
+# Linkage that finds so many times as many, and so large a share more, is worth more than values that are equal.
+_FAR_MORE, _MORE = 1.2, 0.05
 
 
 def linked_rule(
@@ -41,9 +45,41 @@ def linked_rule(
         return None
     else:
         why = "no field alone identifies a record in both files"
-    seen = [repeats(tables, [f], None, None, part) for f in telling_fields(usable)[:_TELLING]]
-    cardinality, repeated = repeated_side(seen)
+    cardinality, repeated = _cardinality(tables, usable, part)
     return linkage_rule(link_fields(usable), cardinality, f"{why}; {repeated}")
+
+
+def better_linked(
+    tables: Tables,
+    usable: Sequence[MappedField],
+    proposed: Sequence[ProposedRule],
+    rows: tuple[int, int],
+    part: int,
+    most_accidents: float | None,
+) -> ProposedRule | None:
+    """Linkage, where a trial of it finds many more counterparts than the proposed rules join; else None.
+
+    `most_accidents`: the share of accidents from which on it is not proposed, and which it must keep to; None: any.
+    """
+    fields = [readable(f) for f in link_fields(usable)]
+    conditions = [c for each in proposed for c in each.rule.on]
+    if len(fields) < _TELLING or any(c.total or c.found_in for c in conditions):
+        return None
+    named = {f.spec.name: f for f in usable}
+    equal = [[named[c.field] for c in each.rule.on if c.is_equality and c.field in named] for each in proposed]
+    cardinality, repeated = _cardinality(tables, usable, part)
+    tried = trial_linkage(tables, fields, [keys for keys in equal if keys], rows, PROBABILITY, cardinality)
+    if tried is None or tried.linked < _FAR_MORE * tried.joined + _MORE * tried.tried:
+        return None
+    if most_accidents is not None and tried.accidents > most_accidents:
+        return None  # transactions of the same kind recur
+    told = f"of {tried.tried:,} records tried, linkage finds {tried.linked:,} counterparts, the values that are equal"
+    linked = linkage_rule(fields, cardinality, f"{told} {tried.joined:,}; {repeated}")
+    return replace(linked, rule=linked.rule.model_copy(update={"max_false_rate": most_accidents}))
+
+
+def _cardinality(tables: Tables, usable: Sequence[MappedField], part: int) -> tuple[Cardinality, str]:
+    return repeated_side([repeats(tables, [f], None, None, part) for f in telling_fields(usable)[:_TELLING]])
 
 
 def _equal_already(texts: list[MappedField]) -> bool:

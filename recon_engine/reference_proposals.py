@@ -28,6 +28,7 @@ _WORDS = 0.3
 # From this share of texts on it is how the files are; by chance it may come about in so much of that.
 _HELD, _BY_CHANCE = 0.2, 0.2
 _DIGITS_BETTER = 0.02
+_VARIETY = 20
 _CENT = 0.005
 _SEEN, _SUMS_FIT, _FEWEST_SUMS, _USUAL = 0.005, 0.5, 3, 0.5
 _AMOUNTS = 6
@@ -191,8 +192,12 @@ def _share(codes: pl.Series, texts: pl.Series) -> float:
         return 0.0
     others = codes.str.replace_many([str(d) for d in range(10)], [str((d + 5) % 10) for d in range(10)])
     others = others.filter(~others.is_in(codes.implode()))
-    held, strangers = (_pairs(c, texts)["b"].n_unique() / len(texts) for c in (codes, others))
-    return held if strangers <= _BY_CHANCE * held else 0.0
+    found_in, strange_in = (_pairs(c, texts) for c in (codes, others))
+    texts_with = found_in["b"].n_unique()
+    # Where few codes stand in many texts they are something else, such as years.
+    if found_in["a"].n_unique() < min(_VARIETY, _BY_CHANCE * texts_with):
+        return 0.0
+    return texts_with / len(texts) if strange_in["b"].n_unique() <= _BY_CHANCE * texts_with else 0.0
 
 
 def _seen(

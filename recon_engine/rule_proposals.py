@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from recon_engine.column_matching import Pair, end_key, end_value
-from recon_engine.column_names import concepts
+from recon_engine.column_names import concepts, is_identifier
 from recon_engine.plan import FieldSpec, Rule
 from recon_engine.reading.table import TextTable
 from recon_engine.rules import Cardinality
@@ -27,7 +27,7 @@ _CENT = 0.0051
 _ABOVE_CHANCE = 3
 # A rule without a key confirms as long as the run finds no more accidents than this among its matches, and where it
 # rests on values that name most records.
-_ACCIDENTS, NAMES_MOST, ALIKE = 0.05, 0.7, 0.5
+ACCIDENTS, NAMES_MOST, ALIKE = 0.05, 0.7, 0.5
 _FEWEST_DATED = 20
 
 On = list[str | dict[str, Any]]
@@ -82,7 +82,7 @@ def _key_quality(mapped: MappedField) -> float:
     a, b = mapped.pair.left, mapped.pair.right
     # People and purposes recur: a text about them names no single record, however unique it is in these two files.
     spoken = concepts(a.name) | concepts(b.name)
-    named = spoken & {"name"} and "reference" not in spoken
+    named = "reference" not in spoken and any("name" in concepts(c.name) and not is_identifier(c.name) for c in (a, b))
     if mapped.spec.type not in ("text", "integer") or named or spoken & {"description", "amount"}:
         return 0.0
     if min(a.distinct, b.distinct) < 3:
@@ -90,7 +90,7 @@ def _key_quality(mapped: MappedField) -> float:
     return mapped.pair.overlap * (1 - min(a.repeats, b.repeats)) * min(a.filled, b.filled)
 
 
-def main_field(fields: list[MappedField], types: tuple[str, ...], concept: str) -> MappedField | None:
+def main_field(fields: Sequence[MappedField], types: tuple[str, ...], concept: str) -> MappedField | None:
     """The field of these types that best carries `concept` (amount, date): by name first, then by score."""
     fitting = [f for f in fields if f.spec.type in types]
     return max(fitting, key=lambda f: (concept in concepts(f.spec.name), f.pair.score), default=None)
@@ -294,7 +294,7 @@ def rule(
 ) -> ProposedRule:
     """A proposed rule of conditions. `gated`: it only suggests where a run finds too many accidents in its matches."""
     data = {"name": name, "on": on, "outcome": outcome, "cardinality": cardinality}
-    made = Rule.model_validate(data | ({"max_false_rate": _ACCIDENTS} if gated else {}))
+    made = Rule.model_validate(data | ({"max_false_rate": ACCIDENTS} if gated else {}))
     return ProposedRule(made, round(min(confidence, 0.99), 2), reason, stage)
 
 
@@ -302,7 +302,7 @@ def _gated(proposed: ProposedRule) -> ProposedRule:
     """The rule, which only suggests where a run finds too many accidents in its matches."""
     if proposed.rule.outcome != "confirmed":
         return proposed
-    return replace(proposed, rule=proposed.rule.model_copy(update={"max_false_rate": _ACCIDENTS}))
+    return replace(proposed, rule=proposed.rule.model_copy(update={"max_false_rate": ACCIDENTS}))
 
 
 def link_rule(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import polars as pl
 import yaml
 
-from recon_engine.cascade_proposals import is_currency, proposed_cascade
+from recon_engine.cascade_proposals import or_linked, proposed_cascade
 from recon_engine.column_matching import Pair, every_pair, matched_columns
 from recon_engine.columns import VALUES_COMPARED, Column, columns_of
 from recon_engine.errors import InputError
@@ -22,6 +22,7 @@ from recon_engine.field_proposals import (
     unreadable,
     worth_comparing,
 )
+from recon_engine.field_roles import is_currency
 from recon_engine.plan import Plan, ReaderOptions
 from recon_engine.reading import open_table
 from recon_engine.reading.table import TextTable, staged
@@ -146,6 +147,7 @@ def suggest(
         )
         if keyed.coverage > cascade.coverage or (cascade.keyless and better):
             pairs, cascade = spelt, keyed
+        cascade = or_linked(tables, cascade, (rows[0], rows[1]), part)
     questions = _questions(tables, columns, pairs, rows)
     fields, rules = cascade.fields, cascade.rules
     questions += [

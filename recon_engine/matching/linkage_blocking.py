@@ -20,7 +20,9 @@ from recon_engine.matching.linkage_keys import Key, choose
 # Tables whose product is small are compared whole.
 WHOLE = 300_000
 # Records of long text are compared with so many nearest, by as much arithmetic as this allows.
-_NEAREST = 10
+_NEAREST, _COSINE = 10, 0.05
+# So many pairs are put by before they are sorted out.
+_AT_ONCE = 2_000_000
 _WORK, _WORK_PER_RECORD = 3e8, 500
 # Pairs that one automatic key may make, per record of the two tables.
 _PAIRS_PER_RECORD = 6
@@ -143,15 +145,51 @@ def _nearest(item: Prepared, only: pl.Series | None) -> pl.DataFrame:
     afford = np.cumsum(work[order]) <= _WORK + _WORK_PER_RECORD * (a.shape[0] + b.shape[0])
     rare = work <= work[order][afford].max(initial=0.0)
     a, b = a[:, rare], b[:, rare].T.tocsr()
-    parts = []
+    own, across = _BestOf("l", len(rows)), _BestOf("r", b.shape[1])
     step = max(1, int(2e7 / max(1.0, work[rare].sum() / max(1, a.shape[0]))))
     for start in range(0, a.shape[0], step):
         product = (a[start : start + step] @ b).tocoo()
-        part = pl.DataFrame({"l": rows[product.row + start], "r": product.col, "c": product.data})
-        parts.append(part.filter(pl.col("c") >= 0.05))
-    pairs = pl.concat(parts).cast({"l": pl.UInt32, "r": pl.UInt32})
-    rank = pl.col("c").rank("max", descending=True)
-    return pairs.filter((rank.over("l") <= _NEAREST) | (rank.over("r") <= _NEAREST)).select("l", "r")
+        near = product.data >= _COSINE
+        part = pl.DataFrame({"l": product.row[near] + start, "r": product.col[near], "c": product.data[near]})
+        own.add(part)
+        across.add(part)
+    pairs = pl.concat([own.pairs(), across.pairs()]).unique()
+    return pairs.select(l=pl.Series(rows).gather(pairs["l"]).cast(pl.UInt32), r=pl.col("r").cast(pl.UInt32))
+
+
+class _BestOf:
+    """Of each record at one `end` of pairs (l, r, c: their cosine) the nearest, while pairs are added bit by bit.
+
+    Where records are equally near, and more than are wanted, none of them is among the nearest; so that this is known,
+    all of them are kept to the end.
+    """
+
+    def __init__(self, end: str, rows: int) -> None:
+        self._end = end
+        self._least = np.zeros(rows, dtype=np.float32)
+        self._found: list[pl.DataFrame] = []
+        self._sorted_out = 0
+
+    def add(self, pairs: pl.DataFrame) -> None:
+        """Look at more pairs."""
+        better = pl.Series(pairs["c"].to_numpy() >= self._least[pairs[self._end].to_numpy()])
+        self._found.append(pairs.filter(better))
+        if sum(map(len, self._found)) > 2 * self._sorted_out + _AT_ONCE:
+            self._sort_out()
+
+    def _sort_out(self) -> None:
+        found = pl.concat(self._found)
+        least = found.group_by(self._end).agg(pl.col("c").top_k(_NEAREST).min().alias("least"), pl.len())
+        kept = found.join(least, on=self._end).filter(pl.col("c") >= pl.col("least")).select(found.columns)
+        full = least.filter(pl.col("len") >= _NEAREST)
+        self._least[full[self._end].to_numpy()] = full["least"].to_numpy()
+        self._found, self._sorted_out = [kept], kept.height
+
+    def pairs(self) -> pl.DataFrame:
+        """l, r of the nearest."""
+        self._sort_out()
+        rank = pl.col("c").rank("max", descending=True).over(self._end)
+        return self._found[0].filter(rank <= _NEAREST).select("l", "r")
 
 
 def _rarest(left: pl.DataFrame, right: pl.DataFrame, budget: int) -> tuple[pl.DataFrame, int]:

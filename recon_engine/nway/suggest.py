@@ -10,10 +10,11 @@ from typing import Any
 
 import polars as pl
 
-from recon_engine.cascade_proposals import Cascade, is_currency, proposed_cascade
+from recon_engine.cascade_proposals import Cascade, proposed_cascade
 from recon_engine.columns import VALUES_COMPARED, columns_of
 from recon_engine.errors import InputError
 from recon_engine.field_proposals import described, field_name, question, read_as, title_of, unreadable, worth_comparing
+from recon_engine.field_roles import is_currency
 from recon_engine.nway.plan import TABLES, NamedSide, Pair, SidesField, SidesPlan
 from recon_engine.nway.same_columns import same_columns
 from recon_engine.nway.suggest_rules import joined_rules

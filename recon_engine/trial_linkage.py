@@ -1,0 +1,101 @@
+"""What linkage would find: a trial on a sample of the smaller file, where the rules there are may join too few."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from recon_engine.cleaning import cleaned
+from recon_engine.matching.linkage import LinkField, link
+from recon_engine.matching.linkage_relatives import accidents
+from recon_engine.reading.table import TextTable
+from recon_engine.rule_proposals import MappedField, Tables, sided_key, sided_value
+from recon_engine.rules import Cardinality
+
+# Records of the smaller file that are tried, and the most values of both files read for it, so that nobody waits long.
+_SAMPLE, _MOST_VALUES = 500, 300_000
+_MOST_PAIRS = 2_000_000
+_KINDS = {"decimal": "number", "integer": "number"}
+_SIDES = ("left", "right")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Of `tried` records: how many linkage gives a counterpart, and how many have one that is equal as rules demand.
+
+    Where a record may have several counterparts, these are counted. `accidents`: the share of the linked that near
+    relatives account for, as far as that is known.
+    """
+
+    tried: int
+    linked: int
+    joined: int
+    accidents: float
+
+
+def trial_linkage(
+    tables: Tables,
+    fields: Sequence[MappedField],
+    rules: Sequence[Sequence[MappedField]],
+    rows: tuple[int, int],
+    probability: float,
+    cardinality: Cardinality,
+) -> Trial | None:
+    """Link a sample of the smaller file with all of the other; None where the files are too large to try.
+
+    `rules`: the fields that each rule there is demands to be equal.
+    """
+    if sum(rows) * len(fields) > _MOST_VALUES:
+        return None
+    small = 0 if rows[0] <= rows[1] else 1
+    keys = {f.spec.name: f for rule in rules for f in rule}
+    one, other = (_values(tables[number], fields, [*keys.values()], _SIDES[number]) for number in (small, 1 - small))
+    sample = one.with_columns(h=pl.struct(one.columns).hash(377)).bottom_k(min(_SAMPLE, one.height), by="h").drop("h")
+    kinds = [LinkField(f.spec.name, _KINDS.get(f.spec.type, f.spec.type)) for f in fields]  # type: ignore[arg-type]
+    found = link(sample, other, kinds, probability=probability, most_pairs=_MOST_PAIRS)
+    linked = found.pairs.filter(pl.col("probability") >= probability).select("l", "r")
+    several = cardinality == ("one_to_many" if small == 0 else "many_to_one")
+    joined = pl.concat([linked.clear(), *(_equal(sample, other, [_key(f) for f in rule], several) for rule in rules)])
+    counts = [_counterparts(pairs, several) for pairs in (linked, joined)]
+    chance = accidents(*found.relatives, "one_to_one") if found.relatives else None
+    return Trial(sample.height, counts[0], counts[1], chance[0] / max(1, counts[0]) if chance else 0.0)
+
+
+def _counterparts(pairs: pl.DataFrame, several: bool) -> int:
+    ends = pairs.select(pl.col("l", "r").n_unique()).row(0)
+    return int(ends[1] if several else min(ends))
+
+
+def _equal(sample: pl.DataFrame, other: pl.DataFrame, names: list[str], several: bool) -> pl.DataFrame:
+    """Which records agree in all of `names`; where each has one counterpart, one stands for all that agree."""
+    one, two = (t.with_row_index(end).select(end, *names) for t, end in ((sample, "l"), (other, "r")))
+    one, two = one.unique(names), two if several else two.unique(names)
+    return one.join(two, on=names).select("l", "r")
+
+
+def _key(mapped: MappedField) -> str:
+    return f"={mapped.spec.name}"
+
+
+def _values(table: TextTable, fields: Sequence[MappedField], keys: Sequence[MappedField], side: str) -> pl.DataFrame:
+    """The fields as linkage reads them, and the keys (=) as values that are equal where the plan's are."""
+    columns = [_read(f, side).alias(f.spec.name) for f in fields]
+    equal = [sided_key(f, side, thorough=True).alias(_key(f)) for f in keys]
+    return table.frame.select(*columns, *equal).collect(engine="streaming")
+
+
+def _read(mapped: MappedField, side: str) -> pl.Expr:
+    """Text cleaned, a number as a whole one of the field's smallest unit, a day or a time as it is."""
+    spec = mapped.spec
+    if spec.type == "text":
+        column, steps = (spec.left, spec.clean.left) if side == "left" else (spec.right, spec.clean.right)
+        text = cleaned(pl.col(column), steps)
+        return pl.when(text != "").then(text)
+    value = sided_value(mapped, side)
+    if spec.type == "date":
+        return value.cast(pl.Date).to_physical()
+    if spec.type == "decimal":
+        value = (value.cast(pl.Float64) * 10 ** (spec.scale or 0)).round()
+    return value.to_physical().cast(pl.Int64)
