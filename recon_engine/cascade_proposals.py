@@ -83,7 +83,7 @@ def proposed_cascade(
     ]
     usable = [f for f in decided if f not in mistaken]
     nothing = Cascade([], fields, mistaken, questions, usable=usable, transactions=roles.transactions)
-    linked = None if roles.transactions else linked_rule(tables, usable, keys, part)
+    linked = None if roles.transactions else linked_rule(tables, usable, keys, rows, part)
     if linked is None:
         return _by_values(tables, usable, roles, keys, nothing, rows, part, columns)
     return _linking(nothing, linked)

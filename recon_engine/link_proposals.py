@@ -11,7 +11,7 @@ from recon_engine.plan import FieldSpec
 from recon_engine.rule_proposals import MappedField, ProposedRule, Tables, link_rule
 from recon_engine.rules import MOST_LINKED, Cardinality
 from recon_engine.set_proposals import Repeats, repeats
-from recon_engine.trial_linkage import trial_linkage
+from recon_engine.trial_linkage import Trial, trial_linkage
 
 # With every record's best partner chosen, a pair that is more likely the same than not is worth matching.
 PROBABILITY = 0.5
@@ -25,10 +25,18 @@ _FEWEST_KEYS = 20
 _WHOLE, _TELLING = 0.98, 2
 # Linkage that finds so many times as many, and so large a share more, is worth more than values that are equal.
 _FAR_MORE, _MORE = 1.2, 0.05
+# A file so many times as long as the other may hold its things several times, as linkage can tell.
+_LONGER = 1.5
+_SOON_TRIED = 30_000
+_MOSTLY_ONE = "records rarely have more than one counterpart"
 
 
 def linked_rule(
-    tables: Tables, usable: list[MappedField], keys: Sequence[tuple[MappedField, Testimony]], part: int
+    tables: Tables,
+    usable: list[MappedField],
+    keys: Sequence[tuple[MappedField, Testimony]],
+    rows: tuple[int, int],
+    part: int,
 ) -> ProposedRule | None:
     """Linkage, where things have no key or one that is misspelt as the rest is; None where a key or a total will do."""
     joined = [(k, t) for k, t in keys if t.pairs]
@@ -46,7 +54,12 @@ def linked_rule(
     else:
         why = "no field alone identifies a record in both files"
     cardinality, repeated = _cardinality(tables, usable, part)
-    return linkage_rule(link_fields(usable), cardinality, f"{why}; {repeated}")
+    fields = [readable(f) for f in link_fields(usable)]
+    short = sum(rows) * len(fields) <= _SOON_TRIED
+    if cardinality == "one_to_one" and short and max(rows) >= _LONGER * min(rows):
+        tried = trial_linkage(tables, fields, [], rows, PROBABILITY, cardinality)
+        cardinality, repeated = (tried.cardinality, _told(tried, repeated)) if tried else (cardinality, repeated)
+    return linkage_rule(fields, cardinality, f"{why}; {repeated}")
 
 
 def better_linked(
@@ -74,8 +87,15 @@ def better_linked(
     if most_accidents is not None and tried.accidents > most_accidents:
         return None  # transactions of the same kind recur
     told = f"of {tried.tried:,} records tried, linkage finds {tried.linked:,} counterparts, the values that are equal"
-    linked = linkage_rule(fields, cardinality, f"{told} {tried.joined:,}; {repeated}")
+    linked = linkage_rule(fields, tried.cardinality, f"{told} {tried.joined:,}; {_told(tried, repeated)}")
     return replace(linked, rule=linked.rule.model_copy(update={"max_false_rate": most_accidents}))
+
+
+def _told(tried: Trial, repeated: str) -> str:
+    """Why the cardinality is as it is; `repeated`: as told by single values."""
+    side = {"one_to_many": "right", "many_to_one": "left"}.get(tried.cardinality)
+    seen = f"records of the {side} file often have a double in it, those of the other file have not"
+    return seen if side and repeated == _MOSTLY_ONE else repeated
 
 
 def _cardinality(tables: Tables, usable: Sequence[MappedField], part: int) -> tuple[Cardinality, str]:
@@ -130,7 +150,7 @@ def repeated_side(seen: Sequence[Repeats | None]) -> tuple[Cardinality, str]:
             continue
         if one.many >= _TIMES * (1 - one.single):
             return one.cardinality, f"{one.many:.0%} of shared values stand several times on the side across"
-    return "one_to_one", "records rarely have more than one counterpart"
+    return "one_to_one", _MOSTLY_ONE
 
 
 def telling_fields(fields: Sequence[MappedField]) -> list[MappedField]:

@@ -9,7 +9,7 @@ import polars as pl
 
 from recon_engine.cleaning import cleaned
 from recon_engine.matching.linkage import LinkField, link
-from recon_engine.matching.linkage_relatives import accidents
+from recon_engine.matching.linkage_relatives import Relatives, accidents
 from recon_engine.reading.table import TextTable
 from recon_engine.rule_proposals import MappedField, Tables, sided_key, sided_value
 from recon_engine.rules import Cardinality
@@ -17,6 +17,8 @@ from recon_engine.rules import Cardinality
 # Records of the smaller file that are tried, and the most values of both files read for it, so that nobody waits long.
 _SAMPLE, _MOST_VALUES = 500, 300_000
 _MOST_PAIRS = 2_000_000
+# Where so many records of one file have a double in it, and so many times as many as of the other, it is of many.
+_MANY, _TIMES = 0.15, 3.0
 _KINDS = {"decimal": "number", "integer": "number"}
 _SIDES = ("left", "right")
 
@@ -26,13 +28,15 @@ class Trial:
     """Of `tried` records: how many linkage gives a counterpart, and how many have one that is equal as rules demand.
 
     Where a record may have several counterparts, these are counted. `accidents`: the share of the linked that near
-    relatives account for, as far as that is known.
+    relatives account for, as far as that is known. `cardinality`: as given, but one to many where the records of one
+    file have doubles in it and those of the other have not.
     """
 
     tried: int
     linked: int
     joined: int
     accidents: float
+    cardinality: Cardinality
 
 
 def trial_linkage(
@@ -59,8 +63,24 @@ def trial_linkage(
     several = cardinality == ("one_to_many" if small == 0 else "many_to_one")
     joined = pl.concat([linked.clear(), *(_equal(sample, other, [_key(f) for f in rule], several) for rule in rules)])
     counts = [_counterparts(pairs, several) for pairs in (linked, joined)]
-    chance = accidents(*found.relatives, "one_to_one") if found.relatives else None
-    return Trial(sample.height, counts[0], counts[1], chance[0] / max(1, counts[0]) if chance else 0.0)
+    if found.relatives is None:
+        return Trial(sample.height, counts[0], counts[1], 0.0, cardinality)
+    chance = accidents(*found.relatives, "one_to_one")
+    share = chance[0] / max(1, counts[0]) if chance else 0.0
+    if cardinality == "one_to_one":
+        cardinality = _repeated(*found.relatives, one.height / sample.height, swapped=small == 1)
+    return Trial(sample.height, counts[0], counts[1], share, cardinality)
+
+
+def _repeated(sample: Relatives, other: Relatives, times: float, *, swapped: bool) -> Cardinality:
+    """Which file has things several times, by the share of records with a double; `times` as large as its sample the
+    smaller file is.
+    """
+    doubles = [min(1.0, float((own.alike > 0).mean()) * by) for own, by in ((sample, times), (other, 1.0))]
+    few, many = sorted(doubles)
+    if many < _MANY or many < _TIMES * few:
+        return "one_to_one"
+    return "one_to_many" if (doubles[1] == many) != swapped else "many_to_one"
 
 
 def _counterparts(pairs: pl.DataFrame, several: bool) -> int:

@@ -156,6 +156,25 @@ def test_spending_that_recurs_is_not_linked(tmp_path: Path) -> None:
     assert all(rule.link is None for rule in found.plan.rules)
 
 
+def test_names_that_one_file_has_in_many_spellings_are_one_to_many(tmp_path: Path) -> None:
+    """Of 120 institutes the longer list has five spellings each: linkage sees doubles in it, and none in the other."""
+    random = np.random.default_rng(12)
+    letters = list("abdefghiklmnoprstu")
+    words = ["".join(random.choice(letters, 8)).title() for _ in range(500)]
+    institutes = [" ".join(random.choice(words, 4, replace=False)) for _ in range(120)]
+    ways = ["{} Institute", "Institute of {}", "{} Univ", "The {}", "{} Laboratories, Dept. of {}"]
+    left: list[Row] = [{"affiliation": name, "who": i} for i, name in enumerate(institutes)]
+    right = [
+        {"affiliation": way.format(name, random.choice(words)), "who": i}
+        for i, name in enumerate(institutes)
+        for way in ways
+    ][::-1]
+    found = suggested(tmp_path, *([{"affiliation": r["affiliation"]} for r in side] for side in (left, right)))
+    (rule,) = found.plan.rules
+    assert rule.cardinality == "one_to_many"
+    assert "often have a double in it" in found.rules[0].reason
+
+
 def test_years_in_texts_are_no_codes(tmp_path: Path) -> None:
     """A numbering from 1 to 2,600 holds the years that stand in titles: few numbers in many texts name nothing."""
     random = np.random.default_rng(8)
