@@ -316,7 +316,7 @@ def _preview(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from recon_engine.evidence import verify
+    from recon_engine.verification.verify import verify
 
     checks = verify(options.folder)
     word = {True: "ok", False: "FAILED", None: "not checked"}

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
 import polars as pl
 
-from recon_engine.matching.comparables import columns_of, plain_value, text_column
-from recon_engine.matching.conditions import Rarities, condition_holds, with_likeness
-from recon_engine.matching.text_parts import rarity
+from recon_engine.matching.conditions import with_likeness
 from recon_engine.matching.total_window import TotalWindow
 from recon_engine.plan import SIDES, Condition, Plan, Rule, SideName
+from recon_engine.verification.checks import PLACE, Check, as_text, how_many, is_tie
+from recon_engine.verification.values import all_hold, rarities, values
 
-PLACE = ["source", "row"]
 _LINKED_ROUNDING = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing verified: `name`, whether it holds (None: could not be checked here), and a sentence."""
-
-    name: str
-    holds: bool | None
-    detail: str
-
-
-def predicates(folder: Path, plan: Plan) -> list[Check]:
+def matches_hold(folder: Path, plan: Plan) -> list[Check]:
     """Per rule: every match satisfies every condition, and no record is in two matches."""
-    matches = pl.scan_parquet(folder / "matches.parquet").with_columns(_text("side"), _text("source"), _text("rule"))
+    matches = pl.scan_parquet(folder / "matches.parquet").with_columns(as_text("side", "source", "rule"))
     twice = matches.group_by("side", "source", "row").len().filter(pl.col("len") > 1).select(pl.len())
     repeated = int(twice.collect(engine="streaming").item())
     told = f"{repeated} records are in two matches" if repeated else "none in two"
@@ -63,14 +51,9 @@ def _rule_holds(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -> 
     return Check(f"rule '{rule.name}'", bad == 0, told)
 
 
-def is_tie(rule: Rule) -> pl.Expr:
-    """True for a suggestion of all that competes, of which a person chooses; False for what the rule decided."""
-    return pl.lit(rule.when_ambiguous == "suggest") & (_text("outcome") == "suggested") & (pl.col("margin") == 0)
-
-
 def _misshapen(rule: Rule, matches: pl.LazyFrame) -> int:
     """Matches with other numbers of records than the rule's cardinality, or an outcome that it cannot give."""
-    is_left, outcome = pl.col("side") == "left", _text("outcome")
+    is_left, outcome = pl.col("side") == "left", as_text("outcome")
     shape = matches.group_by("match_id").agg(
         left=is_left.sum(), right=(~is_left).sum(), tie=is_tie(rule).all(), outcomes=outcome.n_unique(),
         confirmed=(outcome == "confirmed").any(),
@@ -88,7 +71,7 @@ def _misshapen(rule: Rule, matches: pl.LazyFrame) -> int:
     fits = (fits | (pl.col("tie") & chosen)) & (pl.col("outcomes") == 1)
     if rule.outcome == "suggested":
         fits &= ~pl.col("confirmed")
-    return int(shape.filter(~fits).select(pl.len()).collect(engine="streaming").item())
+    return how_many(shape.filter(~fits))
 
 
 _UNMATCHED = "records do not satisfy the rule they are matched by"
@@ -122,40 +105,6 @@ def _unfitting(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame, side
         for prefix in "lr"
     ]
     return sum(int(f.collect(engine="streaming").item()) for f in (*failing, *idle))
-
-
-def all_hold(plan: Plan, conditions: Sequence[Condition]) -> pl.Expr:
-    """True where a pair satisfies all conditions, else False."""
-    holds = (condition_holds(plan.field(c.field), c) for c in conditions)
-    return reduce(lambda a, b: a & b, holds, pl.lit(True)).fill_null(False)
-
-
-def values(records: Path, plan: Plan, rule: Rule, side: SideName, prefix: str) -> pl.LazyFrame:
-    """A side's records with the cleaned values that the rule looks at, under their comparable columns' names."""
-    columns = []
-    for name in rule.fields:
-        spec = plan.field(name)
-        value = plain_value(pl.col(name), spec, side)
-        if spec.type in ("date", "datetime"):
-            value = value.to_physical().cast(pl.Int64)
-        columns += [value.alias(f"{prefix}.{c}") for c in columns_of(spec)]
-        if name in rule.text_fields:
-            columns.append(value.alias(f"{prefix}.{text_column(name)}"))
-    return pl.scan_parquet(records).select(_text("source"), "row", *columns)
-
-
-def rarities(records: Mapping[SideName, Path], plan: Plan, rule: Rule) -> Rarities:
-    """The rarity of words or trigrams over the records of these sides, for the fields whose texts are likened."""
-    known: Rarities = {}
-    for condition in rule.on:
-        if condition.similarity is not None:
-            spec = plan.field(condition.field)
-            texts = [
-                pl.scan_parquet(path).select(plain_value(pl.col(spec.name), spec, side)).collect().to_series()
-                for side, path in records.items()
-            ]
-            known[spec.name, condition.similarity] = rarity(texts, condition.similarity)
-    return known
 
 
 def _turned(rule: Rule) -> Rule:
@@ -193,8 +142,4 @@ def _unlinked(folder: Path, rule: Rule, matches: pl.LazyFrame) -> int:
         )
         for side, column in zip(SIDES, ("left_row", "right_row"), strict=True)
     ]
-    return sum(int(m.select(pl.len()).collect(engine="streaming").item()) for m in missing)
-
-
-def _text(column: str) -> pl.Expr:
-    return pl.col(column).cast(pl.String)
+    return sum(how_many(m) for m in missing)
