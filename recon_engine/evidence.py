@@ -10,16 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from recon_engine.hashing import hash_file
 from recon_engine.nway.plan import SidesPlan
 from recon_engine.plan import Plan
 
 _DEPENDENCIES = ("polars", "numpy", "scipy", "pydantic")
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def engine_version() -> str:

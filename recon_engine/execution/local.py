@@ -16,12 +16,13 @@ from typing import Any
 import polars as pl
 
 from recon_engine.errors import PlanError
-from recon_engine.evidence import hash_file, write_manifest
+from recon_engine.evidence import write_manifest
 from recon_engine.execution.certainty import doubts, estimates, gated
 from recon_engine.execution.deciding import Found, Sides, States, decide_all
 from recon_engine.execution.estimate import estimate
 from recon_engine.execution.partitions import Parted
 from recon_engine.execution.staging import LOOKED_UP, opened, stage, with_scales
+from recon_engine.hashing import hash_file
 from recon_engine.matching.cascade import leading_fields
 from recon_engine.matching.comparables import at
 from recon_engine.outcome import breaks, conservation, differences, matches

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recon_engine.evidence import hash_file, write_manifest
+from recon_engine.evidence import write_manifest
 from recon_engine.execution.local import OnProgress, Progress, tell_nobody, whole
+from recon_engine.hashing import hash_file
 from recon_engine.nway.breaks import breaks_table
 from recon_engine.nway.groups import COMPLETE, INCOMPLETE, MEMBERS_SCHEMA, NETTED, NODES_SCHEMA, Groups, joined
 from recon_engine.nway.linking import Sides

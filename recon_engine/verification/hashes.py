@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recon_engine.evidence import hash_file
+from recon_engine.hashing import hash_file
 from recon_engine.plan import SIDES, Plan
 from recon_engine.verification.checks import Check
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from recon_engine import Plan, Result, SidesPlan, reconcile, verify
-from recon_engine.evidence import hash_file
+from recon_engine.hashing import hash_file
 
 pytestmark = pytest.mark.slow
 

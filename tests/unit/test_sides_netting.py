@@ -12,7 +12,7 @@ import pytest
 
 from recon_engine import Plan, PlanError, Result, SidesPlan, load_plan, reconcile, verify
 from recon_engine import __main__ as command_line
-from recon_engine.evidence import hash_file
+from recon_engine.hashing import hash_file
 from recon_engine.nway.any_plan import parse_plan
 
 pytestmark = pytest.mark.slow
