@@ -26,6 +26,12 @@ def engine_version() -> str:
     return digest.hexdigest()[:16]
 
 
+def engine_facts() -> dict[str, str]:
+    """The versions of all that computes: the engine, Python and the libraries."""
+    libraries = {name: version(name) for name in _DEPENDENCIES}
+    return {"version": engine_version(), "python": platform.python_version(), **libraries}
+
+
 def write_manifest(
     out: Path, plan: Plan | SidesPlan, inputs: dict[str, str], facts: Mapping[Any, dict[str, Any]], partitions: int
 ) -> None:
@@ -41,11 +47,7 @@ def write_manifest(
         },
         "outputs": {p.name: hash_file(p) for p in outputs},
         "read_as": facts,
-        "engine": {
-            "version": engine_version(),
-            "python": platform.python_version(),
-            **{d: version(d) for d in _DEPENDENCIES},
-        },
+        "engine": engine_facts(),
         "rerun": "python -m recon_engine run plan.yaml --out rerun"
         + (f" --partitions {partitions}" if partitions > 1 else ""),
     }

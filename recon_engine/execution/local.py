@@ -137,7 +137,7 @@ class Run:
                 f: pool.submit(hash_file, Path(f)) for s in SIDES for f in self.plan.side(s).files if Path(f).is_file()
             }
             sides = self._stage()
-            summary = self._write(sides, self._match(sides))
+            summary = self.answer(sides)
             inputs = {name: future.result() for name, future in hashes.items()}
         self.tell("evidence", 0, 1)
         (self.out / "plan.yaml").write_text(self.plan.to_yaml(), encoding="utf-8")
@@ -150,6 +150,10 @@ class Run:
         write_manifest(self.out, self.plan, inputs, facts, self.partitions)
         self.tell("evidence", 1, 1)
         return summary
+
+    def answer(self, sides: Sides) -> dict[str, Any]:
+        """Matches the two sides and writes the tables of a result; returns the summary."""
+        return self._write(sides, self._match(sides))
 
     def matched(self) -> tuple[Sides, Found]:
         """Reads and matches."""

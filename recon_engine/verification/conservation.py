@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from recon_engine.plan import Plan, SideName
 from recon_engine.verification.checks import Check, as_text
 
 
-def conservation(folder: Path, views: list[tuple[str, Plan, SideName]], summary: dict[str, Any]) -> list[Check]:
+def conservation(folder: Path, views: Sequence[tuple[str, Plan, SideName]], summary: dict[str, Any]) -> list[Check]:
     """Every record is in exactly one of matched, suggested, breaks; counts and sums are those of the summary.
 
     `views`: each side's name, with the two-sided plan, and the side of that, by which its records are read.

@@ -1,8 +1,9 @@
-"""Re-checks that the files are those that the manifest lists, and the inputs where they are at hand."""
+"""Re-checks that the files are those that the manifest lists, and finds the inputs where they are at hand."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +12,46 @@ from recon_engine.plan import SIDES, Plan
 from recon_engine.verification.checks import Check
 
 
-def hashes(folder: Path, manifest: dict[str, Any], sides: Sequence[str], tables: Sequence[str]) -> list[Check]:
-    """Every output is as the run wrote it, and every input that is found here."""
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An input file as it is found now: `same` as the one that was read, None where there is none."""
+
+    path: Path
+    same: bool | None
+
+
+def inputs_of(folder: Path, manifest: dict[str, Any], side: str) -> list[Input]:
+    """The input files of a side: where they were at the run; when the result went to somebody else, in its directory,
+    or in a folder of the side there.
+    """
+    found = []
+    for item in manifest["inputs"][side]:
+        path = folder / item["file"]  # a portable result names it from its own directory
+        beside = [folder / side / path.name, *([] if path.name in manifest["outputs"] else [folder / path.name])]
+        there = [path] if path.is_file() else [one for one in beside if one.is_file()]
+        same = [one for one in there if hash_file(one) == item["sha256"]]
+        found.append(Input((same or there or [path])[0], bool(same) if there else None))
+    return found
+
+
+def inputs_hold(inputs: Mapping[str, Sequence[Input]]) -> list[Check]:
+    """Every input that is found here is the one that was read."""
+    told = {
+        True: "unchanged since the run",
+        False: "differs from the file that was read",
+        None: "not here; its hash could not be compared: put the file into the result's directory",
+    }
+    return [Check(f"input {one.path.name}", one.same, told[one.same]) for found in inputs.values() for one in found]
+
+
+def outputs_hold(folder: Path, manifest: dict[str, Any], tables: Sequence[str]) -> Check:
+    """Every output is as the run wrote it, and each of these tables is listed."""
     wrong = [
         n for n, digest in manifest["outputs"].items() if not (folder / n).is_file() or hash_file(folder / n) != digest
     ]
-    unlisted = {f"{t}.parquet" for t in tables} | {"plan.yaml", "summary.json"}
-    wrong += sorted(unlisted - manifest["outputs"].keys())
-    checks = [
-        Check("output hashes", not wrong, f"changed or missing: {', '.join(wrong)}" if wrong else "all as written")
-    ]
-    for side in sides:
-        for item in manifest["inputs"][side]:
-            path = folder / item["file"]  # a portable result names it from its own directory
-            name = f"input {path.name}"
-            # Where it was at the run; when the result went to somebody else, in its directory, or a folder of the side.
-            beside = [folder / side / path.name, *([] if path.name in manifest["outputs"] else [folder / path.name])]
-            there = [path] if path.is_file() else [one for one in beside if one.is_file()]
-            if not there:
-                told = "not here; its hash could not be compared: put the file into the result's directory"
-                checks.append(Check(name, None, told))
-            else:
-                same = any(hash_file(one) == item["sha256"] for one in there)
-                checks.append(
-                    Check(name, same, "unchanged since the run" if same else "differs from the file that was read")
-                )
-    return checks
+    expected = {f"{t}.parquet" for t in tables} | {"plan.yaml", "summary.json"}
+    wrong += sorted(expected - manifest["outputs"].keys())
+    return Check("output hashes", not wrong, f"changed or missing: {', '.join(wrong)}" if wrong else "all as written")
 
 
 def read_as_planned(plan: Plan, manifest: dict[str, Any]) -> Check:
