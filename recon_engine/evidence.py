@@ -14,6 +14,7 @@ from recon_engine.hashing import hash_file
 from recon_engine.nway.plan import SidesPlan
 from recon_engine.plan import Plan
 
+RERUN = "python -m recon_engine run plan.yaml --out rerun"
 _DEPENDENCIES = ("polars", "numpy", "scipy", "pydantic")
 
 
@@ -48,7 +49,6 @@ def write_manifest(
         "outputs": {p.name: hash_file(p) for p in outputs},
         "read_as": facts,
         "engine": engine_facts(),
-        "rerun": "python -m recon_engine run plan.yaml --out rerun"
-        + (f" --partitions {partitions}" if partitions > 1 else ""),
+        "rerun": RERUN + (f" --partitions {partitions}" if partitions > 1 else ""),
     }
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

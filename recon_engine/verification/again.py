@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ View = tuple[str, Plan, SideName]
 """A side's name, and the two-sided plan, and the side of that, by which it is read."""
 _NEVER_THE_SAME = ("seconds", "peak_memory_bytes")
 _CLOSE = 1e-6
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Told:
     inputs: Mapping[str, Sequence[Input]]
     manifest: dict[str, Any]
     summary: dict[str, Any]
+
+    @property
+    def files(self) -> dict[str, tuple[str, ...]]:
+        """The files that the plan names, by side."""
+        return {name: plan.side(side).files for name, plan, side in self.views}
 
     def is_at_hand(self, side: str) -> bool:
         """Whether all files of a side are here as they were read."""
@@ -122,17 +128,22 @@ def _other_summary(told: Told, made: dict[str, Any]) -> str | None:
         unread = [one for one in summary["warnings"] if one not in made["warnings"]]
         made = made | {"totals": summary["totals"], "warnings": [*made["warnings"], *unread]}
         summary = summary | {"warnings": [*(w for w in summary["warnings"] if w not in unread), *unread]}
-    keys = [*summary, *(key for key in made if key not in summary)]
-    wrong = [key for key in keys if key not in _NEVER_THE_SAME and not _same(summary.get(key), made.get(key))]
-    return f"tells otherwise: {', '.join(wrong)}" if wrong else None
+    wrong = list(_unlike(summary, made, ""))
+    more = f" and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
+    return f"tells otherwise: {', '.join(wrong[:_MOST_NAMED])}{more}" if wrong else None
 
 
-def _same(one: Any, two: Any) -> bool:
-    """Whether two values of a summary are the same, seconds apart."""
+def _unlike(one: Any, two: Any, place: str) -> Iterator[str]:
+    """The places in a summary, as `rules.0.matches`, at which the two are not the same, seconds apart."""
     if isinstance(one, dict) and isinstance(two, dict):
-        return one.keys() == two.keys() and all(_same(one[key], two[key]) for key in one if key not in _NEVER_THE_SAME)
-    if isinstance(one, list | tuple) and isinstance(two, list | tuple):
-        return len(one) == len(two) and all(map(_same, one, two))
-    if isinstance(one, float) and isinstance(two, float):
-        return math.isclose(one, two, rel_tol=_CLOSE, abs_tol=_CLOSE)
-    return bool(one == two)
+        for key in dict.fromkeys([*one, *two]):
+            if key not in _NEVER_THE_SAME:
+                yield from _unlike(one.get(key), two.get(key), f"{place}.{key}".lstrip("."))
+    elif isinstance(one, list | tuple) and isinstance(two, list | tuple) and len(one) == len(two):
+        for number, both in enumerate(zip(one, two, strict=True)):
+            yield from _unlike(*both, f"{place}.{number}")
+    elif isinstance(one, float) and isinstance(two, float):
+        if not math.isclose(one, two, rel_tol=_CLOSE, abs_tol=_CLOSE):
+            yield place
+    elif one != two:
+        yield place

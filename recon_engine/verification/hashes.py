@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recon_engine.evidence import RERUN
 from recon_engine.hashing import hash_file
-from recon_engine.plan import SIDES, Plan
+from recon_engine.nway.plan import SidesPlan
+from recon_engine.plan import Plan
 from recon_engine.verification.checks import Check
+
+_RERUN = re.escape(RERUN) + r"( --partitions \d+)?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ def inputs_of(folder: Path, manifest: dict[str, Any], side: str) -> list[Input]:
         path = folder / item["file"]  # a portable result names it from its own directory
         beside = [folder / side / path.name, *([] if path.name in manifest["outputs"] else [folder / path.name])]
         there = [path] if path.is_file() else [one for one in beside if one.is_file()]
-        same = [one for one in there if hash_file(one) == item["sha256"]]
+        same = [one for one in there if one.stat().st_size == item["bytes"] and hash_file(one) == item["sha256"]]
         found.append(Input((same or there or [path])[0], bool(same) if there else None))
     return found
 
@@ -54,9 +59,22 @@ def outputs_hold(folder: Path, manifest: dict[str, Any], tables: Sequence[str]) 
     return Check("output hashes", not wrong, f"changed or missing: {', '.join(wrong)}" if wrong else "all as written")
 
 
-def read_as_planned(plan: Plan, manifest: dict[str, Any]) -> Check:
-    """The manifest vouches for the files that the plan names, and for each."""
-    listed = {side: tuple(item["file"] for item in manifest["inputs"][side]) for side in SIDES}
-    other = [side for side in SIDES if listed[side] != plan.side(side).files]
-    told = f"the manifest lists other files than the plan: {', '.join(other)}" if other else "those of the plan"
-    return Check("input files", not other, told)
+def manifest_holds(
+    folder: Path, plan: Plan | SidesPlan, files: Mapping[str, tuple[str, ...]], manifest: dict[str, Any]
+) -> list[Check]:
+    """The manifest tells of the plan that is here, of the `files` that it names by side, and of the command that runs
+    it.
+    """
+    given = {"name": plan.name, "file": "plan.yaml", "sha256": hash_file(folder / "plan.yaml")}
+    facts = {"plan": manifest["plan"] == given, "rerun": bool(re.fullmatch(_RERUN, manifest["rerun"]))}
+    wrong = [name for name, holds in facts.items() if not holds]
+    listed = {side: tuple(item["file"] for item in manifest["inputs"][side]) for side in files}
+    other = [side for side in files if listed[side] != files[side]]
+    return [
+        Check("manifest", not wrong, f"tells otherwise: {', '.join(wrong)}" if wrong else "of this plan"),
+        Check(
+            "input files",
+            not other,
+            f"the manifest lists other files than the plan: {', '.join(other)}" if other else "those of the plan",
+        ),
+    ]

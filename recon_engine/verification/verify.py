@@ -17,7 +17,7 @@ from recon_engine.verification.checks import Check
 from recon_engine.verification.conservation import conservation
 from recon_engine.verification.differences import differences_hold
 from recon_engine.verification.duplicates import duplicate_groups
-from recon_engine.verification.hashes import inputs_hold, inputs_of, outputs_hold, read_as_planned
+from recon_engine.verification.hashes import inputs_hold, inputs_of, manifest_holds, outputs_hold
 from recon_engine.verification.matches import matches_hold
 from recon_engine.verification.summary import certified, summary_holds
 
@@ -47,7 +47,7 @@ def verify(folder: str | Path, *, quick: bool = False) -> list[Check]:
         ) from error
     except ReconError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+    except (OSError, ValueError, ArithmeticError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
         raise EvidenceError(f"{folder}: cannot be verified: {' '.join(str(error).split())}") from error
 
 
@@ -63,7 +63,7 @@ def _of_two(told: Told, plan: Plan) -> list[Check]:
     return [
         outputs_hold(folder, told.manifest, TABLES),
         *inputs_hold(told.inputs),
-        read_as_planned(plan, told.manifest),
+        *manifest_holds(folder, plan, told.files, told.manifest),
         summary_holds(folder, plan, told.summary),
         *conservation(folder, told.views, told.summary),
         *matches_hold(folder, plan),
@@ -78,6 +78,7 @@ def _of_sides(told: Told, plan: SidesPlan) -> list[Check]:
     return [
         outputs_hold(folder, told.manifest, [*NAMED_TABLES, *told.inputs]),
         *inputs_hold(told.inputs),
+        *manifest_holds(folder, plan, told.files, told.manifest),
         *conservation(folder, told.views, told.summary),
         *sides.joins(folder, plan),
         sides.summary_holds(folder, plan, told.summary),
