@@ -103,7 +103,8 @@ def _unfitting(
         known = rarities({s: folder / f"{s}.parquet" for s in SIDES}, plan, rule)
         pairs = with_likeness(pairs.collect(engine="streaming"), rule, known).lazy()
     judged = pairs.with_columns(ok=all_hold(plan, conditions))
-    scored = _misscored(plan, rule) if rule.cardinality == "one_to_one" and not is_net else pl.lit(False)
+    is_pair = rule.cardinality == "one_to_one" and rule.total is None
+    scored = _misscored(plan, rule) if is_pair and not is_net else pl.lit(False)
     failing, misscored = judged.select((~pl.col("ok")).sum(), scored.sum()).collect(engine="streaming").row(0)
     # In a match of many, each record must satisfy the rule with one of the others.
     loose = [
@@ -116,7 +117,7 @@ def _unfitting(
 def _misscored(plan: Plan, rule: Rule) -> pl.Expr:
     """True where a pair's score, told on both its records, is not how close its values are."""
     close = weight(plan, rule) / (CLOSE * len(rule.on))
-    apart = [(pl.col(f"{prefix}.score") - close).abs() > _ROUNDING for prefix in "lr"]
+    apart = [(pl.col(f"{prefix}.score").fill_null(-1) - close).abs() > _ROUNDING for prefix in "lr"]
     return (pl.any_horizontal(apart) & ~pl.col("l.tie")).fill_null(False)
 
 
