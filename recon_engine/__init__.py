@@ -18,12 +18,12 @@ if TYPE_CHECKING:
         ReconError,
         UndecidedError,
     )
-    from recon_engine.evidence import verify
     from recon_engine.nway.any_plan import load_plan
     from recon_engine.nway.plan import SidesPlan
     from recon_engine.plan import Plan
-    from recon_engine.predicates import Check
     from recon_engine.result import Result, reconcile
+    from recon_engine.verification.checks import Check
+    from recon_engine.verification.verify import verify
 
 __all__ = [
     "Check",
@@ -43,13 +43,13 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Check": "predicates",
+    "Check": "verification.checks",
     "Plan": "plan",
     "Result": "result",
     "SidesPlan": "nway.plan",
     "load_plan": "nway.any_plan",
     "reconcile": "result",
-    "verify": "evidence",
+    "verify": "verification.verify",
 }
 
 

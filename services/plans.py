@@ -1,40 +1,33 @@
-"""Reconciliations in preparation (what the wizard remembers) and saved plans."""
+"""Reconciliations in preparation: what the wizard remembers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from recon_engine.errors import PlanError
-from recon_engine.nway.any_plan import AnyPlan, build_plan, parse_plan
+from recon_engine.nway.any_plan import build_plan, parse_plan
 from recon_engine.nway.plan_changes import with_cause
-from recon_engine.plan import SIDES, Plan, SideName
-from services.database.engine import serialise
+from recon_engine.plan import SIDES, Plan
 from services.database.models import Job, PlanTemplate, Reconciliation, StoredFile, new_id
 from services.errors import Conflict, Invalid, NotFound
 from services.files import FileIds, find_file, listed
-from services.fit import Drift, drift, seen_in
+from services.fit import Drift, drift
 from services.paging import Part, part_of
 from services.permissions import Action, Actor, check
-from services.sides import EVERY, MOST_SIDES, with_files
-
-if TYPE_CHECKING:
-    from services.container import Container
+from services.reconciliations import PlanLike, find_reconciliation, named, valid_plan
+from services.sides import EVERY, MOST_SIDES
+from services.templates import SavedPlans
 
 Step = Literal["upload", "map", "run", "results"]
-PlanLike = AnyPlan | dict[str, Any]
 MOST_FILES = 200
-MOST_VERSIONS = 50
 
 
-class PlanService:
+class PlanService(SavedPlans):
     """Use cases on reconciliations and saved plans. Each change is a row before the method returns."""
-
-    def __init__(self, container: Container) -> None:
-        self._container = container
 
     def start(self, actor: Actor, name: str) -> Reconciliation:
         """Begin a reconciliation."""
@@ -43,7 +36,7 @@ class PlanService:
         reconciliation = Reconciliation(
             id=new_id(),
             workspace_id=actor.workspace_id,
-            name=_named(name),
+            name=named(name),
             created_by=actor.account_id,
             created_at=now,
             updated_at=now,
@@ -70,7 +63,7 @@ class PlanService:
 
     def rename(self, actor: Actor, reconciliation_id: str, name: str) -> Reconciliation:
         """Give it another name."""
-        return self._change(actor, reconciliation_id, "reconciliation.rename", {"name": _named(name)})
+        return self._change(actor, reconciliation_id, "reconciliation.rename", {"name": named(name)})
 
     def set_files(
         self,
@@ -195,65 +188,6 @@ class PlanService:
         """Remember where in the wizard the reconciliation is."""
         return self._change(actor, reconciliation_id, "reconciliation.step", {"step": step})
 
-    def save_template(
-        self, actor: Actor, name: str, plan: PlanLike, reconciliation_id: str | None = None
-    ) -> PlanTemplate:
-        """Save a plan for later files; under the name of a saved one it becomes that plan's next version.
-
-        With a reconciliation, how its files look now is remembered: later files are compared with them.
-        """
-        check(actor, Action.PLAN_EDIT)
-        now, name = self._container.clock.now(), _named(name)
-        model = valid_plan(plan)
-        text = with_files(model, {side: [] for side in model.labels}).to_yaml()
-        seen = seen_in(self._files(actor, reconciliation_id)) if reconciliation_id else None
-        same = select(PlanTemplate).where(
-            PlanTemplate.workspace_id == actor.workspace_id, PlanTemplate.name == name, ~PlanTemplate.archived
-        )
-        with self._container.transaction() as session:
-            serialise(session, f"plans of {actor.workspace_id}")  # two of one name would be two plans
-            template = session.scalars(same).first()
-            if template is None:
-                template = PlanTemplate(
-                    id=new_id(),
-                    workspace_id=actor.workspace_id,
-                    name=name,
-                    version=1,
-                    created_by=actor.account_id,
-                    created_at=now,
-                    archived=False,
-                )
-                session.add(template)
-            elif template.yaml != text:
-                template.earlier_json = {"versions": _with_version(template)}
-                template.version += 1
-            template.yaml, template.updated_at = text, now
-            template.seen_json = seen or template.seen_json
-            session.flush()
-            self._container.audit.record(
-                session, actor, "plan.save", "plan", template.id, name=name, version=template.version
-            )
-        return template
-
-    def clone_template(self, actor: Actor, template_id: str, name: str) -> PlanTemplate:
-        """Save a copy under another name. Raises Conflict when a plan is called so already."""
-        check(actor, Action.PLAN_EDIT)
-        with self._container.session() as session:
-            template = self._template(session, actor, template_id)
-        if any(other.name == _named(name) for other in self.templates(actor)):
-            raise Conflict(f"A plan called '{_named(name)}' exists already; choose another name.")
-        return self.save_template(actor, name, parse_plan(template.yaml))
-
-    def template_version(self, actor: Actor, template_id: str, version: int) -> AnyPlan:
-        """A saved plan as it was in one of its versions. Raises NotFound."""
-        check(actor, Action.PLAN_READ)
-        with self._container.session() as session:
-            template = self._template(session, actor, template_id)
-        texts = {one["version"]: one["yaml"] for one in versions(template)}
-        if version not in texts:
-            raise NotFound(f"'{template.name}' has no version {version}; it has {', '.join(map(str, texts))}.")
-        return parse_plan(texts[version])
-
     def drift(self, actor: Actor, reconciliation_id: str) -> Sequence[Drift]:
         """How this reconciliation's files differ from those that its saved plan was made for."""
         kept = self.get(actor, reconciliation_id)
@@ -264,20 +198,6 @@ class PlanService:
             template = session.get(PlanTemplate, kept.template_id)
         seen = (template.seen_json if template and template.workspace_id == actor.workspace_id else None) or {}
         return drift(plan, seen, self._files(actor, reconciliation_id))
-
-    def _files(self, actor: Actor, reconciliation_id: str) -> dict[SideName, Sequence[StoredFile]]:
-        kept = self.get(actor, reconciliation_id)
-        with self._container.session() as session:
-            return {
-                side: [find_file(session, actor.workspace_id, one) for one in kept.file_ids(side)] for side in SIDES
-            }
-
-    def templates(self, actor: Actor, limit: int | None = None, cursor: str | None = None) -> Part[PlanTemplate]:
-        """The saved plans of the workspace by name, all of them if there is no limit."""
-        check(actor, Action.PLAN_READ)
-        mine = select(PlanTemplate).where(PlanTemplate.workspace_id == actor.workspace_id, ~PlanTemplate.archived)
-        with self._container.session() as session:
-            return part_of(session, mine, (PlanTemplate.name, PlanTemplate.id), limit, cursor, newest_first=False)
 
     def apply_template(self, actor: Actor, template_id: str, reconciliation_id: str) -> Reconciliation:
         """Make a saved plan the plan of a reconciliation."""
@@ -294,19 +214,6 @@ class PlanService:
             return {**_files_values({side: now.file_ids(side) for side in EVERY[: len(plan.labels)]}), **taken}
 
         return self._change(actor, reconciliation_id, "reconciliation.plan", values)
-
-    def archive_template(self, actor: Actor, template_id: str) -> None:
-        """Take a saved plan off the list."""
-        check(actor, Action.PLAN_EDIT)
-        with self._container.transaction() as session:
-            self._template(session, actor, template_id).archived = True
-            self._container.audit.record(session, actor, "plan.archive", "plan", template_id)
-
-    def _template(self, session: Session, actor: Actor, template_id: str) -> PlanTemplate:
-        template = session.get(PlanTemplate, template_id)
-        if template is None or template.workspace_id != actor.workspace_id or template.archived:
-            raise NotFound("There is no such saved plan.")
-        return template
 
     def _change(
         self,
@@ -336,25 +243,6 @@ class PlanService:
         self._container.audit.record(session, actor, action, "reconciliation", target_id, **detail)
 
 
-def find_reconciliation(session: Session, workspace_id: str, reconciliation_id: str) -> Reconciliation:
-    """The workspace's reconciliation. Raises NotFound."""
-    reconciliation = session.get(Reconciliation, reconciliation_id)
-    if reconciliation is None or reconciliation.workspace_id != workspace_id:
-        raise NotFound("There is no such reconciliation; start a new one.")
-    return reconciliation
-
-
-def versions(template: PlanTemplate) -> list[dict[str, Any]]:
-    """Every version of a saved plan with its text and moment, the newest first."""
-    now = {"version": template.version, "yaml": template.yaml, "saved_at": template.updated_at.isoformat()}
-    return [now, *reversed((template.earlier_json or {}).get("versions", []))]
-
-
-def _with_version(template: PlanTemplate) -> list[dict[str, Any]]:
-    """The earlier versions and the present one, oldest first; the last ones of many."""
-    return versions(template)[MOST_VERSIONS - 1 :: -1]
-
-
 def _files(kept: Reconciliation) -> dict[str, list[str]]:
     return {side: kept.file_ids(side) for side in kept.sides}
 
@@ -372,20 +260,3 @@ def _files_values(files: dict[str, list[str]]) -> dict[str, Any]:
     first = {f"{side}_file_id": ids[0] if ids else None for side, ids in files.items() if side in SIDES}
     more = {side: ids[1:] if side in SIDES else ids for side, ids in files.items() if ids[1:] or side not in SIDES}
     return {**first, "more_files_json": more or None, "suggestion_json": None}
-
-
-def valid_plan(plan: PlanLike) -> AnyPlan:
-    """The plan as a model. Raises Invalid naming every mistake."""
-    if isinstance(plan, AnyPlan):
-        return plan
-    try:
-        return build_plan(plan)
-    except PlanError as error:
-        raise Invalid(str(error)) from error
-
-
-def _named(name: str) -> str:
-    name = " ".join(name.split())
-    if not name:
-        raise Invalid("Please give it a name.")
-    return name[:200]

@@ -25,7 +25,7 @@ from services.files import FileIds, find_file, link_object, listed, patient, pla
 from services.jobs import child
 from services.jobs.queue import as_read
 from services.permissions import Action, Actor, check
-from services.plans import PlanLike, valid_plan
+from services.reconciliations import PlanLike, valid_plan
 from services.sides import by_name, with_files
 
 if TYPE_CHECKING:

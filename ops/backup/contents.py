@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from ops.backup.archive import OBJECT_LIST, OBJECTS, Packer
 from ops.backup.manifest import Member
 from ops.backup.site import Site
 from ops.errors import Damaged
+from recon_engine.hashing import hash_file
 
 PREFIXES = ("uploads", "results", "audit")
 
@@ -56,8 +56,7 @@ def unpacked_objects(opened: Path) -> Iterator[tuple[str, Path, str]]:
     for entry in listed_objects(opened):
         path = opened / (OBJECTS + entry["key"])
         try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = hash_file(path)
         except FileNotFoundError as error:
             raise Damaged(f"The backup lists an object that is not in it: {entry['key']}.") from error
         if found != entry["sha256"]:

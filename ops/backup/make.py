@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from ops.backup.store import begun_at, file_name, id_of
 from ops.backup.workspace import private_folder, sweep
 from ops.errors import Refused
 from recon_engine.evidence import engine_version
+from recon_engine.hashing import hash_file
 from services.errors import ServiceError
 from services.leadership import LEASE_SECONDS, Leadership
 
@@ -89,8 +89,7 @@ def _make(site: Site, backup_id: str, started_at: datetime, *, scheduled: bool, 
         packed = folder / "backup.age"
         manifest = _pack(site, snapshot, packed, backup_id, started_at)
         snapshot.file.unlink()
-        with packed.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hash_file(packed)
         size = packed.stat().st_size
         report("storing")
         site.store.put(file_name(backup_id, started_at), packed)

@@ -14,6 +14,7 @@ from ops.backup.digests import compare, sqlite_digests
 from ops.backup.engines import Restored, Snapshot
 from ops.backup.manifest import Engine, Manifest, TableDigest
 from ops.errors import Damaged, Refused
+from services.disk import sync
 
 FIRST_ENTRY = "SELECT hash FROM audit ORDER BY id LIMIT 1"  # the audit trail only grows
 REVISION = "SELECT version_num FROM alembic_version"
@@ -85,9 +86,9 @@ class SqliteDatabase:
                 if replace:
                     opened.execute(END_SESSIONS)
                 opened.execute("PRAGMA journal_mode=DELETE")  # one file, nothing beside it
-            _sync(new)
+            sync(new)
             previous = self._swap(new, manifest.backup_id, replace=replace)
-            _sync(self._path.parent)
+            sync(self._path.parent)
         finally:
             for beside in ("", *_BESIDE):
                 new.with_name(new.name + beside).unlink(missing_ok=True)
@@ -152,11 +153,3 @@ def _scalar(connection: sqlite3.Connection, query: str) -> str:
             return ""
         raise
     return str(row[0]) if row else ""
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

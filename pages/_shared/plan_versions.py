@@ -13,7 +13,7 @@ from pages._shared.context import services
 from pages._shared.messages import explained, notice
 from services.database.models import PlanTemplate
 from services.permissions import Actor
-from services.plans import versions
+from services.templates import versions
 
 
 def show(person: Actor, template: PlanTemplate, editable: bool) -> None:

@@ -16,12 +16,13 @@ from typing import Any
 import polars as pl
 
 from recon_engine.errors import PlanError
-from recon_engine.evidence import hash_file, write_manifest
+from recon_engine.evidence import write_manifest
 from recon_engine.execution.certainty import doubts, estimates, gated
 from recon_engine.execution.deciding import Found, Sides, States, decide_all
 from recon_engine.execution.estimate import estimate
 from recon_engine.execution.partitions import Parted
 from recon_engine.execution.staging import LOOKED_UP, opened, stage, with_scales
+from recon_engine.hashing import hash_file
 from recon_engine.matching.cascade import leading_fields
 from recon_engine.matching.comparables import at
 from recon_engine.outcome import breaks, conservation, differences, matches
@@ -136,7 +137,7 @@ class Run:
                 f: pool.submit(hash_file, Path(f)) for s in SIDES for f in self.plan.side(s).files if Path(f).is_file()
             }
             sides = self._stage()
-            summary = self._write(sides, self._match(sides))
+            summary = self.answer(sides)
             inputs = {name: future.result() for name, future in hashes.items()}
         self.tell("evidence", 0, 1)
         (self.out / "plan.yaml").write_text(self.plan.to_yaml(), encoding="utf-8")
@@ -149,6 +150,10 @@ class Run:
         write_manifest(self.out, self.plan, inputs, facts, self.partitions)
         self.tell("evidence", 1, 1)
         return summary
+
+    def answer(self, sides: Sides) -> dict[str, Any]:
+        """Matches the two sides and writes the tables of a result; returns the summary."""
+        return self._write(sides, self._match(sides))
 
     def matched(self) -> tuple[Sides, Found]:
         """Reads and matches."""

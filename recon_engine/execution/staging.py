@@ -176,7 +176,9 @@ def _staged(
         side=side,
         sources=sources,
         typed=typed,
-        comparables=_apart(plan, side, typed, parted) if parted else collected.rechunk().with_row_index("__i").lazy(),
+        comparables=_apart(plan, _comparable(plan, side, typed), parted)
+        if parted
+        else collected.rechunk().with_row_index("__i").lazy(),
         parted=parted,
         in_order=len(tables) == 1 and all(row["last"] == rows for row in tally_of.values()),
         rows=rows,
@@ -256,11 +258,39 @@ def _total_rows(
     return found
 
 
-def _apart(plan: Plan, side: SideName, typed: Path, parted: Parted) -> pl.LazyFrame:
-    """The comparables of the typed records, in parts on disk."""
+def restaged(plan: Plan, side: SideName, typed: Path, rejected: pl.DataFrame, parted: Parted | None) -> StagedSide:
+    """A side of which a result has the typed records and the `rejected` rows (REJECTED_SCHEMA); its files are not read,
+    so that how they are read and the values of rejected rows are not known.
+    """
+    sources = pl.read_parquet_schema(typed)["source"]
+    assert isinstance(sources, pl.Enum)
+    rows, last = pl.scan_parquet(typed).select(pl.len(), pl.col("row").max()).collect(engine="streaming").row(0)
+    comparable = _comparable(plan, side, typed)
+    return StagedSide(
+        side=side,
+        sources=sources,
+        typed=typed,
+        comparables=_apart(plan, comparable, parted) if parted else comparable.collect(engine="streaming").lazy(),
+        parted=parted,
+        in_order=len(sources.categories) == 1 and rows == (last or 0),
+        rows=rows,
+        read=rows + rejected.height,
+        rejected=rejected,
+        rejected_values=_no_values(plan),
+        issues=(),
+        facts={},
+    )
+
+
+def _comparable(plan: Plan, side: SideName, typed: Path) -> pl.LazyFrame:
+    """The comparables of the typed records, by position."""
     place = pl.col("source").to_physical().cast(pl.UInt16).alias("__file"), pl.col("row").cast(pl.UInt32).alias("__row")
     values = comparable_columns({spec.name: pl.col(spec.name) for spec in plan.fields}, plan, side)
-    comparable = pl.scan_parquet(typed).select(*place, *values).with_row_index("__i")
+    return pl.scan_parquet(typed).select(*place, *values).with_row_index("__i")
+
+
+def _apart(plan: Plan, comparable: pl.LazyFrame, parted: Parted) -> pl.LazyFrame:
+    """The comparables in parts on disk."""
     parted.sink(comparable, plan).collect(engine="streaming")
     return parted.scan(comparable.collect_schema())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,6 @@ class LinkRun(Run):
         """Matches the two sides, and stops there."""
         return self._match(sides)
 
-    def linked(self, sides: tuple[StagedSide, StagedSide]) -> dict[str, Any]:
-        """Matches the two sides and writes the tables of a result; returns the summary."""
-        self.out.mkdir(parents=True)
-        return self._write(sides, self._match(sides))
-
     def _write_matches(self, plan: Plan, found: Found, groups: pl.DataFrame, places: tuple[Places, Places]) -> None:
         super()._write_matches(plan, found, groups, places)
         suggesting = pl.Series([rule.outcome == "suggested" for rule in plan.rules])
@@ -62,18 +58,20 @@ class LinkRun(Run):
 class Sides:
     """All sides, each read and cast once, with its comparable values for every pair that it stands in."""
 
-    def __init__(self, plan: SidesPlan, work: Path, partitions: int | None, on_progress: OnProgress) -> None:
+    def __init__(
+        self,
+        plan: SidesPlan,
+        work: Path,
+        partitions: int | None,
+        on_progress: OnProgress,
+        staged: Mapping[str, StagedSide] | None = None,
+    ) -> None:
+        """`staged`: the sides by name where they are read already, in as many `partitions`."""
         self.work, self.on_progress = work, on_progress
         # In this order, whatever the plan's, so that the order of sides changes nothing.
         self.names = sorted(side.name for side in plan.sides)
-        tables = {name: _opened(plan, name) for name in self.names}
-        self.plan = with_scales(plan, tables)
-        self.partitions = partitions or self._partitions(tables)
-        self.staged: list[StagedSide] = []
-        for number, name in enumerate(self.names):
-            on_progress(Progress("read", number, len(self.names), None, 0.0))
-            self.staged.append(self._stage(name, tables[name]))
-        on_progress(Progress("read", len(self.names), len(self.names), None, 0.0))
+        self.plan, self.partitions = plan, partitions or 1
+        self.staged = [staged[name] for name in self.names] if staged else self._read(partitions)
         self.first = np.cumsum([0, *(side.rows for side in self.staged)]).tolist()
         """By side, the node of its first record."""
         self.duplicates: dict[str, pl.DataFrame] = {}
@@ -84,6 +82,17 @@ class Sides:
         """How many rules run, each once for every side or two sides that it looks at."""
         self.netted = self._net()
         self.warnings += self.netted.warnings
+
+    def _read(self, partitions: int | None) -> list[StagedSide]:
+        tables = {name: _opened(self.plan, name) for name in self.names}
+        self.plan = with_scales(self.plan, tables)
+        self.partitions = partitions or self._partitions(tables)
+        staged = []
+        for number, name in enumerate(self.names):
+            self.on_progress(Progress("read", number, len(self.names), None, 0.0))
+            staged.append(self._stage(name, tables[name]))
+        self.on_progress(Progress("read", len(self.names), len(self.names), None, 0.0))
+        return staged
 
     def _find_duplicates(self) -> None:
         for name, side in zip(self.names, self.staged, strict=True):
@@ -139,7 +148,8 @@ class Sides:
 
         run, both = self.run_of(pair, self.work / f"pair-{number}", tell)
         ends = [self.number(name) for name in pair]
-        summary = run.linked(both)
+        run.out.mkdir(parents=True)
+        summary = run.answer(both)
         is_left = pl.col("side") == 0
         run.members = run.members.with_columns(
             pair=pl.lit(number, dtype=pl.UInt16),

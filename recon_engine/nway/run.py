@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recon_engine.evidence import hash_file, write_manifest
+from recon_engine.evidence import write_manifest
 from recon_engine.execution.local import OnProgress, Progress, tell_nobody, whole
+from recon_engine.hashing import hash_file
 from recon_engine.nway.breaks import breaks_table
 from recon_engine.nway.groups import COMPLETE, INCOMPLETE, MEMBERS_SCHEMA, NETTED, NODES_SCHEMA, Groups, joined
 from recon_engine.nway.linking import Sides
@@ -48,7 +49,7 @@ def _run(plan: SidesPlan, work: Path, partitions: int | None, on_progress: OnPro
         files = dict.fromkeys(f for side in plan.sides for f in side.files)
         hashes = {f: pool.submit(hash_file, Path(f)) for f in files if Path(f).is_file()}
         sides = Sides(plan, work, partitions, tell)
-        summary = _Joined(sides, out).summary(tell)
+        summary = answer(sides, out, tell)
         inputs = {name: future.result() for name, future in hashes.items()}
     tell(Progress("evidence", 0, 1, None, 0.0))
     (out / "plan.yaml").write_text(sides.plan.to_yaml(), encoding="utf-8")
@@ -59,6 +60,11 @@ def _run(plan: SidesPlan, work: Path, partitions: int | None, on_progress: OnPro
     write_manifest(out, sides.plan, inputs, facts, sides.partitions)
     tell(Progress("evidence", 1, 1, None, 0.0))
     return summary
+
+
+def answer(sides: Sides, out: Path, tell: OnProgress) -> dict[str, Any]:
+    """Links and joins the sides and writes the tables of a result into the folder `out`; returns the summary."""
+    return _Joined(sides, out).summary(tell)
 
 
 class _Joined:

@@ -6,7 +6,6 @@ import argparse
 import signal
 import sys
 import threading
-from types import FrameType
 
 from services.container import get_container
 from services.errors import ConfigurationError
@@ -15,6 +14,7 @@ from services.jobs.processes import warm
 from services.jobs.worker import Worker
 from services.logs import configure_logs
 from services.mail.relay import MailRelay
+from services.signals import stop_on_signals
 
 
 def main() -> None:
@@ -29,8 +29,8 @@ def main() -> None:
     except ConfigurationError as error:
         sys.exit(error.message)
 
-    def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of signal handlers
-        worker.stop(in_haste=signum == signal.SIGINT)
+    def stop(in_haste: bool) -> None:
+        worker.stop(in_haste=in_haste)
         relay.stop()
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has begun: a signal just ends it
@@ -40,8 +40,7 @@ def main() -> None:
         container.migrate()
     except ConfigurationError as error:
         sys.exit(error.message)
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    stop_on_signals(stop)
     warm()
     mailing = threading.Thread(target=relay.run, name="mail-relay")
     mailing.start()

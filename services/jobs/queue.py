@@ -20,7 +20,7 @@ from services.files import FileIds, find_file, listed
 from services.limits import Limited
 from services.paging import Part, part_of
 from services.permissions import Action, Actor, check
-from services.plans import PlanLike, find_reconciliation, valid_plan
+from services.reconciliations import PlanLike, find_reconciliation, valid_plan
 from services.sides import EVERY, by_name
 
 if TYPE_CHECKING:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from types import FrameType
 
 import structlog
 
@@ -12,6 +10,7 @@ from services.container import get_container
 from services.errors import ConfigurationError
 from services.logs import configure_logs
 from services.mail.relay import MailRelay
+from services.signals import stop_on_signals
 
 
 def main() -> None:
@@ -23,11 +22,7 @@ def main() -> None:
     except ConfigurationError as error:
         sys.exit(error.message)
 
-    def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of signal handlers
-        relay.stop()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    stop_on_signals(lambda _in_haste: relay.stop())
     structlog.get_logger().info("mail relay begins")
     relay.run()
     container.close()

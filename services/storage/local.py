@@ -11,6 +11,7 @@ from io import BufferedReader
 from itertools import islice
 from pathlib import Path
 
+from services.disk import sync
 from services.storage.base import checked_key
 
 _INCOMING = ".incoming"  # no key begins with a dot, so half-written objects are never listed
@@ -109,9 +110,9 @@ class LocalStorage:
         incoming = self._root / _INCOMING / uuid.uuid4().hex
         try:
             fill(incoming)
-            _sync(incoming)
+            sync(incoming)
             rename_into(incoming, target)
-            _sync(target.parent)
+            sync(target.parent)
         finally:
             incoming.unlink(missing_ok=True)
 
@@ -126,14 +127,6 @@ def rename_into(incoming: Path, target: Path) -> None:
         except FileNotFoundError:
             if last:
                 raise
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sorted_under(folder: Path) -> Iterator[Path]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 from sqlalchemy import select, update
 
+from recon_engine.hashing import hash_file
 from services import metrics
 from services.aws import transient
 from services.database.models import SpooledObject
@@ -16,7 +17,6 @@ from services.errors import ServiceError
 from services.permissions import Action, Actor, check
 from services.resilience import BreakerOpen
 from services.storage.base import StorageAway
-from services.storage.spool import sha256_of
 from services.storage.spooling import SpoolingStorage
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class SpoolMover:
         """Move one object. False when the bucket does not hold what was kept, which is then kept on."""
         try:
             with self._spool.file(entry.key) as path:
-                if sha256_of(path) != entry.sha256:
+                if hash_file(path) != entry.sha256:
                     return self._keep_on(entry, "the kept file is damaged")
                 storage.remote.put_file(entry.key, path)
         except FileNotFoundError:

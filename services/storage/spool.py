@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select
 
+from recon_engine.hashing import hash_file
 from services import metrics
 from services.database.models import SpooledObject
 from services.once import made_once
@@ -35,7 +35,7 @@ class Spool:
 
     def keep(self, key: str, path: Path) -> None:
         """Keep the content of `path`: when this returns, the file is on the disk and its row is committed."""
-        sha256 = sha256_of(path)
+        sha256 = hash_file(path)
         with self.locked():
             self._files.put_file(key, path)
             with self._container.transaction() as session:
@@ -122,9 +122,3 @@ class Spool:
                 yield False
             else:
                 yield True
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,8 +16,8 @@ from services.fit import misfits, shared_columns
 from services.jobs.leases import Leases
 from services.jobs.run import Run
 from services.permissions import Actor
-from services.plans import versions
 from services.storage import StorageAway
+from services.templates import versions
 from tests.work import BANK, LEDGER, PLAN
 
 MORE = b"ref,amount,posted\nA4,40.00,2026-01-04\nB9,1.00,2026-01-09\n"

@@ -15,10 +15,10 @@ from pydantic import BaseModel
 
 from recon_engine import __main__ as command_line
 from recon_engine import plan as plans
-from recon_engine.evidence import TABLES
 from recon_engine.nway import plan as side_plans
 from recon_engine.nway.any_plan import parse_plan
 from recon_engine.outcome.breaks import CATEGORY
+from recon_engine.verification.verify import TABLES
 from services.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from recon_engine import Plan, PlanError, Result, reconcile, verify
-from recon_engine.evidence import hash_file
+from recon_engine.hashing import hash_file
 from recon_engine.matching.best_assignments import in_some_best
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from recon_engine import Plan, Result, reconcile, verify
-from recon_engine.evidence import hash_file
+from recon_engine.hashing import hash_file
 
 LEFT = [
     ("1", "10.00", "2026-01-01", "red  Chair", "true"), ("2", "20.00", "2026-01-02", "", "false"),
@@ -118,4 +118,4 @@ def test_a_forged_summary_is_found(result: Result, change: dict[str, Any]) -> No
     """What it says of the plan and of duplicates."""
     path = result.path / "summary.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    assert failed(result) == {"summary"}
+    assert failed(result) == {"summary", "summary again"}

@@ -12,7 +12,7 @@ import pytest
 
 from recon_engine import Plan, PlanError, Result, SidesPlan, load_plan, reconcile, verify
 from recon_engine import __main__ as command_line
-from recon_engine.evidence import hash_file
+from recon_engine.hashing import hash_file
 from recon_engine.nway.any_plan import parse_plan
 
 pytestmark = pytest.mark.slow
@@ -350,7 +350,7 @@ def test_a_link_of_a_netted_record_is_found() -> None:
         return pl.concat([frame, own.with_columns(link_id=pl.lit(99, dtype=pl.Int64))])
 
     _forge(result, "links", link)
-    assert [c.name for c in verify(result.path) if c.holds is False] == ["netted records", "summary"]
+    assert [c.name for c in verify(result.path) if c.holds is False] == ["netted records", "summary", "links again"]
 
 
 @pytest.mark.parametrize("ambiguous", ["best", "suggest"])

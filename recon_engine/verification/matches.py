@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
 
 import polars as pl
 
-from recon_engine.matching.comparables import columns_of, plain_value, text_column
-from recon_engine.matching.conditions import Rarities, condition_holds, with_likeness
-from recon_engine.matching.text_parts import rarity
+from recon_engine.matching.conditions import CLOSE, weight, with_likeness
 from recon_engine.matching.total_window import TotalWindow
 from recon_engine.plan import SIDES, Condition, Plan, Rule, SideName
+from recon_engine.verification.checks import PLACE, Check, as_text, how_many, is_tie
+from recon_engine.verification.values import all_hold, rarities, values
 
-PLACE = ["source", "row"]
-_LINKED_ROUNDING = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing verified: `name`, whether it holds (None: could not be checked here), and a sentence."""
-
-    name: str
-    holds: bool | None
-    detail: str
+_ROUNDING, _LINKED_ROUNDING = 1e-9, 1e-6
 
 
-def predicates(folder: Path, plan: Plan) -> list[Check]:
+def matches_hold(folder: Path, plan: Plan) -> list[Check]:
     """Per rule: every match satisfies every condition, and no record is in two matches."""
-    matches = pl.scan_parquet(folder / "matches.parquet").with_columns(_text("side"), _text("source"), _text("rule"))
+    matches = pl.scan_parquet(folder / "matches.parquet").with_columns(as_text("side", "source", "rule"))
     twice = matches.group_by("side", "source", "row").len().filter(pl.col("len") > 1).select(pl.len())
     repeated = int(twice.collect(engine="streaming").item())
     told = f"{repeated} records are in two matches" if repeated else "none in two"
@@ -46,31 +35,29 @@ def predicates(folder: Path, plan: Plan) -> list[Check]:
 
 def _rule_holds(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -> Check:
     total = int(matches.select(pl.col("match_id").n_unique()).collect(engine="streaming").item())
+    faults = _faults(folder, plan, rule, matches)
+    bad, what = next(((bad, what) for bad, what in faults if bad), (0, ""))
+    return Check(f"rule '{rule.name}'", not bad, f"{bad} {what}" if bad else f"{total} matches, every condition holds")
+
+
+def _faults(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -> Iterator[tuple[int, str]]:
+    """How many things are wrong with the rule's matches, and what, one kind after the other."""
     if rule.link is not None:
-        bad, what = _unlinked(folder, rule, matches), "pairs do not have the evidence that the rule asks"
-    elif rule.net is not None:
-        bad, what = _unfitting(folder, plan, rule, matches, (rule.net, rule.net)), _UNMATCHED
+        yield _unlinked(folder, rule, matches), "pairs do not have the evidence that the rule asks, or another score"
     else:
-        bad, what = _unfitting(folder, plan, rule, matches, SIDES), _UNMATCHED
-        if rule.total is not None and not bad:
-            bad, what = (
-                _wrong_totals(folder, plan, rule, matches.filter(~is_tie(rule))),
-                "matches do not add up as the rule asks",
-            )
-    if not bad:
-        bad, what = _misshapen(rule, matches), "matches have records or an outcome that the rule does not allow"
-    told = f"{total} matches, every condition holds" if not bad else f"{bad} {what}"
-    return Check(f"rule '{rule.name}'", bad == 0, told)
-
-
-def is_tie(rule: Rule) -> pl.Expr:
-    """True for a suggestion of all that competes, of which a person chooses; False for what the rule decided."""
-    return pl.lit(rule.when_ambiguous == "suggest") & (_text("outcome") == "suggested") & (pl.col("margin") == 0)
+        sides = SIDES if rule.net is None else (rule.net, rule.net)
+        unfitting, misscored = _unfitting(folder, plan, rule, matches, sides)
+        yield unfitting, "records do not satisfy the rule they are matched by"
+        yield misscored, "matches have another score than their values give"
+    if rule.total is not None and rule.net is None:
+        decided = matches.filter(~is_tie(rule))
+        yield _wrong_totals(folder, plan, rule, decided), "matches do not add up as the rule asks"
+    yield _misshapen(rule, matches), "matches have records or an outcome that the rule does not allow"
 
 
 def _misshapen(rule: Rule, matches: pl.LazyFrame) -> int:
     """Matches with other numbers of records than the rule's cardinality, or an outcome that it cannot give."""
-    is_left, outcome = pl.col("side") == "left", _text("outcome")
+    is_left, outcome = pl.col("side") == "left", as_text("outcome")
     shape = matches.group_by("match_id").agg(
         left=is_left.sum(), right=(~is_left).sum(), tie=is_tie(rule).all(), outcomes=outcome.n_unique(),
         confirmed=(outcome == "confirmed").any(),
@@ -88,74 +75,50 @@ def _misshapen(rule: Rule, matches: pl.LazyFrame) -> int:
     fits = (fits | (pl.col("tie") & chosen)) & (pl.col("outcomes") == 1)
     if rule.outcome == "suggested":
         fits &= ~pl.col("confirmed")
-    return int(shape.filter(~fits).select(pl.len()).collect(engine="streaming").item())
+    return how_many(shape.filter(~fits))
 
 
-_UNMATCHED = "records do not satisfy the rule they are matched by"
-
-
-def _unfitting(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame, sides: tuple[SideName, SideName]) -> int:
-    """Records that satisfy the rule's conditions, its total apart, with no other record of their match."""
+def _unfitting(
+    folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame, sides: tuple[SideName, SideName]
+) -> tuple[int, int]:
+    """Records that satisfy the rule's conditions, its total apart, with no other record of their match; and pairs with
+    another score than their values give.
+    """
     netted = rule.total.field if rule.total is not None else None
-    rule = _turned(rule) if sides[0] == sides[1] else rule
+    tie, is_net = is_tie(rule), sides[0] == sides[1]
+    rule = _turned(rule) if is_net else rule
     conditions = [c for c in rule.on if not c.total]
-    frames, idle = [], []
+    frames, idle = [], 0
     for prefix, side in zip("lr", sides, strict=True):
-        frame = matches.filter(pl.col("side") == side).select("match_id", "source", "row")
+        told = [pl.col("score").alias(f"{prefix}.score"), tie.alias(f"{prefix}.tie")]
+        frame = matches.filter(pl.col("side") == side).select("match_id", "source", "row", *told)
         valued = frame.join(values(folder / f"{side}.parquet", plan, rule, side, prefix), on=PLACE, how="left")
-        if sides[0] == sides[1]:
+        if is_net:
             amount = pl.col(f"{prefix}.{netted}")
-            idle += [valued.filter((amount == 0).fill_null(True)).select(n=pl.len())] if prefix == "l" else []
+            idle += how_many(valued.filter((amount == 0).fill_null(True))) if prefix == "l" else 0
             valued = valued.filter(amount > 0 if prefix == "l" else amount < 0)
         frames.append(valued.rename({"row": f"{prefix}.row", "source": f"{prefix}.source"}))
     pairs = frames[0].join(frames[1], on="match_id", how="full", coalesce=True)
     if any(c.is_text for c in conditions):
         known = rarities({s: folder / f"{s}.parquet" for s in SIDES}, plan, rule)
         pairs = with_likeness(pairs.collect(engine="streaming"), rule, known).lazy()
-    # In a match of many, each record must satisfy the rule with one of the others.
     judged = pairs.with_columns(ok=all_hold(plan, conditions))
-    failing = [
-        judged.group_by("match_id", f"{prefix}.source", f"{prefix}.row")
-        .agg(pl.col("ok").any())
-        .filter(~pl.col("ok"))
-        .select(n=pl.len())
+    is_pair = rule.cardinality == "one_to_one" and rule.total is None
+    scored = _misscored(plan, rule) if is_pair and not is_net else pl.lit(False)
+    failing, misscored = judged.select((~pl.col("ok")).sum(), scored.sum()).collect(engine="streaming").row(0)
+    # In a match of many, each record must satisfy the rule with one of the others.
+    loose = [
+        judged.group_by("match_id", f"{prefix}.source", f"{prefix}.row").agg(pl.col("ok").any()).filter(~pl.col("ok"))
         for prefix in "lr"
     ]
-    return sum(int(f.collect(engine="streaming").item()) for f in (*failing, *idle))
+    return idle + sum(map(how_many, loose if failing else [])), int(misscored)
 
 
-def all_hold(plan: Plan, conditions: Sequence[Condition]) -> pl.Expr:
-    """True where a pair satisfies all conditions, else False."""
-    holds = (condition_holds(plan.field(c.field), c) for c in conditions)
-    return reduce(lambda a, b: a & b, holds, pl.lit(True)).fill_null(False)
-
-
-def values(records: Path, plan: Plan, rule: Rule, side: SideName, prefix: str) -> pl.LazyFrame:
-    """A side's records with the cleaned values that the rule looks at, under their comparable columns' names."""
-    columns = []
-    for name in rule.fields:
-        spec = plan.field(name)
-        value = plain_value(pl.col(name), spec, side)
-        if spec.type in ("date", "datetime"):
-            value = value.to_physical().cast(pl.Int64)
-        columns += [value.alias(f"{prefix}.{c}") for c in columns_of(spec)]
-        if name in rule.text_fields:
-            columns.append(value.alias(f"{prefix}.{text_column(name)}"))
-    return pl.scan_parquet(records).select(_text("source"), "row", *columns)
-
-
-def rarities(records: Mapping[SideName, Path], plan: Plan, rule: Rule) -> Rarities:
-    """The rarity of words or trigrams over the records of these sides, for the fields whose texts are likened."""
-    known: Rarities = {}
-    for condition in rule.on:
-        if condition.similarity is not None:
-            spec = plan.field(condition.field)
-            texts = [
-                pl.scan_parquet(path).select(plain_value(pl.col(spec.name), spec, side)).collect().to_series()
-                for side, path in records.items()
-            ]
-            known[spec.name, condition.similarity] = rarity(texts, condition.similarity)
-    return known
+def _misscored(plan: Plan, rule: Rule) -> pl.Expr:
+    """True where a pair's score, told on both its records, is not how close its values are."""
+    close = weight(plan, rule) / (CLOSE * len(rule.on))
+    apart = [(pl.col(f"{prefix}.score").fill_null(-1) - close).abs() > _ROUNDING for prefix in "lr"]
+    return (pl.any_horizontal(apart) & ~pl.col("l.tie")).fill_null(False)
 
 
 def _turned(rule: Rule) -> Rule:
@@ -181,20 +144,28 @@ def _wrong_totals(folder: Path, plan: Plan, rule: Rule, matches: pl.LazyFrame) -
 
 
 def _unlinked(folder: Path, rule: Rule, matches: pl.LazyFrame) -> int:
-    """Records of linked matches whose pairs' weights do not add up to the probability that the rule asks."""
+    """Records of linked matches whose pairs' weights, one for each field, do not add up to the probability that the
+    rule asks; where a match is of two, to its score.
+    """
     assert rule.link is not None
     weights = pl.scan_parquet(folder / "weights.parquet")
-    evidence = weights.group_by("match_id", "left_row", "right_row").agg(pl.col("bits").sum())
+    fields = sorted({*rule.link.fields, "prior"})
+    evidence = weights.group_by("match_id", "left_row", "right_row").agg(pl.col("bits").sum(), pl.col("field").sort())
     probable = 1 / (1 + (-pl.col("bits") * pl.lit(2.0).log()).exp())
-    enough = evidence.filter(probable >= rule.link.probability - _LINKED_ROUNDING)
+    enough = evidence.filter(
+        probable >= rule.link.probability - _LINKED_ROUNDING,
+        pl.col("field") == pl.lit(fields, dtype=pl.List(pl.String)),
+    ).select("match_id", "left_row", "right_row", probable=probable)
+    if rule.cardinality == "one_to_one":
+        scores = matches.filter(~is_tie(rule)).select("match_id", "score").unique()
+        other = scores.join(enough, on="match_id").filter(
+            (pl.col("score") - pl.col("probable")).abs() > _LINKED_ROUNDING
+        )
+        enough = enough.join(other, on="match_id", how="anti")
     missing = [
         matches.filter(pl.col("side") == side).join(
             enough, left_on=["match_id", "row"], right_on=["match_id", column], how="anti"
         )
         for side, column in zip(SIDES, ("left_row", "right_row"), strict=True)
     ]
-    return sum(int(m.select(pl.len()).collect(engine="streaming").item()) for m in missing)
-
-
-def _text(column: str) -> pl.Expr:
-    return pl.col(column).cast(pl.String)
+    return sum(how_many(m) for m in missing)

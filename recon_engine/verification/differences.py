@@ -12,7 +12,7 @@ import polars as pl
 from recon_engine.matching.comparables import plain_value
 from recon_engine.outcome.differences import rules_that_agree, shown
 from recon_engine.plan import SIDES, FieldSpec, Plan, SideName
-from recon_engine.predicates import PLACE, Check, is_tie
+from recon_engine.verification.checks import PLACE, Check, as_text, how_many, is_tie
 
 _ROWS = ["match_id", "left_row", "right_row"]
 _TOLD = ["left_value", "right_value", "difference"]
@@ -21,11 +21,11 @@ _TOLD = ["left_value", "right_value", "difference"]
 def differences_hold(folder: Path, plan: Plan) -> Check:
     """Whether `differences.parquet` is what the matched records' values are found to differ in."""
     told = pl.scan_parquet(folder / "differences.parquet")
-    wrong = int(told.filter(~_text("field").is_in(plan.compare)).select(pl.len()).collect().item())
+    wrong = how_many(told.filter(~as_text("field").is_in(plan.compare)))
     pairs = _pairs(folder, plan)
     for name in plan.compare:
         found = _found(folder, plan, plan.field(name), pairs)
-        mine = told.filter(_text("field") == name).select(*_ROWS, *_TOLD)
+        mine = told.filter(as_text("field") == name).select(*_ROWS, *_TOLD)
         both = pl.concat([found.with_columns(n=pl.lit(1)), mine.with_columns(n=pl.lit(-1))])
         unlike = both.group_by(*_ROWS, *_TOLD).agg(pl.col("n").sum()).select(pl.col("n").abs().sum())
         wrong += int(unlike.collect(engine="streaming").item() or 0)
@@ -35,7 +35,7 @@ def differences_hold(folder: Path, plan: Plan) -> Check:
 
 def _pairs(folder: Path, plan: Plan) -> pl.LazyFrame:
     """The pairs of records whose values are compared: where one record of a side is matched, alone or with several."""
-    matches = pl.scan_parquet(folder / "matches.parquet").with_columns(_text("side"), _text("source"), _text("rule"))
+    matches = pl.scan_parquet(folder / "matches.parquet").with_columns(as_text("side", "source", "rule"))
     settled = pl.concat([matches.filter(pl.col("rule") == rule.name, ~is_tie(rule)) for rule in plan.rules])
     left, right = (
         settled.filter(pl.col("side") == side).select(
@@ -53,7 +53,7 @@ def _found(folder: Path, plan: Plan, spec: FieldSpec, pairs: pl.LazyFrame) -> pl
     agreed = [plan.rules[number].name for number in rules_that_agree(plan, spec.name)]
     asked = pairs.filter(~pl.col("rule").is_in(agreed))
     for side in SIDES:
-        records = pl.scan_parquet(folder / f"{side}.parquet").select(_text("source"), "row", *_values(spec, side))
+        records = pl.scan_parquet(folder / f"{side}.parquet").select(as_text("source"), "row", *_values(spec, side))
         asked = asked.join(records, left_on=[f"{side}_{p}" for p in PLACE], right_on=PLACE, how="left")
     differing = asked.filter(pl.col("left_compared").ne_missing(pl.col("right_compared")))
     return differing.select(*_ROWS, pl.col("left_shown").alias("left"), pl.col("right_shown").alias("right")).select(
@@ -68,7 +68,3 @@ def _values(spec: FieldSpec, side: SideName) -> Iterator[pl.Expr]:
         value = value.to_physical().cast(pl.Int64)
     yield value.alias(f"{side}_compared")
     yield (pl.col(spec.name) if spec.type == "text" else value).alias(f"{side}_shown")
-
-
-def _text(column: str) -> pl.Expr:
-    return pl.col(column).cast(pl.String)

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recon_engine.difference_checks import differences_hold
 from recon_engine.matching.connected import lowest
 from recon_engine.nway.groups import several_of_a_side
 from recon_engine.nway.plan import Pair, SidesPlan
 from recon_engine.plan import Plan
-from recon_engine.predicates import Check, predicates
+from recon_engine.verification.checks import Check, as_text, how_many
+from recon_engine.verification.differences import differences_hold
+from recon_engine.verification.matches import matches_hold
 
 
 def joins(folder: Path, plan: SidesPlan) -> list[Check]:
@@ -25,7 +26,7 @@ def joins(folder: Path, plan: SidesPlan) -> list[Check]:
     netted satisfies its rule, and is in no link.
     """
     bit = {side.name: 1 << number for number, side in enumerate(plan.sides)}
-    links = pl.scan_parquet(folder / "links.parquet").with_columns(pl.col("end", "side", "outcome").cast(pl.String))
+    links = pl.scan_parquet(folder / "links.parquet").with_columns(as_text("end", "side", "outcome"))
     links = links.with_columns(bit=pl.col("side").replace_strict(bit, default=0, return_dtype=pl.UInt32))
     # A link's pair, by the bits of its two sides; 0 where a record stands on another side than its end says.
     ends = pl.concat_str("end", pl.lit(" "), "side")
@@ -45,7 +46,7 @@ def joins(folder: Path, plan: SidesPlan) -> list[Check]:
             Check(f"{pair[0]}-{pair[1]} {check.name}", check.holds, check.detail)
             for check in _pair_holds(folder, plan, pair, mine)
         ]
-    checks += [*_matches_hold(folder, plan, links, known), _missing_named(folder, plan)]
+    checks += [*_groups_hold(folder, plan, links, known), _missing_named(folder, plan)]
     return checks + _netted_hold(folder, plan, links)
 
 
@@ -59,12 +60,12 @@ def _pair_holds(folder: Path, plan: SidesPlan, pair: Pair, links: pl.LazyFrame) 
         rows.sink_parquet(view / "matches.parquet")
         weights = pl.scan_parquet(folder / "weights.parquet").drop("match_id").rename({"link_id": "match_id"})
         weights.sink_parquet(view / "weights.parquet")
-        sides = pl.col("left_side", "right_side").cast(pl.String)
+        sides = as_text("left_side", "right_side")
         differences = pl.scan_parquet(folder / "differences.parquet").with_columns(sides)
         mine = differences.filter(pl.col("left_side") == pair[0], pl.col("right_side") == pair[1])
         mine.drop("match_id", strict=False).rename({"link_id": "match_id"}).sink_parquet(view / "differences.parquet")
         two = plan.pair_plan(*pair)
-        checks = predicates(view, two)
+        checks = matches_hold(view, two)
         # Differences are told of the links of matches only.
         settled = links.drop_nulls("match_id").drop("match_id", "side", "bit")
         settled.rename({"link_id": "match_id", "end": "side"}).sink_parquet(view / "matches.parquet")
@@ -104,11 +105,11 @@ def summary_holds(folder: Path, plan: SidesPlan, summary: dict[str, Any]) -> Che
     )
 
 
-def _matches_hold(folder: Path, plan: SidesPlan, links: pl.LazyFrame, pair_of: pl.DataFrame) -> list[Check]:
+def _groups_hold(folder: Path, plan: SidesPlan, links: pl.LazyFrame, pair_of: pl.DataFrame) -> list[Check]:
     numbers = {side.name: number for number, side in enumerate(plan.sides)}
-    number = pl.col("side").cast(pl.String).replace_strict(numbers, default=None, return_dtype=pl.UInt8)
+    number = as_text("side").replace_strict(numbers, default=None, return_dtype=pl.UInt8)
     key = ["side", "source", "row"]
-    place = (number.alias("side"), pl.col("source").cast(pl.String), "row", pl.col("outcome").cast(pl.String))
+    place = (number.alias("side"), as_text("source"), "row", as_text("outcome"))
     told = pl.scan_parquet(folder / "matches.parquet").filter(~_is_netted(plan))
     told = told.select("match_id", *place)
     matches = told.collect(engine="streaming").with_row_index("node")
@@ -145,7 +146,7 @@ def _connected(matches: pl.DataFrame, members: pl.DataFrame) -> Check:
 
 def _is_netted(plan: SidesPlan) -> pl.Expr:
     """True for records of matches that rules found inside one side."""
-    return pl.col("rule").cast(pl.String).is_in([rule.name for rule in plan.netting_rules])
+    return as_text("rule").is_in([rule.name for rule in plan.netting_rules])
 
 
 def _netted_hold(folder: Path, plan: SidesPlan, links: pl.LazyFrame) -> list[Check]:
@@ -153,11 +154,11 @@ def _netted_hold(folder: Path, plan: SidesPlan, links: pl.LazyFrame) -> list[Che
     if not plan.netting_rules:
         return []
     place = ["side", "source", "row"]
-    every = pl.scan_parquet(folder / "matches.parquet").with_columns(pl.col("side", "source", "rule").cast(pl.String))
+    every = pl.scan_parquet(folder / "matches.parquet").with_columns(as_text("side", "source", "rule"))
     netted = every.filter(_is_netted(plan))
     mixed = netted.join(every.filter(~_is_netted(plan)), on="match_id", how="semi")
-    linked = netted.join(links.with_columns(pl.col("source").cast(pl.String)), on=place, how="semi")
-    counted = [int(rows.select(pl.len()).collect(engine="streaming").item()) for rows in (mixed, linked)]
+    linked = netted.join(links.with_columns(as_text("source")), on=place, how="semi")
+    counted = [how_many(rows) for rows in (mixed, linked)]
     checks = [_none("netted records", sum(counted), "netted records are linked or matched with others")]
     for name in plan.labels:
         if (alone := plan.net_plan(name)) is not None:
@@ -174,18 +175,16 @@ def _side_holds(folder: Path, alone: Plan, name: str, netted: pl.LazyFrame) -> l
         (view / "left.parquet").symlink_to((folder / f"{name}.parquet").resolve())
         pl.scan_parquet(view / "left.parquet").clear().sink_parquet(view / "right.parquet")
         netted.with_columns(side=end).sink_parquet(view / "matches.parquet")
-        return predicates(view, alone)
+        return matches_hold(view, alone)
 
 
 def _missing_named(folder: Path, plan: SidesPlan) -> Check:
     """Breaks name sides of the plan, and never their own."""
-    breaks = pl.scan_parquet(folder / "breaks.parquet").select(
-        pl.col("side").cast(pl.String), pl.col("missing").str.split(", ")
-    )
+    breaks = pl.scan_parquet(folder / "breaks.parquet").select(as_text("side"), pl.col("missing").str.split(", "))
     names = [side.name for side in plan.sides]
     strange = pl.col("missing").list.eval(~pl.element().is_in(names) & (pl.element() != "")).list.any()
     own = pl.col("missing").list.contains(pl.col("side"))
-    wrong = int(breaks.filter(strange | own).select(pl.len()).collect(engine="streaming").item())
+    wrong = how_many(breaks.filter(strange | own))
     return _none("missing sides", wrong, "breaks name sides that cannot be missing")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from recon_engine.plan import Plan, Rule
-from recon_engine.predicates import Check, is_tie
+from recon_engine.verification.checks import Check, as_text, is_tie
 
 
 def summary_holds(folder: Path, plan: Plan, summary: dict[str, Any]) -> Check:
@@ -20,10 +20,10 @@ def summary_holds(folder: Path, plan: Plan, summary: dict[str, Any]) -> Check:
     }
     matches, breaks, differences, twins = pl.collect_all(
         [
-            tables["matches"].group_by(_text("rule")).agg(pl.col("match_id").n_unique()),
-            tables["breaks"].group_by(_text("category")).len(),
+            tables["matches"].group_by(as_text("rule")).agg(pl.col("match_id").n_unique()),
+            tables["breaks"].group_by(as_text("category")).len(),
             tables["differences"].select(pl.len()),
-            tables["duplicates"].group_by(_text("side")).agg(groups=pl.col("group").n_unique(), records=pl.len()),
+            tables["duplicates"].group_by(as_text("side")).agg(groups=pl.col("group").n_unique(), records=pl.len()),
         ],
         engine="streaming",
     )
@@ -58,9 +58,9 @@ def certified(folder: Path, plan: Plan) -> list[Check]:
     rules = [rule for rule in plan.rules if rule.total is not None and rule.net is None]
     if not rules:
         return []
-    matches = pl.scan_parquet(folder / "matches.parquet").with_columns(_text("rule"))
+    matches = pl.scan_parquet(folder / "matches.parquet").with_columns(as_text("rule"))
     by_total = pl.concat([matches.filter(pl.col("rule") == rule.name, ~is_tie(rule)) for rule in rules])
-    certificates = pl.scan_parquet(folder / "certificates.parquet").select("match_id", _text("rule"))
+    certificates = pl.scan_parquet(folder / "certificates.parquet").select("match_id", as_text("rule"))
     counted = pl.concat(
         [
             by_total.select("match_id", "rule").unique().with_columns(n=pl.lit(1)),
@@ -71,7 +71,3 @@ def certified(folder: Path, plan: Plan) -> list[Check]:
     wrong = int(unlike.collect(engine="streaming").item() or 0)
     told = f"{wrong} matches by a total have none, or another" if wrong else "one for each match by a total"
     return [Check("certificates", not wrong, told)]
-
-
-def _text(column: str) -> pl.Expr:
-    return pl.col(column).cast(pl.String)

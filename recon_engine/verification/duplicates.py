@@ -9,7 +9,8 @@ import polars as pl
 
 from recon_engine.matching.conditions import with_likeness
 from recon_engine.plan import Duplicates, Plan, SideName
-from recon_engine.predicates import PLACE, Check, all_hold, rarities, values
+from recon_engine.verification.checks import PLACE, Check, as_text, how_many
+from recon_engine.verification.values import all_hold, rarities, values
 
 
 def duplicate_groups(
@@ -23,9 +24,9 @@ def duplicate_groups(
     search = plan.duplicates_of(side)
     if search is None:
         return []
-    records = pl.scan_parquet(files[side]).select(pl.col("source").cast(pl.String), "row").with_row_index("place")
-    twins = pl.scan_parquet(folder / "duplicates.parquet").filter(pl.col("side").cast(pl.String) == name)
-    twins = twins.select("group", pl.col("source").cast(pl.String), "row", "kept")
+    records = pl.scan_parquet(files[side]).select(as_text("source"), "row").with_row_index("place")
+    twins = pl.scan_parquet(folder / "duplicates.parquet").filter(as_text("side") == name)
+    twins = twins.select("group", as_text("source"), "row", "kept")
     twins = twins.join(records, on=PLACE, how="left").collect(engine="streaming").lazy()
     wrong = {
         "records are not the same thing twice as the plan says": _unlike(plan, search, side, twins, files),
@@ -33,7 +34,7 @@ def duplicate_groups(
         "records were kept, or left out, against the plan": _kept_wrongly(search, twins),
         "records that were left out are in a match": _matched(folder, name, twins),
     }
-    counted = int(twins.select(pl.len()).collect().item())
+    counted = how_many(twins)
     told = [f"{count} {what}" for what, count in wrong.items() if count]
     return [Check(f"{name} duplicates", not told, "; ".join(told) or f"{counted} records, as the plan says")]
 
@@ -53,18 +54,18 @@ def _unlike(plan: Plan, search: Duplicates, side: SideName, twins: pl.LazyFrame,
     itself = pl.col("l.place") == pl.col("r.place")
     alike = pairs.filter(all_hold(plan, rule.on) & ~itself)
     ends = pl.concat([alike["l.place"].alias("place"), alike["r.place"].alias("place")])
-    return int(twins.filter(~pl.col("place").is_in(ends.implode()).fill_null(False)).select(pl.len()).collect().item())
+    return how_many(twins.filter(~pl.col("place").is_in(ends.implode()).fill_null(False)))
 
 
 def _kept_wrongly(search: Duplicates, twins: pl.LazyFrame) -> int:
     """Records that were kept though they are not the first of their group, or left out though they are."""
     is_first = pl.col("place") == pl.col("place").min().over("group")
     asked = is_first if search.exclude else pl.lit(True)
-    return int(twins.filter(pl.col("kept") != asked).select(pl.len()).collect().item())
+    return how_many(twins.filter(pl.col("kept") != asked))
 
 
 def _matched(folder: Path, name: str, twins: pl.LazyFrame) -> int:
-    matches = pl.scan_parquet(folder / "matches.parquet").filter(pl.col("side").cast(pl.String) == name)
-    held = matches.select(pl.col("source").cast(pl.String), "row")
+    matches = pl.scan_parquet(folder / "matches.parquet").filter(as_text("side") == name)
+    held = matches.select(as_text("source"), "row")
     both = twins.filter(~pl.col("kept")).join(held, on=PLACE, how="semi")
-    return int(both.select(pl.len()).collect(engine="streaming").item())
+    return how_many(both)
