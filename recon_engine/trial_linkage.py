@@ -9,7 +9,9 @@ import polars as pl
 
 from recon_engine.cleaning import cleaned
 from recon_engine.matching.linkage import LinkField, link
+from recon_engine.matching.linkage_compare import Kind
 from recon_engine.matching.linkage_relatives import Relatives, accidents
+from recon_engine.plan import FieldType
 from recon_engine.reading.table import TextTable
 from recon_engine.rule_proposals import MappedField, Tables, sided_key, sided_value
 from recon_engine.rules import Cardinality
@@ -19,7 +21,15 @@ _SAMPLE, _MOST_VALUES = 500, 300_000
 _MOST_PAIRS = 2_000_000
 # Where so many records of one file have a double in it, and so many times as many as of the other, it is of many.
 _MANY, _TIMES = 0.15, 3.0
-_KINDS = {"decimal": "number", "integer": "number"}
+# How each type is compared; None: as the values say.
+_KINDS: dict[FieldType, tuple[Kind, str | None]] = {
+    "text": ("text", None),
+    "boolean": ("text", "exact"),
+    "decimal": ("number", None),
+    "integer": ("number", None),
+    "date": ("date", None),
+    "datetime": ("datetime", None),
+}
 _SIDES = ("left", "right")
 
 
@@ -57,7 +67,7 @@ def trial_linkage(
     keys = {f.spec.name: f for rule in rules for f in rule}
     one, other = (_values(tables[number], fields, [*keys.values()], _SIDES[number]) for number in (small, 1 - small))
     sample = one.with_columns(h=pl.struct(one.columns).hash(377)).bottom_k(min(_SAMPLE, one.height), by="h").drop("h")
-    kinds = [LinkField(f.spec.name, _KINDS.get(f.spec.type, f.spec.type)) for f in fields]  # type: ignore[arg-type]
+    kinds = [LinkField(f.spec.name, *_KINDS[f.spec.type]) for f in fields]
     found = link(sample, other, kinds, probability=probability, most_pairs=_MOST_PAIRS)
     linked = found.pairs.filter(pl.col("probability") >= probability).select("l", "r")
     several = cardinality == ("one_to_many" if small == 0 else "many_to_one")
@@ -107,15 +117,16 @@ def _values(table: TextTable, fields: Sequence[MappedField], keys: Sequence[Mapp
 
 
 def _read(mapped: MappedField, side: str) -> pl.Expr:
-    """Text cleaned, a number as a whole one of the field's smallest unit, a day or a time as it is."""
+    """Text cleaned, a number as a whole one of the field's smallest unit, days and microseconds since 1970."""
     spec = mapped.spec
-    if spec.type == "text":
+    if spec.type in ("text", "boolean"):
         column, steps = (spec.left, spec.clean.left) if side == "left" else (spec.right, spec.clean.right)
-        text = cleaned(pl.col(column), steps)
+        text = cleaned(pl.col(column), steps) if spec.type == "text" else sided_key(mapped, side, thorough=True)
         return pl.when(text != "").then(text)
     value = sided_value(mapped, side)
     if spec.type == "date":
         return value.cast(pl.Date).to_physical()
-    if spec.type == "decimal":
-        value = (value.cast(pl.Float64) * 10 ** (spec.scale or 0)).round()
-    return value.to_physical().cast(pl.Int64)
+    if spec.type == "datetime":
+        return value.cast(pl.Datetime("us")).to_physical()
+    smallest_units = float(10 ** (spec.scale or 0))
+    return (value.cast(pl.Float64) * smallest_units).round().cast(pl.Int64, strict=False)

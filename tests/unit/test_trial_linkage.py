@@ -190,6 +190,25 @@ def test_years_in_texts_are_no_codes(tmp_path: Path) -> None:
     assert all(c.found_in is None for rule in found.plan.rules for c in rule.on)
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        ["yes", "no", "no"],
+        ["2025-01-01 10:00:00", "2025-02-02 11:30:00", "2025-02-03 12:45:30"],
+        ["2025-01-01", "2025-03-01", "2025-03-02"],
+        ["1.250", "17.500", "-3.125"],
+        ["12", "7", "400"],
+        ["", "", ""],
+    ],
+    ids=["boolean", "time", "day", "decimal", "integer", "empty"],
+)
+def test_fields_of_every_type_can_be_tried(column: list[str], tmp_path: Path) -> None:
+    """Whatever is beside two texts that recur, and never both in the same way, a proposal is made."""
+    rows = [{"a": f"n{i % 9} m", "b": f"k{i % 7} q", "c": column[i % 3]} for i in range(90)]
+    others = [{"a": f"n{i % 8} m", "b": f"k{i % 5} q", "c": column[i % 2]} for i in range(90)]
+    assert suggested(tmp_path, rows, others).plan.rules
+
+
 @pytest.mark.parametrize("at_once", [1, 50, 10_000])
 def test_the_nearest_are_the_same_however_pairs_come(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pairs kept bit by bit are those that a look at all of them keeps, equal ones among them."""
