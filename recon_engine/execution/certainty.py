@@ -50,11 +50,11 @@ def estimates(plan: Plan, sides: Sides, told: Found, work: Path | None = None) -
             expected = decided.certificates.filter(pl.col("rule") == number)["by_chance"].clip(0, 1)
             rate, method = link_chance(1 - expected), "sums"
         else:
-            is_tied = (pl.col("rule") == number) & (pl.col("side") == 1)
-            tied = decided.ties.filter(is_tied)["i"].n_unique()
-            open_now = is_open[0], is_open[1]
-            chance, frames = chance_of(plan, rule, frames, open_now, matched, tied, told.known, _kept(work, number))
-            rate, method = (chance.false_rate(int(matched[0].sum())) if chance else None), "decoys"
+            ties = decided.ties.filter(pl.col("rule") == number)
+            left, right = (ties.filter(pl.col("side") == side)["i"].n_unique() for side in (0, 1))
+            open_now, keep = (is_open[0], is_open[1]), _kept(work, number)
+            chance, frames = chance_of(plan, rule, frames, open_now, matched, (left, right), told.known, keep)
+            rate, method = (chance.false_rate if chance else None), "decoys"
         found.append(dict(zip(("method", "false_rate", "low", "high"), (method, *rate), strict=True)) if rate else None)
         is_open = [now & ~gone for now, gone in zip(is_open, matched, strict=True)]
     return found

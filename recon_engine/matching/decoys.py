@@ -1,14 +1,15 @@
 """How many of a rule's matches are accidents: the rule is run against decoys, and real hits are set against decoy hits.
 
-The right records that the rule left unmatched are replaced by decoys: each takes the value of one of the rule's fields
-from another of them. Every field keeps its distribution, and the matched records stay and compete as they did; what
-matches a decoy is an accident. The estimate needs no labels.
+The records of one side that the rule left unmatched are replaced by decoys: each takes the value of one of the rule's
+fields from another of them. Every field keeps its distribution, and the matched records stay and compete as they did;
+what matches a decoy is an accident. The side with more such records has the decoys, so that it plays no part which is
+called left. The estimate needs no labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -21,9 +22,9 @@ from recon_engine.matching.decisions import decide
 from recon_engine.plan import FieldSpec, Plan, Rule
 
 SAMPLED = 50_000
-"""About this many left records are tried; which ones is decided by their content."""
+"""About this many records are tried; which ones is decided by their content."""
 MOST_FREE = 4_000_000
-"""About this many unmatched right records make decoys; which ones is decided by their content."""
+"""About this many unmatched records of the other side make decoys; which ones is decided by their content."""
 ROUNDS = 5
 _MUCH_LESS = 4
 _Z = 3.0
@@ -41,17 +42,20 @@ def in_memory(_: int, records: pl.LazyFrame) -> tuple[pl.LazyFrame, Callable[[pl
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """Left records that matched decoys, in all rounds; `scale` makes up for those that were not tried; `free`: right
-    records that the rule left unmatched; `tied`: how many of them because they have several candidates.
+    """Records that matched decoys, in all rounds; `scale` makes up for those that were not tried; `free`: records of
+    the decoys' side that the rule left unmatched; `tied`: how many of them because they have several candidates;
+    `matches`: how many records of the side that was tried the rule matched.
     """
 
     hits: int
     scale: float
     free: int
     tied: int
+    matches: int
 
-    def false_rate(self, matches: int) -> tuple[float, float, float]:
-        """The share of accidents among `matches`: estimate and interval (three standard deviations).
+    @property
+    def false_rate(self) -> tuple[float, float, float]:
+        """The share of accidents among the matches: estimate and interval (three standard deviations).
 
         Accidents and decoy hits are both counts of rare events: their square roots vary by one half. At the low end,
         tied records are taken not to be free: their counterparts may exist.
@@ -60,13 +64,13 @@ class Chance:
         reach = _Z / 2 * sqrt(1 + self.scale / ROUNDS)
         low = max(0.0, sqrt(accidents) - reach) ** 2 * (1 - self.tied / max(self.free, 1))
         high = (sqrt(accidents + self.scale / ROUNDS) + reach) ** 2
-        return self._rate(accidents, matches), self._rate(low, matches), self._rate(high, matches)
+        return self._rate(accidents), self._rate(low), self._rate(high)
 
-    def _rate(self, accidents: float, matches: int) -> float:
+    def _rate(self, accidents: float) -> float:
         if self.free:
             # The records that matched by accident were free too.
             accidents *= (self.free + accidents) / self.free
-        return round(min(1.0, accidents / matches), 6) if matches else 0.0
+        return round(min(1.0, accidents / self.matches), 6) if self.matches else 0.0
 
 
 def chance_of(
@@ -75,7 +79,7 @@ def chance_of(
     frames: Frames,
     is_open: Flags,
     matched: Flags,
-    tied: int,
+    tied: tuple[int, int],
     known: Rarities,
     keep: Keep = in_memory,
 ) -> tuple[Chance | None, Frames]:
@@ -89,33 +93,35 @@ def chance_of(
         return None, frames
     equal = equalities(rule)
     keys = join_key(plan, equal, tuple(c.field for c in equal)) if equal else pl.col(ID)
-    every = max(1, -(-int(is_open[0].sum()) // SAMPLED))
-    chosen = (keys.hash(23) % every) == 0 if every > 1 else pl.lit(True)
-    columns = [ID, *needed_columns(plan, [rule])]
     rest = [o & ~m for o, m in zip(is_open, matched, strict=True)]
     unmatched = [frame.filter(at(flags)) for frame, flags in zip(frames, rest, strict=True)]
-    left_over, opened = (sum(int(flags.sum()) for flags in both) for both in (rest, is_open))
-    count = int(rest[1].sum())
+    left_over, opened = ([int(flags.sum()) for flags in both] for both in (rest, is_open))
+    other = _with_decoys(unmatched, left_over)
+    tried = 1 - other
+    every = max(1, -(-opened[tried] // SAMPLED))
+    chosen = (keys.hash(23) % every) == 0 if every > 1 else pl.lit(True)
+    columns = [ID, *needed_columns(plan, [rule])]
+    count = left_over[other]
     of_free = -(-count // MOST_FREE)
-    sampled = unmatched[1] if of_free <= 1 else unmatched[1].filter(pl.col(ID).hash(37) % of_free == 0)
-    keeping = [keep(k, frame) for k, frame in enumerate(unmatched)] if left_over * _MUCH_LESS < opened else []
-    # Without equalities, nothing says which right records the chosen left ones could match: all of them compete.
+    sampled = unmatched[other] if of_free <= 1 else unmatched[other].filter(pl.col(ID).hash(37) % of_free == 0)
+    keeping = [keep(k, frame) for k, frame in enumerate(unmatched)] if sum(left_over) * _MUCH_LESS < sum(opened) else []
+    # Without equalities, nothing says which of the others the chosen records could match: all of them compete.
     own, competing, free, *kept = pl.collect_all(
         [
-            frames[0].filter(at(is_open[0])).filter(chosen).select("__i", *columns),
-            frames[1].filter(at(matched[1])).filter(chosen if equal else True).select("__i", *columns),
+            frames[tried].filter(at(is_open[tried])).filter(chosen).select("__i", *columns),
+            frames[other].filter(at(matched[other])).filter(chosen if equal else True).select("__i", *columns),
             sampled.select("__i", *columns),
             *(query for query, _ in keeping),
         ],
         engine="streaming",
     )
     if keeping:
-        left, right = (read(table) for (_, read), table in zip(keeping, kept, strict=True))
-        frames = left, right
+        one, two = (read(table) for (_, read), table in zip(keeping, kept, strict=True))
+        frames = one, two
     own, competing, free = (table.sort("__i").select(columns) for table in (own, competing, free))
-    scale = float(every * max(1, of_free))
+    found = Chance(0, float(every * max(1, of_free)), count, min(tied[other], count), int(matched[tried].sum()))
     if own.is_empty() or free.is_empty():
-        return Chance(0, scale, count, min(tied, count)), frames
+        return found, frames
     permuted, strata = _permuted(plan, rule, free)
     stratum = join_key(plan, equal, strata) if strata else pl.lit(0, dtype=pl.UInt64)
     # In each stratum, records stand in an order that their content decides.
@@ -125,21 +131,31 @@ def chance_of(
     for shift in range(1, ROUNDS + 1):
         decoys = _decoys(free, permuted, shift, chosen if equal else pl.lit(True), columns)
         table = pl.concat([competing, decoys])
-        ids = (own[ID].to_numpy(), table[ID].to_numpy())
-        settled, _ = decide(plan, rule, own.with_row_index("i"), table.with_row_index("i"), ids, known)
-        members = settled.sets.filter(pl.col("side") == 1)["i"]
-        hits += int((settled.pairs["r"] >= competing.height).sum()) + int((members >= competing.height).sum())
-    return Chance(hits, scale, count, min(tied, count)), frames
+        left, right = (own, table) if other == 1 else (table, own)
+        ids = (left[ID].to_numpy(), right[ID].to_numpy())
+        settled, _ = decide(plan, rule, left.with_row_index("i"), right.with_row_index("i"), ids, known)
+        members = settled.sets.filter(pl.col("side") == other)["i"]
+        ends = settled.pairs["lr"[other]]
+        hits += int((ends >= competing.height).sum()) + int((members >= competing.height).sum())
+    return replace(found, hits=hits), frames
 
 
-def _permuted(plan: Plan, rule: Rule, right: pl.DataFrame) -> tuple[FieldSpec, tuple[str, ...]]:
+def _with_decoys(unmatched: Sequence[pl.LazyFrame], left_over: Sequence[int]) -> int:
+    """The side that has the decoys: of which more records are unmatched; of as many, content decides."""
+    if left_over[0] != left_over[1]:
+        return int(left_over[1] > left_over[0])
+    sums = pl.collect_all([frame.select(pl.col(ID).hash(41).sum()) for frame in unmatched], engine="streaming")
+    return int(sums[1].item() >= sums[0].item())
+
+
+def _permuted(plan: Plan, rule: Rule, free: pl.DataFrame) -> tuple[FieldSpec, tuple[str, ...]]:
     """The field that decoys exchange, the one with the most distinct values; and within which equal values they do.
 
     The runner-up is not among those: exchanging what goes with nothing else would change nothing.
     """
     names = list(dict.fromkeys(c.field for c in rule.on))
-    column = {n: next(c for c in _columns(plan.field(n)) if c in right.columns) for n in names}
-    counts = right.select(pl.col(column[n]).approx_n_unique().alias(n) for n in names)
+    column = {n: next(c for c in _columns(plan.field(n)) if c in free.columns) for n in names}
+    counts = free.select(pl.col(column[n]).approx_n_unique().alias(n) for n in names)
     row = counts.row(0, named=True)
     ranked = sorted(names, key=lambda n: (-row[n], n))
     measured = {c.field for c in rule.on if not c.is_equality}

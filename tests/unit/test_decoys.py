@@ -84,3 +84,27 @@ def test_a_single_condition_has_no_estimate() -> None:
     result, _ = reconciled({"name": "r", "on": ["truth"], "max_false_rate": 0.5}, 100, 60, 1)
     assert result.summary["rules"][0]["chance"] is None
     assert result.summary["rules"][0]["outcome"] == "suggested"
+
+
+@pytest.mark.parametrize("counts", [(900, 600), (600, 900), (700, 700)], ids=["more left", "more right", "as many"])
+@pytest.mark.parametrize("cardinality", ["one_to_one", "one_to_many"])
+def test_which_side_is_left_plays_no_part(counts: tuple[int, int], cardinality: str) -> None:
+    """The estimate is the same when the sides change their places, and the rule's window and cardinality with them."""
+    generator = np.random.default_rng(31)
+    tables = [records(generator, count, 120, 30) for count in counts]
+
+    def chance(one: pl.DataFrame, two: pl.DataFrame, days: list[int], cardinality: str) -> dict[str, Any]:
+        rule = {"name": "r", "on": ["amount", {"field": "day", "days": days}], "cardinality": cardinality}
+        fields = [
+            {"name": "amount", "left": "amount", "right": "amount", "type": "decimal"},
+            {"name": "day", "left": "day", "right": "day", "type": "date"},
+        ]
+        plan = {"name": "t", "left": {"label": "L"}, "right": {"label": "R"}, "fields": fields, "rules": [rule]}
+        found = reconcile(Plan.build(plan), left=one, right=two).summary["rules"][0]["chance"]
+        assert isinstance(found, dict)
+        return found
+
+    there = chance(tables[0], tables[1], [0, 3], cardinality)
+    back = chance(tables[1], tables[0], [-3, 0], cardinality.replace("one_to_many", "many_to_one"))
+    assert there == back
+    assert there["false_rate"] > 0
