@@ -2,7 +2,7 @@
 
 The records of one side that the rule left unmatched are replaced by decoys: each takes the value of one of the rule's
 fields from another of them. Every field keeps its distribution, and the matched records stay and compete as they did;
-what matches a decoy is an accident. The side with more such records has the decoys, so that it plays no part which is
+what matches a decoy is an accident. The side with fewer such records has the decoys, so that it plays no part which is
 called left. The estimate needs no labels.
 """
 
@@ -141,9 +141,10 @@ def chance_of(
 
 
 def _with_decoys(unmatched: Sequence[pl.LazyFrame], left_over: Sequence[int]) -> int:
-    """The side that has the decoys: of which more records are unmatched; of as many, content decides."""
+    """The side that has the decoys: of which fewer records are unmatched, but some; of as many, content decides."""
     if left_over[0] != left_over[1]:
-        return int(left_over[1] > left_over[0])
+        few = int(left_over[1] < left_over[0])
+        return few if left_over[few] else 1 - few
     sums = pl.collect_all([frame.select(pl.col(ID).hash(41).sum()) for frame in unmatched], engine="streaming")
     return int(sums[1].item() >= sums[0].item())
 

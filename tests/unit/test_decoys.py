@@ -25,13 +25,15 @@ def records(generator: np.random.Generator, count: int, amounts: int, days: int)
     )
 
 
-def reconciled(rule: dict[str, Any], amounts: int, days: int, seed: int) -> tuple[Result, float]:
-    """7 of 10 of 4,000 records have their counterpart on the other side; gives the true share of accidents too."""
+def reconciled(
+    rule: dict[str, Any], amounts: int, days: int, seed: int, lone: tuple[int, int] = (1200, 1200)
+) -> tuple[Result, float]:
+    """2,800 records have their counterpart on the other side, `lone` have none; with the true share of accidents."""
     generator = np.random.default_rng(seed)
     both = records(generator, 2800, amounts, days).with_columns(truth=pl.int_range(2800).cast(pl.String))
     sides = [
-        pl.concat([both, records(generator, 1200, amounts, days).with_columns(truth=pl.lit(name))])
-        for name in ("left", "right")
+        pl.concat([both, records(generator, count, amounts, days).with_columns(truth=pl.lit(name))])
+        for name, count in zip(("left", "right"), lone, strict=True)
     ]
     sides = [side[generator.permutation(side.height)] for side in sides]
     fields = [
@@ -66,6 +68,19 @@ def test_the_true_share_of_accidents_lies_in_the_interval(on: list[Any], amounts
         assert chance["method"] == "decoys"
         assert chance["low"] <= truth <= chance["high"], (seed, truth, chance)
         assert truth > 0
+
+
+@pytest.mark.parametrize("lone", [(1200, 300), (300, 1200), (2400, 100), (100, 2400)])
+@pytest.mark.parametrize(
+    ("on", "amounts", "days"), [(["amount", "day"], 800, 60), (["amount", {"field": "day", "days": 2}], 3000, 60)]
+)
+def test_the_interval_holds_where_one_side_is_longer(
+    on: list[Any], amounts: int, days: int, lone: tuple[int, int]
+) -> None:
+    """A long ledger against a short statement, and the other way round."""
+    result, truth = reconciled({"name": "r", "on": on}, amounts, days, 5, lone)
+    chance = result.summary["rules"][0]["chance"]
+    assert chance["low"] <= truth <= chance["high"], (truth, chance)
 
 
 def test_a_rule_with_too_many_accidents_only_suggests() -> None:
