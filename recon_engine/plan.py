@@ -125,6 +125,7 @@ class ReaderOptions(Model):
     thousands: Literal[".", ",", " ", "'"] | None = None
     sheet: str | None = None
     header_row: Annotated[int, Field(ge=1)] | None = None
+    footer_rows: Annotated[int, Field(ge=1, le=1_000)] | None = None
     nulls: tuple[str, ...] = ()
     debit: str | None = None
     credit: str | None = None

@@ -146,5 +146,5 @@ def _write(tables: Sequence[TextTable], chosen: pl.DataFrame, path: Path) -> int
 
 def plain_reader(side: Reader) -> Reader:
     """A side as a sample's file is read: what said how to split its text is done with."""
-    split = {"format": None, "delimiter": None, "quote": None, "encoding": None, "sheet": None, "header_row": None}
-    return side.model_copy(update={**split, "nulls": ()})
+    split = ("format", "delimiter", "quote", "encoding", "sheet", "header_row", "footer_rows")
+    return side.model_copy(update={**dict.fromkeys(split), "nulls": ()})
