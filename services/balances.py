@@ -27,7 +27,8 @@ OPEN = ("breaks", "suggested", "rejected")
 def balances(plan: AnyPlan, totals: dict[str, Any], alone: Alone) -> list[dict[str, Any]]:
     """`between` which sides, the `money` field, whether signs are `opposite`, and the `sums` per currency, as text.
 
-    The sums: of the `left` and the `right` side, how far they are `apart`, what `breaks`, `suggested` and `rejected`
+    The sums: of the `left` and the `right` side, how far they are `apart` (right less left, as tolerances and
+    differences are; added where signs are opposite), what `breaks`, `suggested` and `rejected`
     rows explain of it, and what is left `unexplained`. Where groups that lack a side count as matches, `alone` is what
     those explain. Two sides of which only one has a currency, and amounts in several, have no sums.
     """
@@ -104,15 +105,15 @@ def opposite_signs(left: dict[str, Any], right: dict[str, Any]) -> bool:
 
 
 def _balance(pair: Pair, sums: dict[str, Any], sign: int, alone: dict[Pair, dict[str, Decimal]] | None) -> Any:
-    """Per currency, left less right: of all that was read, of the open items, and what these leave unexplained."""
+    """Per currency, right less left: of all that was read, of the open items, and what these leave unexplained."""
     found = {}
     for currency in sorted({currency for side in pair for currency in sums[side]}, key=last_without):
         left, right = (sums[side].get(currency, {}) for side in pair)
         zero = next((Decimal(0).quantize(side["read"]) for side in (left, right) if side), Decimal(0))
-        told = {part: left.get(part, zero) - sign * right.get(part, zero) for part in ("read", *OPEN)}
+        told = {part: right.get(part, zero) - sign * left.get(part, zero) for part in ("read", *OPEN)}
         if alone is not None:
             one, two = (alone[key].get(currency, zero) for key in (pair, pair[::-1]))
-            told["alone"] = one - sign * two
+            told["alone"] = two - sign * one
         apart = told.pop("read")
         found[currency] = {
             "left": str(left.get("read", zero)),

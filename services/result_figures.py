@@ -9,7 +9,7 @@ common, see services/balances.py.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from decimal import Decimal
 from typing import Any
@@ -20,7 +20,7 @@ from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.nway.plan import SidesPlan
 from recon_engine.outcome.conservation import NO_CURRENCY, currency_of
 from recon_engine.plan import SIDES, Plan
-from services.balances import alone_in_matches, balances, last_without
+from services.balances import OPEN, alone_in_matches, balances, last_without
 from services.sides import side_view
 
 Scan = Callable[[str], AbstractContextManager[pl.LazyFrame]]
@@ -106,6 +106,20 @@ def renewed(told: dict[str, Any]) -> dict[str, Any]:
         "balances": [balance] if told["balance"] else [],
         **lines,
     }
+
+
+def turned(told: dict[str, Any]) -> dict[str, Any]:
+    """Figures of an earlier version, whose balances were left less right, as they are now."""
+    apart = ("apart", *OPEN, "alone", "unexplained")
+    balances = [
+        one if one["opposite"] else {**one, "sums": {c: _less(sums, apart) for c, sums in one["sums"].items()}}
+        for one in told["balances"]
+    ]
+    return {**told, "balances": balances}
+
+
+def _less(sums: dict[str, str], names: Iterable[str]) -> dict[str, str]:
+    return {name: str(0 - Decimal(value)) if name in names else value for name, value in sums.items()}
 
 
 def _currency(plan: AnyPlan, side: str, totals: dict[str, Any]) -> pl.Expr:

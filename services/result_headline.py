@@ -18,18 +18,18 @@ UNEXPLAINED = "Unexplained difference"
 MOST_NAMED = 4  # of pairs of sides that cannot be compared
 INSIDE_MATCHES = "lies inside matches: tolerances, fees, netted rows."
 OF_EACH_TWO = (
-    "Of each two sides with an amount in common, the first less the second; added, where their signs are opposite. "
+    "Of each two sides with an amount in common, the second less the first; added, where their signs are opposite. "
     "What both have and a third side lacks is open on both, and cancels out. "
     "What open items leave unexplained " + INSIDE_MATCHES
 )
 UNEXPLAINED_HELP = (
-    "The total of one side less that of the other, once the open items are taken out of both. What remains "
+    "The total of the right side less that of the left, once the open items are taken out of both. What remains "
     + INSIDE_MATCHES
 )
 
 
 def balanced(balance: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """'Ledger less Bank', or how else two sides are put against each other, and why."""
+    """'Bank less Ledger', or how else two sides are put against each other, and why."""
     return against(balance, names) + (", as their signs are opposite" if balance["opposite"] else "")
 
 
@@ -42,9 +42,9 @@ def uncompared(figures: Mapping[str, Any], names: Mapping[str, str]) -> str:
 
 
 def against(balance: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """'Ledger less Bank', 'Ledger and Bank added'."""
+    """'Bank less Ledger', as tolerances and differences are, or 'Ledger and Bank added'."""
     left, right = (names[side] for side in balance["between"])
-    return f"{left} and {right} added" if balance["opposite"] else f"{left} less {right}"
+    return f"{left} and {right} added" if balance["opposite"] else f"{right} less {left}"
 
 
 def headline(summary: Mapping[str, Any], figures: Mapping[str, Any], names: Mapping[str, str]) -> list[Tile]:
@@ -99,9 +99,10 @@ def _unexplained(figures: Mapping[str, Any], names: Mapping[str, str]) -> Tile:
     every = [(one, currency, sums["unexplained"]) for one in figures["balances"] for currency, sums in _sums_of(one)]
     if len(figures["balances"]) == 1 == len(figures["amounts"]) - 1:
         left = [(currency, amount(value)) for _, currency, value in every]
+        how = balanced(figures["balances"][0], names)
         if len(left) > 1:
             return _several(UNEXPLAINED, left)
-        return (UNEXPLAINED, left[0][1], f"{named(figures['money'], left[0][0])}, by the open items")
+        return (UNEXPLAINED, left[0][1], f"{named(figures['money'], left[0][0])}, {how}")
     open_ones = [one for one in every if Decimal(one[2])]
     if not open_ones:
         return (UNEXPLAINED, amount(every[0][2]), "between any two sides, by the open items")

@@ -107,7 +107,7 @@ def _balance(paper: Paper, facts: Facts) -> None:
         )
         lead, rest = [Column("", 1)], "more currencies are in summary.json"
     paper.section("What the open items explain", what)
-    columns = [*lead, *(Column(text, 1.4, right=True) for text in (left, right, "Apart"))]
+    columns = [*lead, *(Column(text, 1.4, right=True) for text in (left, right, "Difference"))]
     columns += [Column(text, 1.2, right=True) for text in told.values()]
     lines = [
         [

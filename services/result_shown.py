@@ -6,7 +6,7 @@ It can be worked out again from the result at any time: it is no evidence, and i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,16 @@ from typing import Any
 import polars as pl
 
 from recon_engine.nway.any_plan import AnyPlan
-from services.result_figures import figures
+from services.result_figures import figures, renewed, turned
 
 OWN = "shown-"
 """How the names of these files begin."""
-FIGURES, BREAKS = f"{OWN}figures-2.json", f"{OWN}breaks.parquet"
-FIGURES_BEFORE = f"{OWN}figures.json"  # of two sides, in another form: see `renewed` of services/result_figures.py
+FIGURES, BREAKS = f"{OWN}figures-3.json", f"{OWN}breaks.parquet"
+FIGURES_BEFORE: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    f"{OWN}figures-2.json": turned,
+    f"{OWN}figures.json": lambda told: turned(renewed(told)),  # of two sides, in another form
+}
+"""What earlier versions kept, and how to read it now."""
 _GROUP_ROWS = 16_384  # a page of breaks in another order is read from many places: little is read around each
 
 

@@ -23,7 +23,7 @@ from services.jobs.queue import find_job
 from services.paging import MOST
 from services.permissions import Action, Actor, check
 from services.result_exports import csv_chunk, xlsx_file, zip_chunks
-from services.result_figures import figures, renewed
+from services.result_figures import figures
 from services.result_match import first_pair, sums_of
 from services.result_rows import Filters, filtered, of_source, ordered, rows_of, with_rows
 from services.result_shown import BREAKS, FIGURES, FIGURES_BEFORE, OWN, valued
@@ -81,7 +81,7 @@ class ResultService:
 
     def _figures(self, job: Job) -> dict[str, Any]:
         def read() -> dict[str, Any]:
-            for name, form in ((FIGURES, dict), (FIGURES_BEFORE, renewed)):
+            for name, form in ((FIGURES, dict), *FIGURES_BEFORE.items()):
                 with suppress(FileNotFoundError), self._container.storage.open(f"{job.result_prefix}/{name}") as file:
                     return dict(form(json.load(file)))
             totals = dict(job.summary_json or {})["totals"]  # a result of a version that kept none

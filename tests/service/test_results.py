@@ -24,7 +24,7 @@ from services.jobs.leases import Leases
 from services.jobs.run import Run
 from services.permissions import Actor
 from services.result_exports import csv_chunk
-from services.result_figures import renewed
+from services.result_figures import renewed, turned
 from tests.service.conftest import PASSWORD, make_settings
 from tests.work import launch
 
@@ -105,7 +105,7 @@ def test_breaks_are_sorted_by_the_values_of_their_records(ran: Ran) -> None:
     figures = ran.container.results.figures(ran.actor, ran.job_id)
     storage = ran.container.storage
     kept = [key for key in storage.list("results") if "/shown-" in key]
-    assert sorted(key.rsplit("/", 1)[-1] for key in kept) == ["shown-breaks.parquet", "shown-figures-2.json"]
+    assert sorted(key.rsplit("/", 1)[-1] for key in kept) == ["shown-breaks.parquet", "shown-figures-3.json"]
     for key in kept:
         storage.delete(key)
     assert amounts() == [ascending, ascending[::-1], ascending[::-1]]
@@ -124,6 +124,18 @@ def test_figures_that_an_earlier_version_kept_are_read(ran: Ran) -> None:
         kept[name] = [{**{k: v for k, v in one.items() if k != "sides"}, **one["sides"]} for one in figures[name]]
     assert "sides" not in json.dumps(kept)
     assert renewed(json.loads(json.dumps(kept))) == figures
+
+
+def test_balances_that_an_earlier_version_kept_are_turned(ran: Ran) -> None:
+    """They were left less right; what is added, of opposite signs, has no direction."""
+    figures = ran.container.results.figures(ran.actor, ran.job_id)
+    sums = {"left": "12.00", "right": "10.00", "apart": "2.00", "breaks": "2.50", "suggested": "0.00"}
+    sums |= {"rejected": "0.00", "unexplained": "-0.50"}
+    now = sums | {"apart": "-2.00", "breaks": "-2.50", "unexplained": "0.50"}
+    [balance] = figures["balances"]
+    for opposite, wanted in ((False, now), (True, sums)):
+        kept = {**figures, "balances": [{**balance, "opposite": opposite, "sums": {"EUR": sums}}]}
+        assert turned(kept)["balances"][0]["sums"] == {"EUR": wanted}
 
 
 @pytest.mark.parametrize(

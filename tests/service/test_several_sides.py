@@ -273,7 +273,7 @@ def told(container: Container, admin: Actor, job: Job) -> None:
     pdf = PdfReader(io.BytesIO(results.summary_pdf(admin, job.id)))
     text = " ".join(" ".join(page.extract_text().split()) for page in pdf.pages)
     for said in (
-        "Orders against Ledger against Bank", "What was found together", "Orders · Ledger · Bank", "Orders less Bank",
+        "Orders against Ledger against Bank", "What was found together", "Orders · Ledger · Bank", "Bank less Orders",
         "Links", "exact · Ledger and Orders", "missing in Ledger", "bank.csv", f"1 of {len(pdf.pages)}",
     ):  # fmt: skip
         assert said in text, said

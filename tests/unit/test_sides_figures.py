@@ -74,17 +74,17 @@ def test_each_two_sides_are_a_balance(tmp_path: Path) -> None:
     summary, found = told(tmp_path, data())
     assert unexplained(found) == {
         "Orders and Ledger added": {"EUR": "0.00", "USD": "0.00"},
-        "Orders less Bank": {"EUR": "-0.02", "USD": "0.00"},
+        "Bank less Orders": {"EUR": "0.02", "USD": "0.00"},
         "Ledger and Bank added": {"EUR": "0.02", "USD": "0.00"},
     }
     with_bank = found["balances"][1]["sums"]
     assert with_bank["EUR"] == {
-        "left": "123.00", "right": "170.02", "apart": "-47.02", "breaks": "-47.00", "suggested": "0.00",
-        "rejected": "0.00", "unexplained": "-0.02",
+        "left": "123.00", "right": "170.02", "apart": "47.02", "breaks": "47.00", "suggested": "0.00",
+        "rejected": "0.00", "unexplained": "0.02",
     }  # fmt: skip
-    assert (with_bank["USD"]["apart"], with_bank["USD"]["breaks"]) == ("7.00", "7.00")
+    assert (with_bank["USD"]["apart"], with_bank["USD"]["breaks"]) == ("-7.00", "-7.00")
     tiles = {label: (figure, parts) for label, figure, parts in headline(summary, found, LABELS)}
-    assert tiles["Unexplained difference"] == ("-0.02 EUR", "amount, Orders less Bank, and 1 more")
+    assert tiles["Unexplained difference"] == ("0.02 EUR", "amount, Bank less Orders, and 1 more")
     assert tiles["Breaks"] == ("4", "missing in Bank 3, Ledger 2, Orders 1")
     assert tiles["Differences"] == ("0", "in compared fields of the 2 matches over all sides")
 
@@ -108,8 +108,8 @@ def test_the_open_items_of_every_side_are_told_by_age_and_size(tmp_path: Path) -
 def test_what_is_matched_without_a_side_is_told_apart(tmp_path: Path) -> None:
     """Where groups that lack a side count as matches, their amounts explain a difference and are no tolerance."""
     _, found = told(tmp_path, data(incomplete="match"))
-    assert unexplained(found)["Orders less Bank"] == {"EUR": "-0.02", "USD": "0.00"}
-    assert found["balances"][1]["sums"]["USD"]["alone"] == "7.00"
+    assert unexplained(found)["Bank less Orders"] == {"EUR": "0.02", "USD": "0.00"}
+    assert found["balances"][1]["sums"]["USD"]["alone"] == "-7.00"
     assert found["balances"][0]["sums"]["USD"]["alone"] == "0.00"
 
 
@@ -137,7 +137,7 @@ def test_amounts_without_a_currency_stand_against_those_of_one(tmp_path: Path) -
     rules = [{"name": "same", "on": ["ref", {"field": "amount", "within": "0.02"}]}]
     _, several = told(tmp_path / "several", data(fields=fields, rules=rules))
     assert unexplained(several) == {
-        "Orders and Ledger added": {"EUR": "0.00", "USD": "0.00"}, "Orders less Bank": {}, "Ledger less Bank": {},
+        "Orders and Ledger added": {"EUR": "0.00", "USD": "0.00"}, "Bank less Orders": {}, "Bank less Ledger": {},
     }  # fmt: skip
     assert uncompared(several, LABELS).endswith("amounts in several: Orders and Bank; Ledger and Bank.")
     assert [one["currency"] for one in several["categories"]] == ["EUR", "USD", ""]
@@ -145,7 +145,7 @@ def test_amounts_without_a_currency_stand_against_those_of_one(tmp_path: Path) -
     _, one = told(tmp_path / "one", data(fields=fields, rules=rules))
     assert unexplained(one) == {
         "Orders and Ledger added": {"all": "0.00"},
-        "Orders less Bank": {"all": "-0.02"},
+        "Bank less Orders": {"all": "0.02"},
         "Ledger and Bank added": {"all": "0.02"},
     }
     assert {line["currency"] for line in one["ages"]} == {"all"}
