@@ -9,6 +9,7 @@ from pages._shared import (
     drift_view,
     duplicate_cards,
     mapping,
+    other_files,
     plan_parts,
     questions,
     rule_cards,
@@ -19,14 +20,15 @@ from pages._shared import (
 from pages._shared.context import actor, may
 from pages._shared.marks import Marks, named
 from pages._shared.messages import explained
+from pages._shared.wording import count
 from recon_engine.nway.plan import SidesPlan
 from recon_engine.plan import Plan
 from services.database.models import Reconciliation
 from services.permissions import Action, Actor
 
 
-def names(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bool) -> None:
-    """What the sides are called, and the field that holds the currency."""
+def names(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: bool) -> bool:
+    """What the sides are called, and the field that holds the currency. True while a change of it is not saved."""
     marks = Marks()
     left, right, currency = st.columns(3)
     no_currency = "no currency field"
@@ -52,43 +54,54 @@ def names(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: b
             draft.save(person, reconciliation, data)
             draft.forget_edits(reconciliation)
             st.rerun()
+    return changed
 
 
-def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, columns: list[list[str]], editable: bool) -> None:
-    """The table of fields. A change is saved as soon as the whole plan is valid."""
+def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, columns: list[list[str]], editable: bool) -> bool:
+    """The table of fields. A change is saved as soon as the whole plan is valid; true while it is not."""
     st.subheader("Fields", anchor=False)
     st.caption(
         "One line per column that takes part. Double-click a cell to change it; add a line at the bottom. "
         "Of a field under Compare, the values that differ inside a match are listed."
     )
-    suggested = {field["name"]: field for field in (reconciliation.suggestion_json or {}).get("fields", [])}
+    suggested = draft.still_suggested(reconciliation, plan, "fields")
     key, now = draft.fields_key(reconciliation), (plan.fields, plan.compare)
     if key in st.session_state and st.session_state[key]["seen"] != now:
         draft.forget_edits(reconciliation)  # changed elsewhere: what this table shows is of yesterday
     if key not in st.session_state:
         names = {number: spec.name for number, spec in enumerate(plan.fields)}
         samples = draft.samples(person, reconciliation)
-        st.session_state[key] = {"base": mapping.rows_of(plan, suggested, samples), "names": names, "seen": now}
+        base = mapping.rows_of(plan, suggested, samples)
+        st.session_state[key] = {"base": base, "names": names, "seen": now, "suggested": set(suggested)}
     kept = st.session_state[key]
-    version, marks = st.session_state.get("fields-version", 0), Marks()
-    edited = mapping.editor(
-        kept["base"], (columns[0], columns[1]), wizard.labels(plan), f"{key}-{version}", not editable
+    special = mapping.read_specially(plan)
+    reading = st.toggle(
+        "Show cleaning, date formats and digits" + (f" (said of {count(special, 'field')})" if special else ""),
+        key="fields-reading",
+        on_change=draft.forget_edits,
+        args=(reconciliation,),
     )
+    version, marks = st.session_state.get("fields-version", 0), Marks()
+    sides = columns[0], columns[1]
+    edited = mapping.editor(kept["base"], sides, wizard.labels(plan), f"{key}-{version}", not editable, reading)
     wrong = mapping.mistake(edited)
     if wrong:
         st.error(f"Not saved yet. {wrong}", icon=":material/error:")
-        return
+        return True
     data = mapping.applied(plan, edited, kept["names"])
     cells, found = mapping.cell_names(mapping.heads(wizard.labels(plan))), draft.faults(data)
     if marks.show_here(found, {fault.place: named(fault.place, data, cells) for fault in found}):
-        return
+        return True
     with explained():
         changed = Plan.build(data)
         if changed != plan:
-            draft.save(person, reconciliation, data)
+            draft.save(person, reconciliation, data, mapping.what_changed(kept["names"], edited))
+            if set(draft.still_suggested(reconciliation, changed, "fields")) != kept["suggested"]:
+                draft.forget_edits(reconciliation)  # how sure a suggestion was says nothing of what took its place
             kept["seen"] = (changed.fields, changed.compare)
             kept["names"] = {mapping.row_id(row): str(row["name"]) for row in edited if mapping.row_id(row) >= 0}
             st.rerun()
+    return False
 
 
 def main() -> None:
@@ -104,7 +117,9 @@ def main() -> None:
         if st.button("Back to upload"):
             wizard.go("upload", reconciliation)
         return
-    plan = draft.ensure(person, reconciliation, columns)
+    plan = draft.ensure(person, reconciliation)
+    other_files.refuse(person, reconciliation, plan, columns, editable)
+    draft.remember_untouched(reconciliation, plan)
     if isinstance(plan, SidesPlan):
         sides_map.show(person, reconciliation, plan, columns, editable)
         return
@@ -112,15 +127,15 @@ def main() -> None:
     visual, file = plan_parts.tabs()
     with visual:
         questions.show(person, reconciliation, plan, editable)
-        names(person, reconciliation, plan, editable)
-        fields(person, reconciliation, plan, columns, editable)
+        unsaved = names(person, reconciliation, plan, editable)
+        unsaved |= fields(person, reconciliation, plan, columns, editable)
         st.subheader("Rules", anchor=False)
         st.caption("They run from top to bottom; each works on what the rules above it left open. Strict rules first.")
-        suggested = {rule["name"]: rule for rule in (reconciliation.suggestion_json or {}).get("rules", [])}
+        suggested = draft.still_suggested(reconciliation, plan, "rules")
         counts = rule_cards.show(person, reconciliation, plan, suggested, editable)
         duplicate_cards.show(person, reconciliation, plan, editable)
     unapplied = plan_parts.plan_file(file, person, reconciliation, plan, editable)
-    plan_parts.onwards(person, reconciliation, plan, editable, unapplied)
+    plan_parts.onwards(person, reconciliation, plan, editable, plan_parts.waiting(unsaved, unapplied))
     rule_counts.fill(person, reconciliation, plan, counts)
 
 

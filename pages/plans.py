@@ -1,4 +1,4 @@
-"""Plans: the saved templates, each usable for new files."""
+"""Plans: those that were saved, each usable for new files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.permissions import Action, Actor
 
 
 def card(person: Actor, template: PlanTemplate, editable: bool) -> None:
-    """One template: what it does, and what can be done with it."""
+    """One saved plan: what it does, and what can be done with it."""
     plan = parse_plan(template.yaml)
     with st.container(border=True):
         text, buttons = st.columns([4, 2], vertical_alignment="center")
@@ -39,18 +39,25 @@ def card(person: Actor, template: PlanTemplate, editable: bool) -> None:
                 on_click="ignore",
                 icon=":material/download:",
             )
-            if editable and st.button(
-                "", key=f"archive-{template.id}", help="Remove from the list", icon=":material/delete:"
-            ):
-                with explained():
-                    services().plans.archive_template(person, template.id)
-                    notice(f"'{template.name}' is removed from the list.")
-                    st.rerun()
+            if editable:
+                _removal(person, template)
         with st.expander("Rules"):
             for place, rule in enumerate(plan.rules, start=1):
                 st.markdown(f"{place}. **{wording.literal(rule.name)}**: {wording.rule_in(plan, rule)}")
         with st.expander(f"Versions and copies · version {template.version}"):
             plan_versions.show(person, template, editable)
+
+
+def _removal(person: Actor, template: PlanTemplate) -> None:
+    """Off the list, once that is confirmed: nothing brings it back."""
+    with st.popover("", key=f"archive-{template.id}", help="Remove from the list", icon=":material/delete:"):
+        st.markdown(f"Remove **{wording.literal(template.name)}** and its versions from the list?")
+        st.caption("What was begun or run with it stays as it is.")
+        if st.button("Remove plan", key=f"archive-now-{template.id}", type="primary"):
+            with explained():
+                services().plans.archive_template(person, template.id)
+                notice(f"'{template.name}' is removed from the list.")
+                st.rerun()
 
 
 def take_file(person: Actor) -> None:
@@ -75,7 +82,7 @@ def main() -> None:
     if not templates:
         empty_state(
             "No saved plan yet",
-            "Prepare a reconciliation and choose 'Save as template' on its Map step.",
+            "Prepare a reconciliation and choose 'Save plan' on its Map step.",
             ":material/bookmark:",
         )
     for template in templates:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import zip_longest
+from typing import Any
 
 import streamlit as st
 
@@ -12,7 +14,7 @@ from pages._shared.draft import files_of
 from pages._shared.messages import explained
 from pages._shared.uploader import drop_zone
 from pages._shared.wizard import TITLES
-from pages._shared.wording import ago, literal
+from pages._shared.wording import ago, count, literal
 from services.database.models import Reconciliation, StoredFile
 from services.errors import NotFound
 from services.fit import misfits, shared_columns
@@ -47,10 +49,50 @@ def take_in(person: Actor, reconciliation: Reconciliation, side: str) -> None:
             )
 
 
-def remove(person: Actor, reconciliation: Reconciliation, side: str, file_id: str) -> None:
-    """Take one file off its side."""
-    ids = [one for one in reconciliation.file_ids(side) if one != file_id]
+def remove(person: Actor, reconciliation: Reconciliation, side: str, stored: StoredFile) -> None:
+    """Take one file off its side, and remember it for the way back."""
+    ids = [one for one in reconciliation.file_ids(side) if one != stored.id]
     services().plans.set_files(person, reconciliation.id, **{SLOTS.get(side, side): ids})
+    st.session_state[f"removed-{reconciliation.id}-{side}"] = stored.id, stored.name
+
+
+def reread(
+    person: Actor, reconciliation: Reconciliation, side: str, stored: StoredFile, options: dict[str, Any]
+) -> None:
+    """Read a file by other options; a plan that there is reads it so, too."""
+    now = services().files.set_options(person, stored.id, options)
+    draft.follow_reading(person, reconciliation, side, (stored.options_json, now.options_json))
+    st.rerun()
+
+
+def put_back(person: Actor, reconciliation: Reconciliation, side: str) -> None:
+    """The way back for the file that was removed last."""
+    key = f"removed-{reconciliation.id}-{side}"
+    file_id, name = st.session_state.get(key, ("", ""))
+    if not file_id:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key=f"back-{side}"):
+        st.caption(f"{literal(name)} is removed.", width="content")
+        if st.button("Put it back", key=f"put-back-{side}", icon=":material/undo:", type="tertiary"):
+            with explained():
+                del st.session_state[key]
+                services().plans.add_file(person, reconciliation.id, side, file_id)
+                st.rerun()
+
+
+def side_removal(person: Actor, reconciliation: Reconciliation, side: str) -> None:
+    """The button that takes a further side off; one with files asks before that."""
+    key, icon, files = f"remove-{side}", ":material/close:", reconciliation.file_ids(side)
+    if files:
+        with st.popover("Remove side", key=key, icon=icon, type="tertiary", help=TITLES[side]):
+            st.markdown(f"Remove the {TITLES[side].lower()} with its {count(len(files), 'file')}?")
+            sure = st.button("Remove it", key=f"remove-now-{side}", type="primary")
+    else:
+        sure = st.button("Remove side", key=key, icon=icon, type="tertiary", help=TITLES[side])
+    if sure:
+        with explained():
+            services().plans.remove_side(person, reconciliation.id, side)
+            st.rerun()
 
 
 def file_card(
@@ -67,7 +109,7 @@ def file_card(
                 "Remove", key=f"remove-{stored.id}", icon=":material/close:", type="tertiary", help=stored.name
             ):
                 with explained():
-                    remove(person, reconciliation, side, stored.id)
+                    remove(person, reconciliation, side, stored)
                     st.rerun()
         if earlier := services().files.twins(person, stored.id):
             when = ago(earlier[0].created_at, services().clock.now())
@@ -76,7 +118,7 @@ def file_card(
             )
         if note := services().files.note(person, stored):
             st.info(note, icon=":material/cloud_sync:")
-        profile_view.body(person, stored, editable)
+        profile_view.body(stored, partial(reread, person, reconciliation, side, stored) if editable else None)
     return stored
 
 
@@ -84,19 +126,12 @@ def side_panel(person: Actor, reconciliation: Reconciliation, side: str, editabl
     """One side: where files are dropped, and a card for each. Returns the files."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader(TITLES[side], anchor=False)
-        if (
-            editable
-            and side in EVERY[2:]
-            and st.button(
-                "Remove side", key=f"remove-{side}", icon=":material/close:", type="tertiary", help=TITLES[side]
-            )
-        ):
-            with explained():
-                services().plans.remove_side(person, reconciliation.id, side)
-                st.rerun()
+        if editable and side in EVERY[2:]:
+            side_removal(person, reconciliation, side)
     st.caption(HINTS.get(side, FURTHER_HINT))
     if editable:
         take_in(person, reconciliation, side)
+        put_back(person, reconciliation, side)
     told = st.container()
     files = [
         file_card(person, reconciliation, side, stored, editable) for stored in files_of(person, reconciliation, side)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
 from pages._shared.context import services
-from pages._shared.messages import notice
 from recon_engine.errors import Fault, PlanError
 from recon_engine.nway.any_plan import AnyPlan, build_plan, parse_plan
 from recon_engine.nway.plan import SidesPlan
@@ -18,6 +17,9 @@ from services.errors import Invalid
 from services.fit import shared_columns
 from services.permissions import Actor
 from services.sides import by_name, with_files
+
+Kind = Literal["primary", "secondary"]
+SAVED = "The change is saved."
 
 
 def column_names(person: Actor, reconciliation: Reconciliation) -> list[list[str]]:
@@ -39,25 +41,35 @@ def files_of(person: Actor, reconciliation: Reconciliation, side: str) -> list[S
     return [services().files.get(person, one) for one in reconciliation.file_ids(side)]
 
 
-def ensure(person: Actor, reconciliation: Reconciliation, columns: Sequence[Sequence[str]]) -> AnyPlan:
-    """The saved plan when it fits the files; else the one suggested from them, saved at once. `columns`: by side."""
-    plan = build_plan(reconciliation.plan_json) if reconciliation.plan_json else None
-    if plan is None or not _fits(plan, columns):
+def ensure(person: Actor, reconciliation: Reconciliation) -> AnyPlan:
+    """The saved plan, whether it fits the files or not; before there is one that suggested from them, saved at once."""
+    if not reconciliation.plan_json:
         suggest(person, reconciliation)
-        if plan is not None and len(plan.labels) == len(columns):
-            notice("The plan names columns that these files do not have: a new one is suggested from the files.")
-        elif plan is not None:
-            notice(f"The plan was for {len(plan.labels)} sides: a new one is suggested from the files.")
         st.rerun()
-    return plan
+    return build_plan(reconciliation.plan_json or {})
 
 
-def _fits(plan: AnyPlan, columns: Sequence[Sequence[str]]) -> bool:
-    """Whether the plan has as many sides, and maps only columns that these have."""
-    if len(plan.labels) != len(columns):
-        return False
+def lacking(plan: AnyPlan, columns: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """By the name of each side the columns that the plan maps and the side does not have. `columns`: by side."""
     own = by_name(plan, columns)
-    return all(column in own[side] for spec in plan.fields for side, column in spec.columns.items())
+    mapped = ((side, column) for spec in plan.fields for side, column in spec.columns.items())
+    missing: dict[str, list[str]] = {}
+    for side, column in dict.fromkeys(mapped):
+        if column not in own[side]:
+            missing.setdefault(side, []).append(column)
+    return missing
+
+
+def still_suggested(reconciliation: Reconciliation, plan: AnyPlan, part: Literal["fields", "rules"]) -> dict[str, Any]:
+    """Confidence and reason of the fields, or rules, that are as they were suggested, by name: said of others, they
+    would be about something else.
+    """
+    kept = reconciliation.suggestion_json or {}
+    if "plan" not in kept:
+        return {}
+    as_suggested = {one.name: one for one in getattr(build_plan(kept["plan"]), part)}
+    same = {one.name for one in getattr(plan, part) if as_suggested.get(one.name) == one}
+    return {told["name"]: told for told in kept.get(part, []) if told["name"] in same}
 
 
 def suggest(person: Actor, reconciliation: Reconciliation) -> None:
@@ -110,9 +122,58 @@ def faults(plan: dict[str, Any] | str) -> tuple[Fault, ...]:
     return ()
 
 
-def save(person: Actor, reconciliation: Reconciliation, data: dict[str, Any]) -> None:
-    """Keep the plan. Raises, and keeps nothing, when it is wrong."""
-    services().plans.set_plan(person, reconciliation.id, data)
+def save(person: Actor, reconciliation: Reconciliation, data: dict[str, Any], what: str = SAVED) -> None:
+    """Keep the plan; `what` is done can be undone. Raises, and keeps nothing, when the plan is wrong."""
+    before = reconciliation.plan_json
+    after = services().plans.set_plan(person, reconciliation.id, data).plan_json
+    if before != after:
+        st.session_state[_undo_key(reconciliation)] = {"what": what, "before": before, "after": after}
+
+
+def undoable(reconciliation: Reconciliation) -> str | None:
+    """What was changed last, in a sentence; None when there is nothing to undo, or the plan has changed since."""
+    last = st.session_state.get(_undo_key(reconciliation))
+    return last["what"] if last and last["before"] and last["after"] == reconciliation.plan_json else None
+
+
+def undo(person: Actor, reconciliation: Reconciliation) -> None:
+    """Take the last change back."""
+    services().plans.set_plan(person, reconciliation.id, st.session_state.pop(_undo_key(reconciliation))["before"])
+    forget_edits(reconciliation)
+
+
+def _undo_key(reconciliation: Reconciliation) -> str:
+    return f"undo-{reconciliation.id}"
+
+
+def remember_untouched(reconciliation: Reconciliation, plan: AnyPlan) -> None:
+    """Note a plan that is all as it was suggested: nobody will miss it, should other files come."""
+    kept = (reconciliation.suggestion_json or {}).get("plan")
+    if kept and _without_files(build_plan(kept)) == _without_files(plan):
+        st.session_state[f"untouched-{reconciliation.id}"] = reconciliation.plan_json
+
+
+def _without_files(plan: AnyPlan) -> AnyPlan:
+    return with_files(plan, {side: [] for side in plan.labels})
+
+
+def is_untouched(reconciliation: Reconciliation) -> bool:
+    """Whether the plan is still the one that was noted so."""
+    return bool(st.session_state.get(f"untouched-{reconciliation.id}") == reconciliation.plan_json)
+
+
+def follow_reading(
+    person: Actor, reconciliation: Reconciliation, side: str, options: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    """Let the plan read the files of a side as was said now: what of the reader options, before and after, changed."""
+    plan, (before, after) = reconciliation.plan_json, options
+    changed = {name: after.get(name) for name in {**before, **after} if before.get(name) != after.get(name)}
+    if not plan or not changed or len(plan.get("sides", SIDES)) != len(reconciliation.sides):
+        return
+    data = build_plan(plan).to_data()
+    own = data["sides"][reconciliation.sides.index(side)] if "sides" in data else data[side]
+    own |= changed
+    save(person, reconciliation, data)
 
 
 def forget_edits(reconciliation: Reconciliation) -> None:

@@ -15,22 +15,12 @@ from recon_engine.plan_changes import with_renamed_fields
 
 TYPES = list(get_args(FieldType))
 CLEAN_STEPS = list(get_args(CleanName))
+REASON_PIXELS = 170
 MOST_PIXELS = 260  # of a column that is as wide as its heading
 # The rows carry an id, not shown, that tells which saved field a row was; a new row has none.
-SHOWN = [
-    "name",
-    "left",
-    "left_values",
-    "right",
-    "right_values",
-    "type",
-    "confidence",
-    "compare",
-    "left_clean",
-    "right_clean",
-]
-SHOWN += ["left_format", "right_format", "scale", "reason"]
+SHOWN = ["name", "left", "left_values", "right", "right_values", "type", "compare", "confidence"]
 STEPS = ["left_clean", "right_clean"]
+READING = [*STEPS, "left_format", "right_format", "scale"]
 EDITABLE = ["name", "left", "right", "type", "scale", "left_format", "right_format", *STEPS]
 Row = dict[str, Any]
 LONGEST_HEAD = 8  # with the word after it, and the sign of a column that can be edited
@@ -102,9 +92,16 @@ def fitting(text: str, least: int, editable: bool = True) -> int:
 
 
 def editor(
-    base: list[Row], columns: tuple[Sequence[str], Sequence[str]], names: Mapping[str, str], key: str, disabled: bool
+    base: list[Row],
+    columns: tuple[Sequence[str], Sequence[str]],
+    names: Mapping[str, str],
+    key: str,
+    disabled: bool,
+    reading: bool,
 ) -> list[Row]:
-    """The table itself; returns the rows as edited. `columns` are those of the left and of the right file."""
+    """The table itself; returns the rows as edited. `columns` are those of the left and of the right file; `reading`:
+    with the columns that say how values are read, for which a desk has no room.
+    """
     column = st.column_config
     left, right = columns
     names = heads(names)
@@ -117,7 +114,7 @@ def editor(
     steps = list(dict.fromkeys([*CLEAN_STEPS, *shown]))
     edited: list[Row] = st.data_editor(
         base,
-        column_order=SHOWN,
+        column_order=[*SHOWN, *(READING if reading else []), "reason"],
         key=key,
         num_rows="dynamic",
         hide_index=True,
@@ -151,10 +148,16 @@ def editor(
             "left_format": column.TextColumn(dates["left"], width=fitting(dates["left"], 130), help=FORMAT_HELP),
             "right_format": column.TextColumn(dates["right"], width=fitting(dates["right"], 130), help=FORMAT_HELP),
             "scale": column.NumberColumn("Digits", min_value=0, max_value=18, step=1, width=90, help=SCALE_HELP),
-            "reason": column.TextColumn("Why suggested", width="large"),
+            "reason": column.TextColumn("Why suggested", width="large" if reading else REASON_PIXELS),
         },
     )
     return edited
+
+
+def read_specially(plan: Plan) -> int:
+    """How many fields say more of how they are read than their type."""
+    rows = (_row(spec, compared=False, suggestion={}) for spec in plan.fields)
+    return sum(any(given(row[name]) and row[name] != [] for name in READING) for row in rows)
 
 
 def _for_chips(head: str, base: list[Row], cell: str) -> int:
@@ -208,6 +211,15 @@ def cell_names(names: Mapping[str, str]) -> dict[str, str]:
     for side in SIDES:
         told |= {side: names[side], f"clean.{side}": f"Clean {names[side]}", f"formats.{side}": f"{names[side]} dates"}
     return told
+
+
+def what_changed(before: Mapping[int, str], edited: Sequence[Row]) -> str:
+    """What editing did, in a sentence: which fields are gone. `before` holds the saved name of each row, by its id."""
+    kept = set(map(row_id, edited))
+    gone = [f"'{name}'" for number, name in before.items() if number not in kept]
+    if not gone:
+        return "The change is saved."
+    return f"{'Field' if len(gone) == 1 else 'Fields'} {', '.join(gone)} removed."
 
 
 def row_id(row: Row) -> int:

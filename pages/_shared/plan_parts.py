@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
 from zlib import crc32
 
 import streamlit as st
@@ -16,13 +15,22 @@ from recon_engine.nway.any_plan import AnyPlan, parse_plan
 from services.database.models import Reconciliation
 from services.permissions import Actor
 
-DISCARDED = "plan-file-discarded"
+DISCARDED, TYPED = "plan-file-discarded", "plan-file-typed"
 
 
 def tabs() -> tuple[TabContainer, TabContainer]:
     """The two ways to see a plan: its fields and rules, and its file."""
     visual, file = st.tabs(["Fields and rules", "Plan file"], key="plan-tabs", on_change="rerun")
     return visual, file
+
+
+UNAPPLIED = "The plan file has changes that are not applied. Apply or discard them first."
+UNSAVED = "A change above is not saved yet: mend what is marked, or take it back."
+
+
+def waiting(unsaved: bool, unapplied: bool) -> str | None:
+    """What keeps the plan from being run, in a sentence."""
+    return UNSAVED if unsaved else UNAPPLIED if unapplied else None
 
 
 def plan_file(tab: TabContainer, person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editable: bool) -> bool:
@@ -32,15 +40,18 @@ def plan_file(tab: TabContainer, person: Actor, reconciliation: Reconciliation, 
     kept = plan.to_yaml()
     # A plan that was changed elsewhere, and changes that were discarded, begin a new text.
     key = f"plan-text-{crc32(kept.encode())}-{st.session_state.get(DISCARDED, 0)}"
-    text = st.session_state.setdefault(key, kept)
+    st.session_state.setdefault(key, kept)
     if tab.open:
         with tab:
-            return _plan_text(person, reconciliation, kept, key, editable)
-    st.session_state[key] = text  # what is typed into a field that is not drawn would be forgotten
+            text = _plan_text(person, reconciliation, kept, key, editable)
+    else:
+        # What is typed into a field that is not drawn, here or while another page is, would be forgotten.
+        text = st.session_state[key] = st.session_state.get(TYPED, {}).get(key, kept)
+    st.session_state[TYPED] = {key: text}
     return bool(text != kept)
 
 
-def _plan_text(person: Actor, reconciliation: Reconciliation, kept: str, key: str, editable: bool) -> bool:
+def _plan_text(person: Actor, reconciliation: Reconciliation, kept: str, key: str, editable: bool) -> str:
     st.caption("The same plan as a file. `python -m recon_engine run` takes it as it is.")
     marks = Marks()
     with st.container(key="plan-file"):
@@ -54,30 +65,35 @@ def _plan_text(person: Actor, reconciliation: Reconciliation, kept: str, key: st
     found = draft.faults(text) if applied else ()
     if applied and not marks.show_here(found, {fault.place: fault.place for fault in found}):
         with explained():
-            draft.save(person, reconciliation, parse_plan(text).to_data())
+            draft.save(person, reconciliation, parse_plan(text).to_data(), "The plan file is applied.")
             draft.forget_edits(reconciliation)
             notice("The plan is applied.")
             st.rerun()
-    return text != kept
+    return str(text)
 
 
-def onwards(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editable: bool, unapplied: bool) -> None:
-    """Back, keep as a template, and on to the run; not with changes of the plan file that are `unapplied`."""
-    if unapplied:
-        st.warning(
-            "The plan file has changes that are not applied. Apply or discard them first.", icon=":material/edit:"
-        )
-    with st.container(horizontal=True, key="onwards"):
+def onwards(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editable: bool, waits: str | None) -> None:
+    """Back, keep the plan, on to the run, and back by one change; what `waits` for a decision keeps from going on."""
+    with st.container(horizontal=True, vertical_alignment="center", key="onwards"):
         if st.button("Back to upload", icon=":material/arrow_back:"):
             wizard.go("upload", reconciliation)
         if editable:
-            with st.popover("Save as template", icon=":material/bookmark_add:"):
-                name = st.text_input("Template name", plan.name)
+            with st.popover("Save plan", icon=":material/bookmark_add:"):
+                st.caption("Kept under Plans, for next month's files. This reconciliation goes on with its own copy.")
+                name = st.text_input("Name of the plan", plan.name)
                 if st.button("Save", key="save-template"):
                     with explained():
                         saved = services().plans.save_template(person, name, plan, reconciliation.id)
                         notice(f"'{saved.name}' is saved under Plans, version {saved.version}.")
                         st.rerun()
-        kind: Literal["primary", "secondary"] = "secondary" if unapplied else "primary"
-        if st.button("Continue to run", type=kind, icon=":material/arrow_forward:", disabled=unapplied):
+        kind: draft.Kind = "secondary" if waits else "primary"
+        if st.button("Continue to run", type=kind, icon=":material/arrow_forward:", disabled=bool(waits)):
             wizard.go("run", reconciliation)
+        if waits:
+            st.caption(f":orange[:material/edit: {waits}]", width="content")
+        elif editable and (done := draft.undoable(reconciliation)):
+            st.caption(done, width="content")
+            if st.button("Undo", icon=":material/undo:", type="tertiary"):
+                with explained():
+                    draft.undo(person, reconciliation)
+                    st.rerun()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import streamlit as st
 
-from pages._shared.context import services
 from pages._shared.messages import explained
 from pages._shared.wording import amount, count, literal, number, size
 from recon_engine.reading.two_columns import AMOUNT
 from services.database.models import StoredFile
-from services.permissions import Actor
+
+Reread = Callable[[dict[str, Any]], None]
 
 AUTOMATIC = "detect"
 EXAMPLES = 15  # letters that a cell of half a page shows
@@ -34,18 +34,21 @@ def heading(stored: StoredFile) -> None:
     )
 
 
-def body(person: Actor, stored: StoredFile, editable: bool) -> None:
-    """The profile, or the one sentence that says why the file cannot be read."""
+def body(stored: StoredFile, reread: Reread | None) -> None:
+    """The profile, or the one sentence that says why the file cannot be read. `reread` reads it by other options."""
     if stored.refusal:
         st.error(stored.refusal, icon=":material/error:")
     profile = stored.profile_json
     if profile:
         _facts(profile["facts"])
         for issue in profile["issues"]:
-            st.warning(issue["message"], icon=":material/warning:")
+            if issue["code"] == "total_row" and reread is not None:
+                _total(stored, issue["row"], reread)
+            else:
+                st.warning(issue["message"], icon=":material/warning:")
         if profile["rejected"]:
             lines = "; ".join(f"line {row['line']}: {row['reason']}" for row in profile["rejected_samples"])
-            st.warning(f"{count(profile['rejected'], 'row')} cannot be read. {lines}", icon=":material/warning:")
+            st.warning(f"{count(profile['rejected'], 'row')} will be rejected: {lines}.", icon=":material/warning:")
         _proofs(profile["columns"])
         _questions(profile["columns"])
         columns, ranges, rows = st.tabs(TABS, key=f"profile-{stored.id}", on_change="rerun")
@@ -59,8 +62,20 @@ def body(person: Actor, stored: StoredFile, editable: bool) -> None:
         else:
             with rows:
                 _first_rows(profile, stored.id)
-    if editable:
-        _reading(person, stored)
+    if reread is not None:
+        _reading(stored, reread)
+
+
+def _total(stored: StoredFile, row: int, reread: Reread) -> None:
+    """A last row that adds up those above it, and the way to leave it out."""
+    with st.container(border=True, key=f"total-{stored.id}"):
+        st.markdown(
+            f":orange[:material/functions:] **The last row, {number(row)}, looks like the total of those above it.** "
+            "As a record it would count everything twice."
+        )
+        if st.button("Leave it out", key=f"leave-out-{stored.id}", type="primary", icon=":material/playlist_remove:"):
+            with explained(), st.spinner("Reading the file again"):
+                reread({**stored.options_json, "footer_rows": 1})
 
 
 def _facts(facts: Mapping[str, Mapping[str, Any]]) -> None:
@@ -187,7 +202,7 @@ def _own_columns(stored: StoredFile) -> list[str]:
     return [c["name"] for c in profile["columns"] if c["name"] not in made]
 
 
-def _reading(person: Actor, stored: StoredFile) -> None:
+def _reading(stored: StoredFile, reread: Reread) -> None:
     with st.expander("Read it differently", icon=":material/tune:"), st.form(f"options-{stored.id}", border=False):
         given = stored.options_json
         left, right = st.columns(2)
@@ -211,12 +226,20 @@ def _reading(person: Actor, stored: StoredFile) -> None:
         }
         header = left.number_input("Header row", min_value=1, value=given.get("header_row"), placeholder="detect")
         nulls = right.text_input("Texts that mean empty", ", ".join(given.get("nulls", [])), placeholder="NULL, n/a, -")
+        footer = left.number_input(
+            "Rows at the end to leave out",
+            min_value=0,
+            max_value=1000,
+            value=given.get("footer_rows", 0),
+            help="Such as a total. They are listed as rejected rows, and their amounts are in no sum.",
+        )
         if st.form_submit_button("Read again"):
             options: dict[str, Any] = {name: value for name, value in chosen.items() if value not in ("", AUTOMATIC)}
             if header is not None:
                 options["header_row"] = int(header)
+            if footer:
+                options["footer_rows"] = int(footer)
             if nulls.strip():
                 options["nulls"] = [one.strip() for one in nulls.split(",") if one.strip()]
             with explained(), st.spinner("Reading the file again"):
-                services().files.set_options(person, stored.id, options)
-                st.rerun()
+                reread(options)

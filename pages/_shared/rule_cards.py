@@ -32,7 +32,8 @@ def _edit(
         told = {**rule, "between": list(between)} if between else rule
         if _is_alone(between):
             told = {**rule, "net": between[0]}  # which the form knows as its left side
-        draft.save(person, reconciliation, draft.with_rule(plan, place, told))
+        what = f"Rule '{literal(rule['name'])}' is saved."
+        draft.save(person, reconciliation, draft.with_rule(plan, place, told), what)
         st.rerun()
 
     view, own = _as_two_sided(plan, place, between)
@@ -148,7 +149,7 @@ def _description(plan: AnyPlan, place: int, suggestion: Mapping[str, Any] | None
 
 
 def _buttons(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, place: int) -> None:
-    changed = None
+    changed, what = None, "The order of the rules is saved."
     if st.button(
         "",
         icon=":material/arrow_upward:",
@@ -175,7 +176,7 @@ def _buttons(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, place
         type="tertiary",
         disabled=len(plan.rules) == 1,
     ):
-        changed = draft.without_rule(plan, place)
+        changed, what = draft.without_rule(plan, place), f"Rule '{literal(plan.rules[place].name)}' is removed."
     if st.button("Edit", icon=":material/edit:", key=f"edit-{place}", type="tertiary"):
         rule = plan.rules[place]
         between = _looked_at(rule) if isinstance(rule, SidesRule) else None
@@ -184,5 +185,5 @@ def _buttons(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, place
         _edit(person, reconciliation, plan, place)
     if changed is not None:
         with explained():
-            draft.save(person, reconciliation, changed)
+            draft.save(person, reconciliation, changed, what)
             st.rerun()

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from pages._shared import draft, duplicate_cards, plan_parts, rule_cards, rule_counts, sides_fields, wizard
-from pages._shared.mapping import row_id
+from pages._shared.mapping import row_id, what_changed
 from pages._shared.marks import Marks, named
 from pages._shared.messages import explained
 from pages._shared.questions import date_order
@@ -33,18 +33,18 @@ def show(
     visual, file = plan_parts.tabs()
     with visual:
         _questions(person, reconciliation, plan, editable)
-        _names(person, reconciliation, plan, editable)
-        _fields(person, reconciliation, plan, columns, editable)
+        unsaved = _names(person, reconciliation, plan, editable)
+        unsaved |= _fields(person, reconciliation, plan, columns, editable)
         st.subheader("Rules", anchor=False)
         st.caption(
             "Each looks at two sides; those of the same two run from top to bottom. What they link over all sides "
             "becomes one match. What cancels out inside one side is taken out first."
         )
-        suggested = {rule["name"]: rule for rule in (reconciliation.suggestion_json or {}).get("rules", [])}
+        suggested = draft.still_suggested(reconciliation, plan, "rules")
         counts = rule_cards.show(person, reconciliation, plan, suggested, editable)
         duplicate_cards.show(person, reconciliation, plan, editable)
     unapplied = plan_parts.plan_file(file, person, reconciliation, plan, editable)
-    plan_parts.onwards(person, reconciliation, plan, editable, unapplied)
+    plan_parts.onwards(person, reconciliation, plan, editable, plan_parts.waiting(unsaved, unapplied))
     rule_counts.fill(person, reconciliation, plan, counts)
 
 
@@ -75,8 +75,10 @@ def _questions(person: Actor, reconciliation: Reconciliation, plan: SidesPlan, e
             st.info(question[:1].upper() + question[1:], icon=":material/help:")
 
 
-def _names(person: Actor, reconciliation: Reconciliation, plan: SidesPlan, editable: bool) -> None:
-    """What the sides are called, the field that holds the currency, and what a group is that lacks a side."""
+def _names(person: Actor, reconciliation: Reconciliation, plan: SidesPlan, editable: bool) -> bool:
+    """What the sides are called, the field that holds the currency, and what a group is that lacks a side. True while a
+    change of it is not saved.
+    """
     marks, data = Marks(), plan.to_data()
     places, titles = st.columns(len(plan.sides)), list(wizard.TITLES.values())
     for number, (place, side) in enumerate(zip(places, plan.sides, strict=True)):
@@ -110,39 +112,44 @@ def _names(person: Actor, reconciliation: Reconciliation, plan: SidesPlan, edita
     changed = (labels, picked, data["incomplete"]) != ([*plan.labels.values()], now, plan.incomplete)
     if changed and not marks.show(draft.faults(data)):
         _save(person, reconciliation, data)
+    return changed
 
 
 def _fields(
     person: Actor, reconciliation: Reconciliation, plan: SidesPlan, columns: Sequence[Sequence[str]], editable: bool
-) -> None:
-    """The table of fields. A change is saved as soon as the whole plan is valid."""
+) -> bool:
+    """The table of fields. A change is saved as soon as the whole plan is valid; true while it is not."""
     st.subheader("Fields", anchor=False)
     st.caption(
         "One line per thing that sides have in common, and its column on each side that has it. Double-click a cell to "
         "change it; add a line at the bottom. Clean steps and date formats stand in the plan file."
     )
-    suggested = {field["name"]: field for field in (reconciliation.suggestion_json or {}).get("fields", [])}
+    suggested = draft.still_suggested(reconciliation, plan, "fields")
     key, now = draft.fields_key(reconciliation), (plan.fields, plan.compare, plan.labels)
     if key in st.session_state and st.session_state[key]["seen"] != now:
         draft.forget_edits(reconciliation)  # changed elsewhere: what this table shows is of yesterday
     if key not in st.session_state:
         names = {number: spec.name for number, spec in enumerate(plan.fields)}
-        st.session_state[key] = {"base": sides_fields.rows_of(plan, suggested), "names": names, "seen": now}
+        base = sides_fields.rows_of(plan, suggested)
+        st.session_state[key] = {"base": base, "names": names, "seen": now, "suggested": set(suggested)}
     kept = st.session_state[key]
     version, marks = st.session_state.get("fields-version", 0), Marks()
     own = by_name(plan, columns)
     edited = sides_fields.editor(kept["base"], plan, own, f"{key}-{version}", not editable)
     if wrong := sides_fields.mistake(edited):
         st.error(f"Not saved yet. {wrong}", icon=":material/error:")
-        return
+        return True
     data = sides_fields.applied(plan, edited, kept["names"])
     found = draft.faults(data)
     if marks.show_here(found, {fault.place: named(fault.place, data, {}) for fault in found}):
-        return
+        return True
     with explained():
         changed = SidesPlan.build(data)
         if changed != plan:
-            draft.save(person, reconciliation, data)
+            draft.save(person, reconciliation, data, what_changed(kept["names"], edited))
+            if set(draft.still_suggested(reconciliation, changed, "fields")) != kept["suggested"]:
+                draft.forget_edits(reconciliation)  # how sure a suggestion was says nothing of what took its place
             kept["seen"] = (changed.fields, changed.compare, changed.labels)
             kept["names"] = {row_id(row): str(row["name"]) for row in edited if row_id(row) >= 0}
             st.rerun()
+    return False

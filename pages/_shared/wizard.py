@@ -24,8 +24,11 @@ TITLES = {"left": "Left side", "right": "Right side"} | {
 
 
 def opened(person: Actor, step: layout.Step, what: str) -> Reconciliation:
-    """The reconciliation that `?r=` names, with title and stepper drawn; ends with advice when there is none."""
-    identity = address_parameter("r")
+    """The reconciliation that `?r=` names, with title and stepper drawn; ends with advice when there is none.
+
+    A browser that goes back from the results may come here with the `?job=` of these.
+    """
+    identity = address_parameter("r") or _of_run(person)
     if identity is None:
         layout.page_title(step.capitalize(), what)
         nothing_open()
@@ -37,6 +40,15 @@ def opened(person: Actor, step: layout.Step, what: str) -> Reconciliation:
     header(person, reconciliation, what)
     layout.stepper(step, reachable(reconciliation, current_job(person, reconciliation)))
     return reconciliation
+
+
+def _of_run(person: Actor) -> str | None:
+    """The reconciliation of the run that `?job=` names."""
+    job = address_parameter("job")
+    try:
+        return services().jobs.get(person, job).reconciliation_id if job else None
+    except NotFound:
+        return None
 
 
 def header(person: Actor, reconciliation: Reconciliation, what: str) -> None:

@@ -227,12 +227,12 @@ def test_reversals_inside_one_side(page: Page, tmp_path: Path) -> None:
 
 
 def test_a_plan_of_three_sides_is_kept_and_used_again(page: Page, tmp_path: Path) -> None:
-    """Saved as a template it brings its third side along; a side that is taken off brings the two sides' suggestion."""
+    """Saved, it brings its third side along; without that side it is kept until a new one is asked for."""
     steps.create_administrator(page)
     steps.start(page, "March")
     paths = write_files(tmp_path)
     upload(page, paths)
-    steps.button(page, "Save as template").click()
+    steps.button(page, "Save plan").click()
     steps.button(page, "Save").click()
     expect(page.get_by_text("is saved under Plans")).to_be_visible()
     page.get_by_role("link", name="Plans").first.click()
@@ -249,5 +249,7 @@ def test_a_plan_of_three_sides_is_kept_and_used_again(page: Page, tmp_path: Path
         expect(page.get_by_role("button", name=re.compile("Remove$"))).to_have_count(number)
         steps.quiet(page)
     steps.button(page, "Continue to mapping").click()
-    expect(page.get_by_text("The plan was for 3 sides: a new one is suggested")).to_be_visible()
+    expect(page.get_by_text("The plan is for 3 sides, and there are 2 now.")).to_be_visible()
+    expect(page.get_by_label("Left side")).to_have_count(0)
+    steps.button(page, "Suggest a new plan").click()
     expect(page.get_by_label("Left side")).to_be_visible()
