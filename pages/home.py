@@ -68,7 +68,9 @@ def row(reconciliation: Reconciliation, job: Job | None) -> None:
 def main() -> None:
     """Draw the page."""
     person = actor()
-    layout.page_title("Reconciliations", "Every input row accounted for: matched, suggested, broken or rejected.")
+    layout.page_title(
+        "Reconciliations", "Compare files, and account for every row: matched, suggested, open or rejected."
+    )
     if may(person, Action.JOB_LAUNCH):
         actions(person)
     recent = services().plans.list(person)

@@ -133,10 +133,10 @@ def main() -> None:
         st.caption("They run from top to bottom; each works on what the rules above it left open. Strict rules first.")
         suggested = draft.still_suggested(reconciliation, plan, "rules")
         counts = rule_cards.show(person, reconciliation, plan, suggested, editable)
-        duplicate_cards.show(person, reconciliation, plan, editable)
+        twice = duplicate_cards.show(person, reconciliation, plan, editable)
     unapplied = plan_parts.plan_file(file, person, reconciliation, plan, editable)
     plan_parts.onwards(person, reconciliation, plan, editable, plan_parts.waiting(unsaved, unapplied))
-    rule_counts.fill(person, reconciliation, plan, counts)
+    rule_counts.fill(person, reconciliation, plan, (*counts, twice))
 
 
 main()

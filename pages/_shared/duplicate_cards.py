@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages._shared import condition_form, draft
 from pages._shared.context import dialog
@@ -22,19 +24,25 @@ _DRAFT = "duplicates-draft"
 _BESIDE = 3
 
 
-def show(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editable: bool) -> None:
-    """The section: a card for each side, at most three beside each other."""
+def show(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editable: bool) -> Mapping[str, DeltaGenerator]:
+    """The section: a card for each side, at most three beside each other. Returns where it is told, by side, how many
+    records are there twice.
+    """
     st.subheader("Duplicates", anchor=False)
-    st.caption("Each side can be searched for records that are the same thing twice, before the rules run.")
-    sides = list(plan.labels)
+    st.caption(
+        "Each side can be searched for records that are the same thing twice, before the rules run: equal in all that "
+        "you name, or nearly, as texts that are alike and amounts or days that are near. The result lists them."
+    )
+    sides, places = list(plan.labels), {}
     beside = min(len(sides), _BESIDE)
     for first in range(0, len(sides), beside):
         for side, column in zip(sides[first : first + beside], st.columns(beside), strict=False):
             with column.container(border=True, key=f"duplicates-{side}", height="stretch", gap="xsmall"):
-                _card(person, reconciliation, plan, side, editable)
+                places[side] = _card(person, reconciliation, plan, side, editable)
+    return places
 
 
-def _card(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, side: str, editable: bool) -> None:
+def _card(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, side: str, editable: bool) -> DeltaGenerator:
     search = plan.duplicates_of(side)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{literal(labels(plan)[side])}**", width="content")
@@ -43,6 +51,7 @@ def _card(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, side: st
             _open(_fields_of(plan, side), search)
             _edit(person, reconciliation, plan, side)
     st.markdown(duplicates_sentence(search))
+    return st.container()
 
 
 def _fields_of(plan: AnyPlan, side: str) -> Plan:
@@ -52,7 +61,7 @@ def _fields_of(plan: AnyPlan, side: str) -> Plan:
 
 def _open(plan: Plan, search: Duplicates | None) -> None:
     number = st.session_state.get(_DRAFT, {}).get("opened", 0) + 1
-    conditions = [cells_of(c) for c in search.on] if search else [blank(plan.fields[0].name)]
+    conditions = [cells_of(c) for c in search.on] if search else [blank(spec.name) for spec in plan.fields]
     st.session_state[_DRAFT] = {"opened": number, "conditions": dict(enumerate(conditions)), "search": search}
 
 

@@ -133,7 +133,7 @@ def _ranges(columns: list[dict[str, Any]], key: str) -> None:
         "Column": text(pinned=True, width=110),
         "Smallest": text(width=85),
         "Largest": text(width=85),
-        "Sum": text(alignment="right", width=95),
+        "Sum": text(alignment="right", width=95, help="Of all rows, whatever their currency"),
         "Why this type": text(width=80),
     }
     st.dataframe(shown, hide_index=True, key=f"ranges-{key}", column_config=settings, placeholder="")

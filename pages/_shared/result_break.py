@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -70,7 +71,7 @@ def _show(person: Actor, job: Job, plan: AnyPlan) -> None:
     headings |= {spec.name: spec.name for spec in plan.fields if spec.name in found.columns}
     chosen = table(rows, headings, "breaks-table", selectable=True, amounts=amount_fields(plan))
     taken = {name: str(value) for name, value in filters.items() if name not in ("cause", "missing")}
-    whole = whole_table(job, "breaks", taken, sort) if may(person, Action.RESULT_DOWNLOAD) else ""
+    whole = partial(whole_table, job, "breaks", taken, sort) if may(person, Action.RESULT_DOWNLOAD) else None
     pager("breaks", found.total, ("break", "breaks"), whole)
     if chosen is not None:
         _detail(person, job, plan, rows[chosen])

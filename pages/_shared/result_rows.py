@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -24,7 +25,7 @@ from pages._shared.tables import (
     whole_table,
 )
 from pages._shared.wizard import labels
-from pages._shared.wording import score
+from pages._shared.wording import literal, score
 from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.plan import Plan
 from services.database.models import Job
@@ -62,7 +63,7 @@ HEADINGS = {
         "line": "Line",
         "column": "Column",
         "raw": "As written",
-        "reason": "Why it could not be read",
+        "reason": "Why it was rejected",
     },
 }
 # Of several sides, a difference is between two of them.
@@ -84,7 +85,7 @@ EMPTY = {
     "matches": ("No match", "No rule brought two records together: look at the breaks, and at the rules."),
     "differences": ("No differences", "Every compared field is equal inside every match."),
     "duplicates": ("No duplicates", "The search found no record twice."),
-    "rejected": ("No rejected rows", "Every row could be read as the plan says."),
+    "rejected": ("No rejected rows", "Every row could be read as the plan says, and none was left out."),
 }
 UNSEARCHED = (
     "Not searched",
@@ -131,16 +132,26 @@ def _show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
     headings = {column: told[column].format(**names) for column in own} | {field: field for field in fields}
     kinds = {spec.name: spec.type for spec in plan.fields}
     rows = [_shown(row, names, kinds) for row in found.rows]
-    whole = whole_table(job, name, filters, sort) if may(person, Action.RESULT_DOWNLOAD) else ""
+    whole = partial(whole_table, job, name, filters, sort) if may(person, Action.RESULT_DOWNLOAD) else None
     if name in ("rejected", "duplicates"):
         table(rows, headings, f"{name}-table", amounts=amount_fields(plan))
         pager(name, found.total, NOUNS[name], whole)
         return
-    st.caption("Select a row to see the whole match.")
+    way = ""
+    if name == "differences":
+        way = f" Differences are {against}, as tolerances are." if (against := _direction(plan)) else ""
+    st.caption(f"Select a row to see the whole match.{way}")
     chosen = table(rows, headings, f"{name}-table", selectable=True, amounts=amount_fields(plan), widths=WIDTHS)
     pager(name, found.total, NOUNS[name], whole)
     if chosen is not None:
         result_match.show(person, job, plan, int(found.rows[chosen]["match_id"]))
+
+
+def _direction(plan: AnyPlan) -> str:
+    """Which value is taken from which."""
+    if isinstance(plan, Plan):
+        return f"{literal(plan.right.label)} less {literal(plan.left.label)}"
+    return "the other side less the side"
 
 
 def has_suggested(job: Job) -> bool:

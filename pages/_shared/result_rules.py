@@ -25,8 +25,8 @@ HEADINGS = {
     "accidental": "Accidental, estimated",
     "how": "How estimated",
     "outcome": "Counts as",
-    "candidates": "Candidates",
-    "ambiguous": "Ambiguous",
+    "candidates": "Candidate pairs",
+    "ambiguous": "Ambiguous records",
     "seconds": "Time",
 }
 

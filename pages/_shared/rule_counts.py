@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages._shared.context import fragment, services, stop_the_clock
 from pages._shared.wizard import file_ids
-from pages._shared.wording import literal, number
+from pages._shared.wording import count, literal, number
 from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.nway.plan import Pair, SidesPlan
 from recon_engine.plan import Plan
@@ -23,7 +23,8 @@ NO_COUNTS = ":material/info: No counts"
 AT_LEAST = "at least: it compares nothing for equality, so a sample says less"
 Counts = dict[str, Any]
 Looked = list[tuple[Pair, Counts | None]]
-Places = tuple[DeltaGenerator, Sequence[DeltaGenerator]]  # the headline's, and each rule's
+Places = tuple[DeltaGenerator, Sequence[DeltaGenerator], Mapping[str, DeltaGenerator]]
+"""Of the headline, of each rule, and by side of what is there twice."""
 _SHOWN = "rule-counts"
 
 
@@ -56,7 +57,9 @@ def _known(found: Looked) -> bool:
 
 
 def _draw(plan: AnyPlan, found: Looked, places: Places) -> None:
-    headline, beside = places
+    headline, beside, twice = places
+    if isinstance(plan, Plan):
+        _twice(plan, found[0][1], twice)
     headline.caption(_of_two(plan, found[0][1]) if isinstance(plan, Plan) else _of_several(plan, found))
     for place, rule in zip(beside, plan.rules, strict=False):
         told = [
@@ -69,6 +72,20 @@ def _draw(plan: AnyPlan, found: Looked, places: Places) -> None:
             place.markdown(":small[:gray[Counting …]]")
         else:
             place.empty()
+
+
+def _twice(plan: Plan, found: Counts | None, places: Mapping[str, DeltaGenerator]) -> None:
+    """Beside a side that is not searched: whether it seems worth it."""
+    for side, place in places.items():
+        repeated = (found or {}).get("twice", {}).get(side)
+        if repeated is None or plan.duplicates_of(side) is not None:
+            place.empty()
+        elif repeated:
+            where = "Of a sample, " if (found or {})["sample"] else ""
+            told = f"{where}{count(repeated, 'record equals an', 'records equal an')} earlier one in every field."
+            place.markdown(f":small[:orange[:material/content_copy: {told}]]")
+        else:
+            place.markdown(":small[:gray[No record equals another one in every field.]]")
 
 
 def _of_two(plan: Plan, found: Counts | None) -> str:
@@ -136,4 +153,4 @@ def _colour(rule: Counts) -> str:
 
 
 def _besides(rule: Counts) -> str:
-    return f"; :orange[**{number(rule['ambiguous'])}** ambiguous]" if rule["ambiguous"] else ""
+    return f"; :orange[**{count(rule['ambiguous'], 'row')}** ambiguous]" if rule["ambiguous"] else ""

@@ -42,10 +42,10 @@ def show(
         )
         suggested = draft.still_suggested(reconciliation, plan, "rules")
         counts = rule_cards.show(person, reconciliation, plan, suggested, editable)
-        duplicate_cards.show(person, reconciliation, plan, editable)
+        twice = duplicate_cards.show(person, reconciliation, plan, editable)
     unapplied = plan_parts.plan_file(file, person, reconciliation, plan, editable)
     plan_parts.onwards(person, reconciliation, plan, editable, plan_parts.waiting(unsaved, unapplied))
-    rule_counts.fill(person, reconciliation, plan, counts)
+    rule_counts.fill(person, reconciliation, plan, (*counts, twice))
 
 
 def _save(person: Actor, reconciliation: Reconciliation, data: dict[str, Any]) -> None:

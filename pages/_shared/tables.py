@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -11,12 +11,14 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from pages._shared.layout import download_link
-from pages._shared.wording import amount, count, day, share
+from pages._shared.wording import amount, count, day, number, share
 from recon_engine.nway.any_plan import AnyPlan
 from services.database.models import Job
+from services.results import MAX_SHEET_ROWS
 
 PAGE_ROWS = 50
 _ALL = "all"
+ROW_HELP = "Data rows are counted from 1 below the header: with the header in line 1, row 9 is line 10 of the file"
 
 
 def page_number(key: str) -> int:
@@ -25,15 +27,25 @@ def page_number(key: str) -> int:
     return max(1, int(kept)) if str(kept).isdecimal() else 1
 
 
-def pager(key: str, total: int, nouns: tuple[str, str], whole: str = "", size: int = PAGE_ROWS) -> None:
-    """How many rows there are, the way through them, and the address that answers the whole table as CSV."""
-    pages = max(1, -(-total // size))
+def pager(
+    key: str, total: int, nouns: tuple[str, str], whole: Callable[[str], str] | None = None, size: int = PAGE_ROWS
+) -> None:
+    """Which of how many rows are shown, the way through them, and the address that answers `whole`, the table in a
+    format: as CSV, and as a spreadsheet where one holds it.
+    """
+    pages, told = max(1, -(-total // size)), count(total, *nouns)
+    if pages > 1:
+        first = (page_number(key) - 1) * size
+        told = f"{number(first + 1)} to {number(min(first + size, total))} of {told}"
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(count(total, *nouns), width="content")
+        st.caption(told, width="content")
         if pages > 1:
             st.pagination(pages, key=f"{key}-page", bind="query-params")
-        if whole:
-            download_link("All of these (.csv)", whole)
+        if whole is not None:
+            with st.container(horizontal=True, width="content", gap="small"):
+                download_link("All of these (.csv)", whole("csv"))
+                if total <= MAX_SHEET_ROWS:
+                    download_link("All of these (.xlsx)", whole("xlsx"))
 
 
 def first_page(key: str) -> None:
@@ -85,9 +97,9 @@ def orders(plan: AnyPlan) -> dict[str, str]:
     }
 
 
-def whole_table(job: Job, name: str, filters: Mapping[str, str], sort: str | None = None) -> str:
-    """The address that answers the whole table, filtered and sorted alike, as CSV."""
-    asked = {"format": "csv", **filters} | ({"sort": sort} if sort else {})
+def whole_table(job: Job, name: str, filters: Mapping[str, str], sort: str | None, form: str) -> str:
+    """The address that answers the whole table, filtered and sorted alike, in a format."""
+    asked = {"format": form, **filters} | ({"sort": sort} if sort else {})
     return f"/api/reconciliation/jobs/{job.id}/results/{name}?{urlencode(asked)}"
 
 
@@ -105,8 +117,9 @@ def table(
     text there must not push what follows it out of sight; opening its cell shows all of it.
     """
     shown = [{heading: _shown(row.get(name)) for name, heading in headings.items()} for row in rows]
-    told = {name: st.column_config.TextColumn(alignment="right") for name in amounts}
+    told: dict[str, Any] = {name: st.column_config.TextColumn(alignment="right") for name in amounts}
     told |= {name: st.column_config.TextColumn(width=width) for name, width in (widths or {}).items()}
+    told |= {name: st.column_config.Column(help=ROW_HELP) for name in ("row", "left_row", "right_row")}
     settings = {headings[name]: column for name, column in told.items() if name in headings}
     height = _height(len(shown), selectable)
     if not selectable:

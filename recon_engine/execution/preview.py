@@ -35,14 +35,16 @@ def preview(plan: Plan, sample: Path | None = None) -> dict[str, Any]:
     """Per rule, in the order they run: left rows that were open before it, that it matches, that it finds ambiguous.
 
     Runs the engine on the plan's files, or on those of the folder `sample`. `guarantee` is false for a rule that
-    compares nothing for equality: its counterparts may be missing from a sample. Raises ReconError.
+    compares nothing for equality: its counterparts may be missing from a sample. `twice`: by side the rows that equal
+    an earlier one in every field. Raises ReconError.
     """
     if sample is not None:
         plan = plan.with_files([str(sample / "left.parquet")], [str(sample / "right.parquet")])
         plan = plan.model_copy(update={side: plain_reader(plan.side(side)) for side in SIDES})
     with tempfile.TemporaryDirectory(prefix="recon-preview-") as work:
         sides, found = matched(plan, Path(work))
-        return counts(plan, sides[0], found, sample)
+        twice = {side.side: repeated(side) for side in sides}
+        return counts(plan, sides[0], found, sample) | {"twice": twice}
 
 
 def counts(plan: Plan, left: StagedSide, found: Found, sample: Path | None) -> dict[str, Any]:
@@ -70,6 +72,11 @@ def counts(plan: Plan, left: StagedSide, found: Found, sample: Path | None) -> d
         )
         is_open -= len(mine)
     return {"sample": sample is not None, "rows": len(counted), "left_over": is_open, "rules": rules}
+
+
+def repeated(side: StagedSide) -> int:
+    """How many records of a side equal an earlier one in every field."""
+    return int(side.comparables.select(pl.len() - pl.col(ID).n_unique()).collect(engine="streaming").item())
 
 
 def write_sample(plan: Plan, out: Path) -> dict[str, int]:

@@ -195,6 +195,25 @@ def test_the_total_at_the_end_is_left_out_with_one_press(page: Page, tmp_path: P
     expect(page.get_by_text("1 rejected row", exact=True)).to_be_visible()
 
 
+def test_what_is_there_twice_is_told_before_anyone_asks(page: Page, tmp_path: Path) -> None:
+    """Map counts the records that equal an earlier one; the search for them begins with every field."""
+    steps.create_administrator(page)
+    steps.start(page, "Twice")
+    left, right = steps.write_files(tmp_path)
+    left.write_text(left.read_text() + ",".join(steps.LEDGER[3]) + "\n")
+    steps.upload(page, 0, left)
+    steps.upload(page, 1, right)
+    steps.button(page, "Continue to mapping").click()
+    ours, theirs = page.locator(".st-key-duplicates-left"), page.locator(".st-key-duplicates-right")
+    expect(ours.get_by_text("1 record equals an earlier one in every field.")).to_be_visible()
+    expect(theirs.get_by_text("No record equals another one in every field.")).to_be_visible()
+    ours.get_by_role("button", name=re.compile("Search$")).click()
+    steps.quiet(page)
+    steps.button(page, "Save").click()
+    expect(ours.get_by_text("The same thing twice")).to_be_visible()
+    expect(ours.get_by_text("1 record equals")).to_have_count(0)
+
+
 def test_the_way_back_from_the_results_leads_to_their_run(page: Page) -> None:
     """Whatever the browser's address says then: the run of that result, not an empty page."""
     demo(page)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from openpyxl import load_workbook
 from playwright.sync_api import Browser, Page, expect
 
 from services.container import build_container
@@ -27,6 +28,7 @@ PLAN = {
         {"name": "exact", "on": ["reference", "amount"]},
         {"name": "same reference", "on": ["reference"], "outcome": "suggested"},
     ],
+    "compare": ["amount"],
 }
 NAMES = ("August", "September")
 
@@ -96,6 +98,25 @@ def test_what_is_only_suggested_is_a_step_to_take(seen: Seen) -> None:
     steps.button(page, "Check the 4 suggested rows").click()
     expect(page.get_by_role("radio", name="Suggested")).to_be_checked()
     expect(page.get_by_text("4 records in matches")).to_be_visible()
+
+
+@pytest.mark.timeout(180)
+def test_a_table_says_its_direction_and_is_saved_as_a_spreadsheet(seen: Seen) -> None:
+    """Differences and balance go the same way; what is filtered is saved as it is filtered, as CSV or as .xlsx."""
+    page = seen.page
+    page.goto(f"/results?job={seen.jobs[0]}")
+    steps.section(page, "Differences")
+    expect(page.get_by_text("Differences are Bank less Ledger, as tolerances are.")).to_be_visible()
+    steps.section(page, "Balance")
+    expect(page.get_by_text("Bank less Ledger")).to_be_visible()
+    steps.section(page, "Matches")
+    expect(page.get_by_text("1 to 50 of 78 records in matches")).to_be_visible()
+    page.get_by_role("radio", name="Suggested").click()
+    expect(page.get_by_text("4 records in matches", exact=True)).to_be_visible()
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="All of these (.xlsx)").click()
+    rows = list(load_workbook(saved.value.path(), read_only=True).active.iter_rows(values_only=True))
+    assert len(rows) == 1 + 4
 
 
 @pytest.mark.timeout(180)

@@ -36,6 +36,14 @@ def plan(folder: Path, *second: object) -> Plan:
     return Plan.build({"name": "p", **sides, "fields": FIELDS, "rules": rules})
 
 
+def test_rows_that_are_there_twice_are_counted(tmp_path: Path) -> None:
+    """By side, each that equals an earlier one in every field; one that differs in a field is another record."""
+    rows = ["ref,account,amount", "a,1,2.00", "a,1,2.00", "a,1,2.00", "a,1,2.01", "b,,"]
+    (tmp_path / "left.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (tmp_path / "right.csv").write_text("\n".join([*rows[:2], *rows[4:]]) + "\n", encoding="utf-8")
+    assert preview(plan(tmp_path, "ref", "account"))["twice"] == {"left": 2, "right": 0}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("second", [("account", "amount"), ("account", {"field": "amount", "within": 1})])
 def test_a_sample_counts_as_the_whole(tmp_path: Path, second: tuple[object, ...]) -> None:
