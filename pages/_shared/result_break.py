@@ -70,8 +70,7 @@ def _show(person: Actor, job: Job, plan: AnyPlan) -> None:
             row["missing_names"] = ", ".join(names[side] for side in (row["missing"] or "").split(", ") if side)
     headings |= {spec.name: spec.name for spec in plan.fields if spec.name in found.columns}
     chosen = table(rows, headings, "breaks-table", selectable=True, amounts=amount_fields(plan))
-    taken = {name: str(value) for name, value in filters.items() if name not in ("cause", "missing")}
-    whole = partial(whole_table, job, "breaks", taken, sort) if may(person, Action.RESULT_DOWNLOAD) else None
+    whole = partial(whole_table, job, "breaks", filters, sort) if may(person, Action.RESULT_DOWNLOAD) else None
     pager("breaks", found.total, ("break", "breaks"), whole)
     if chosen is not None:
         _detail(person, job, plan, rows[chosen])

@@ -97,10 +97,10 @@ def orders(plan: AnyPlan) -> dict[str, str]:
     }
 
 
-def whole_table(job: Job, name: str, filters: Mapping[str, str], sort: str | None, form: str) -> str:
+def whole_table(job: Job, name: str, filters: Mapping[str, Any], sort: str | None, form: str) -> str:
     """The address that answers the whole table, filtered and sorted alike, in a format."""
     asked = {"format": form, **filters} | ({"sort": sort} if sort else {})
-    return f"/api/reconciliation/jobs/{job.id}/results/{name}?{urlencode(asked)}"
+    return f"/api/reconciliation/jobs/{job.id}/results/{name}?{urlencode(asked, doseq=True)}"
 
 
 def table(

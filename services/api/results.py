@@ -39,6 +39,10 @@ class Choice(BaseModel):
     side: Annotated[Text | None, Field(description="left, right, or a side that the plan names.")] = None
     rule: Text | None = None
     category: Text | None = None
+    outcome: Text | None = None
+    field: Text | None = None
+    cause: Text | None = None
+    missing: Annotated[list[Text] | None, Field(max_length=128)] = None
     match_id: int | None = None
     sort: Annotated[Text | None, Field(description="A column, with a minus before it for descending.")] = None
     format: Literal["json", "csv", "xlsx", "parquet"] = "json"
@@ -47,8 +51,8 @@ class Choice(BaseModel):
 
     @property
     def filters(self) -> Filters:
-        """The columns that must have a given value."""
-        return self.model_dump(exclude_none=True, include={"side", "rule", "category", "match_id"})
+        """The columns that must have a given value, or one of those given."""
+        return self.model_dump(exclude_none=True, exclude={"sort", "format", "limit", "cursor"})
 
 
 FORMATS = {name: {"schema": {"type": "string", "format": "binary"}} for name in (CSV, XLSX, PARQUET)}
