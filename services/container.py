@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from services.redis_link import RedisLink
     from services.registration import RegistrationService
     from services.results import ResultService
+    from services.reviews import ReviewService
     from services.rolling import Rolling
     from services.rollout.service import RolloutService
     from services.second_factor import SecondFactorService
@@ -319,6 +320,13 @@ class Container:
         from services.rollout.service import RolloutService
 
         return RolloutService(self)
+
+    @cached_property
+    def reviews(self) -> ReviewService:
+        """What people decide on suggested matches."""
+        from services.reviews import ReviewService
+
+        return ReviewService(self)
 
     @cached_property
     def feedback(self) -> FeedbackService:

@@ -34,6 +34,7 @@ class Action(StrEnum):
     JOB_READ = "job.read"
     RESULT_READ = "result.read"
     RESULT_DOWNLOAD = "result.download"
+    RESULT_REVIEW = "result.review"
     ANALYTICS_READ = "analytics.read"
     PASSWORD_CHANGE = "password.change"  # noqa: S105  # pragma: allowlist secret
     SECOND_FACTOR_SET = "second_factor.set"
@@ -96,6 +97,7 @@ ROLE_ACTIONS: dict[Action, frozenset[Role]] = {
     Action.JOB_READ: EVERYONE,
     Action.RESULT_READ: EVERYONE,
     Action.RESULT_DOWNLOAD: EVERYONE,
+    Action.RESULT_REVIEW: WORKERS,
     Action.ANALYTICS_READ: EVERYONE,
     Action.PASSWORD_CHANGE: EVERYONE,
     Action.SECOND_FACTOR_SET: EVERYONE,
@@ -132,9 +134,9 @@ SCOPE_ACTIONS: dict[Scope, frozenset[Action]] = {
 
 IN_PERSON = frozenset({
     Action.PASSWORD_CHANGE, Action.SECOND_FACTOR_SET, Action.TOKEN_MANAGE, Action.ACCOUNT_MANAGE, Action.FEEDBACK_GIVE,
-    Action.FORMATS_SET,
+    Action.FORMATS_SET, Action.RESULT_REVIEW,
 })  # fmt: skip
-"""Never done by a token: whoever has found one must not be able to make more of it."""
+"""Never done by a token: whoever has found one must not be able to make more of it, nor judge in a person's name."""
 
 BEFORE_ENROLMENT = frozenset({Action.PASSWORD_CHANGE, Action.SECOND_FACTOR_SET})
 

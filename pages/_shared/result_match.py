@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared import charts, side_by_side, wording
+from pages._shared import charts, result_review, side_by_side, wording
 from pages._shared.context import services
 from pages._shared.tables import amount_fields, apart, table
 from pages._shared.wizard import labels
@@ -31,6 +31,8 @@ def show(person: Actor, job: Job, plan: AnyPlan, match_id: int) -> None:
         )
         if rule is not None:
             st.caption(wording.rule_in(plan, rule))
+        if about["outcome"] == "suggested":
+            result_review.decide(person, job, match_id)
         if found.get("certificate"):
             st.markdown(f":material/verified: {wording.certificate_sentence(found['certificate'])}")
         if not isinstance(plan, Plan):

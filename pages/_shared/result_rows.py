@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared import result_match
+from pages._shared import result_match, result_review
 from pages._shared.context import fragment, may, services
 from pages._shared.messages import empty_state, explained
 from pages._shared.tables import (
@@ -132,6 +132,8 @@ def _show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
     headings = {column: told[column].format(**names) for column in own} | {field: field for field in fields}
     kinds = {spec.name: spec.type for spec in plan.fields}
     rows = [_shown(row, names, kinds) for row in found.rows]
+    if name == "matches" and has_suggested(job):
+        _decided(person, job, rows)
     whole = partial(whole_table, job, name, filters, sort) if may(person, Action.RESULT_DOWNLOAD) else None
     if name in ("rejected", "duplicates"):
         table(rows, headings, f"{name}-table", amounts=amount_fields(plan))
@@ -145,6 +147,15 @@ def _show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
     pager(name, found.total, NOUNS[name], whole)
     if chosen is not None:
         result_match.show(person, job, plan, int(found.rows[chosen]["match_id"]))
+
+
+def _decided(person: Actor, job: Job, rows: list[dict[str, Any]]) -> None:
+    """What people decided on the suggested matches, above the table and in its rows."""
+    made = services().reviews.decisions(person, job.id)
+    result_review.overview(person, job, made)
+    for row in rows:
+        if row["outcome"] == "suggested" and row["match_id"] in made:
+            row["outcome"] = f"suggested, {made[row['match_id']].verdict}"
 
 
 def _direction(plan: AnyPlan) -> str:

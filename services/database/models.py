@@ -10,9 +10,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from services.database.api_models import ApiToken, IdempotencyKey
 from services.database.base import Base, Id, new_id
+from services.database.review_models import MatchDecision
 from services.database.side_files import SideFiles
 
-__all__ = ["ApiToken", "Base", "IdempotencyKey", "new_id"]  # what else is declared elsewhere
+__all__ = ["ApiToken", "Base", "IdempotencyKey", "MatchDecision", "new_id"]  # what else is declared elsewhere
 
 
 class Workspace(Base):

@@ -132,6 +132,31 @@ def csv_rows(content: bytes) -> list[Any]:
 
 
 @pytest.mark.timeout(180)
+def test_a_suggested_match_is_decided_where_it_is_seen(seen: Seen) -> None:
+    """Confirmed with a note, saved as a file, and decided again; the result's own figures stay."""
+    page = seen.page
+    page.goto(f"/results?job={seen.jobs[0]}&section=Matches&matches-outcome=suggested")
+    expect(page.get_by_text("Suggested matches decided: none yet")).to_be_visible()
+    steps.quiet(page)
+    steps.select_row(page, "matches-table", 0)
+    page.get_by_label("Note").fill("seen on the receipt")
+    page.get_by_label("Note").press("Tab")
+    steps.quiet(page)
+    steps.button(page, "Confirm").click()
+    expect(page.get_by_text("Suggested matches decided: 1 confirmed.")).to_be_visible()
+    expect(page.get_by_text("seen on the receipt")).to_be_visible()
+    with page.expect_download() as saved:
+        steps.button(page, "Decisions (.csv)").click()
+    told = Path(saved.value.path()).read_text(encoding="utf-8").splitlines()
+    assert told[0] == "match_id,verdict,note,person,at"
+    assert [line.split(",")[1:4] for line in told[1:]] == [["confirmed", "seen on the receipt", "Ada"]]
+    steps.button(page, "Decide again").click()
+    expect(page.get_by_text("Suggested matches decided: none yet")).to_be_visible()
+    steps.section(page, "Overview")
+    expect(page.get_by_text("+ 2 suggested +").first).to_be_visible()
+
+
+@pytest.mark.timeout(180)
 def test_the_bar_of_what_is_suggested_opens_just_that(seen: Seen) -> None:
     """The suggested matches of one side, and no confirmed one among them."""
     page = seen.page

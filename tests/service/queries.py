@@ -22,6 +22,7 @@ GROWING = frozenset(
         "drill",
         "file",
         "job",
+        "match_decision",
         "mail",
         "plan",
         "reconciliation",

@@ -195,6 +195,9 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "results.export_xlsx": (Action.RESULT_DOWNLOAD, (JOB_ID, "matches")),
     "results.open_parquet": (Action.RESULT_DOWNLOAD, (JOB_ID, "matches")),
     "results.download_zip": (Action.RESULT_DOWNLOAD, (JOB_ID,)),
+    "reviews.decisions": (Action.RESULT_READ, (JOB_ID,)),
+    "reviews.decide": (Action.RESULT_REVIEW, (JOB_ID, 1, "confirmed")),
+    "reviews.export_csv": (Action.RESULT_DOWNLOAD, (JOB_ID,)),
 }
 JOB = "/reconciliation/jobs/{job_id}"
 # Route -> the action it needs (None: open to anyone), and what is sent.
@@ -261,7 +264,7 @@ def test_every_action_has_its_roles() -> None:
     """No action is missing from the table, and an auditor may do nothing that changes anything."""
     assert set(ROLE_ACTIONS) == set(Action)
     changing = {Action.FILE_UPLOAD, Action.PLAN_EDIT, Action.JOB_LAUNCH, Action.JOB_CANCEL, Action.ACCOUNT_MANAGE}
-    changing |= {Action.JOB_PAUSE, Action.MAIL_RETRY, Action.STORAGE_SYNC, Action.BACKUP_RUN}
+    changing |= {Action.RESULT_REVIEW, Action.JOB_PAUSE, Action.MAIL_RETRY, Action.STORAGE_SYNC, Action.BACKUP_RUN}
     assert not any(allowed(Role.AUDITOR, action) for action in changing)
     assert all(allowed(Role.AUDITOR, action) for action in set(Action) - changing)
 
