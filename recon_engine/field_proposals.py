@@ -16,6 +16,7 @@ from recon_engine.column_matching import Pair
 from recon_engine.column_names import concepts, is_identifier
 from recon_engine.columns import Column, number_key
 from recon_engine.plan import RESERVED_NAMES, CleanName, FieldSpec, FieldType, ReaderOptions
+from recon_engine.reading.footer import misread
 from recon_engine.reading.table import TextTable
 from recon_engine.rule_proposals import MappedField
 from recon_engine.value_types import Reading
@@ -165,8 +166,9 @@ def question(side: str, place: str, file: str, column: Column, other: Column, de
 def unreadable(table: TextTable, rows: int) -> list[str]:
     """What a person must know of a file without rows, or with rows that its header does not fit."""
     told = [f"{table.name} has no rows: the plan rests on column names alone"] if rows == 0 else []
-    if table.rejected.height:
-        told.append(f"{table.name}: {table.rejected.height:,} rows cannot be read as the header says; see its profile")
+    if many := misread(table):
+        rows_are = "1 row" if many == 1 else f"{many:,} rows"
+        told.append(f"{table.name}: {rows_are} cannot be read as the header says; see its profile")
     return told
 
 

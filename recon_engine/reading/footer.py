@@ -10,6 +10,12 @@ from recon_engine.plan import ReaderOptions
 from recon_engine.reading.table import REJECTED_SCHEMA, ROW, TextTable
 
 _SHOWN = 500  # characters of a row
+_LEFT_OUT = "left out by footer_rows"
+
+
+def misread(table: TextTable) -> int:
+    """How many rows are rejected for what they are: those that were left out by choice do not count."""
+    return table.rejected.filter(~pl.col("reason").str.starts_with(_LEFT_OUT)).height
 
 
 def without_footer(table: TextTable, options: ReaderOptions) -> TextTable:
@@ -30,7 +36,7 @@ def without_footer(table: TextTable, options: ReaderOptions) -> TextTable:
     apart = found.with_columns(
         line=table.lines(found["row"]).cast(pl.Int64),
         column=pl.lit(None, pl.String),
-        reason=pl.lit(f"left out by footer_rows: {what}"),
+        reason=pl.lit(f"{_LEFT_OUT}: {what}"),
     )
     return replace(
         table,

@@ -135,8 +135,9 @@ def csv_rows(content: bytes) -> list[Any]:
 def test_a_suggested_match_is_decided_where_it_is_seen(seen: Seen) -> None:
     """Confirmed with a note, saved as a file, and decided again; the result's own figures stay."""
     page = seen.page
-    page.goto(f"/results?job={seen.jobs[0]}&section=Matches&matches-outcome=suggested")
+    page.goto(f"/results?job={seen.jobs[0]}&section=Matches&matches-outcome=Suggested")
     expect(page.get_by_text("Suggested matches decided: none yet")).to_be_visible()
+    expect(page.get_by_text("4 records in matches", exact=True)).to_be_visible()
     steps.quiet(page)
     steps.select_row(page, "matches-table", 0)
     page.get_by_label("Note").fill("seen on the receipt")

@@ -14,6 +14,7 @@ from recon_engine.execution.preview import preview, write_sample
 from recon_engine.plan import Plan, ReaderOptions
 from recon_engine.profiling import profile
 from recon_engine.reading import open_table
+from recon_engine.suggest import suggest
 
 ROWS = [("R1", "10.10"), ("R2", "-3.25"), ("R3", "7.00"), ("R4", "0.15"), ("R5", "86.00"), ("Total", "100.00")]
 REASON = "left out by footer_rows: the last row is no record"
@@ -95,6 +96,16 @@ def test_a_result_accounts_for_what_is_left_out(tmp_path: Path) -> None:
     assert summary["totals"]["left"]["all"]["amount"]["read"] == str(sum(Decimal(a) for _, a in ROWS[:-1]))
     rejected = pl.read_parquet(tmp_path / "out" / "rejected.parquet")
     assert rejected.select("row", "line", "raw", "reason").rows() == [(6, 7, "Total, 100.00", REASON)]
+
+
+def test_a_proposal_does_not_ask_about_what_is_left_out(tmp_path: Path) -> None:
+    """It keeps the choice, and asks about rows that cannot be read only where there are any."""
+    left, right = csv_file(tmp_path / "left.csv"), csv_file(tmp_path / "right.csv", "printed on Monday")
+    found = suggest(left, right, ReaderOptions(footer_rows=1), ReaderOptions(footer_rows=2))
+    assert (found.plan.left.footer_rows, found.plan.right.footer_rows) == (1, 2)
+    assert [one for one in found.questions if "cannot be read" in one] == [
+        "right.csv: 1 row cannot be read as the header says; see its profile"
+    ]
 
 
 def test_a_sample_has_no_footer_of_its_own(tmp_path: Path) -> None:
