@@ -118,7 +118,8 @@ def file_card(
             )
         if note := services().files.note(person, stored):
             st.info(note, icon=":material/cloud_sync:")
-        profile_view.body(stored, partial(reread, person, reconciliation, side, stored) if editable else None)
+        again = partial(reread, person, reconciliation, side, stored) if editable else None
+        profile_view.body(stored, again, alone=len(reconciliation.file_ids(side)) == 1)
     return stored
 
 

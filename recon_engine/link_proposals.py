@@ -74,7 +74,9 @@ def better_linked(
 
     `most_accidents`: the share of accidents from which on it is not proposed, and which it must keep to; None: any.
     """
-    fields = [readable(f) for f in link_fields(usable)]
+    fields = link_fields(usable)
+    if most_accidents is None:
+        fields = [readable(f) for f in fields]  # as the plan will have them, which then has no other rule
     conditions = [c for each in proposed for c in each.rule.on]
     if len(fields) < _TELLING or any(c.total or c.found_in for c in conditions):
         return None

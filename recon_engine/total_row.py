@@ -26,6 +26,6 @@ def total_row(
     names = ", ".join(f"'{name}'" for name in found)
     message = (
         f"row {row:,}, the last, looks like a total: what it has in {names} is the sum of the rows above it; "
-        "as a record it counts everything twice: leave it out with footer_rows: 1, or remove it from the file"
+        "as a record it counts everything twice: leave it out with footer_rows, or remove it from the file"
     )
     return [Issue(source, row, found[0], "total_row", message)]

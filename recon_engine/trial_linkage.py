@@ -16,8 +16,9 @@ from recon_engine.reading.table import TextTable
 from recon_engine.rule_proposals import MappedField, Tables, sided_key, sided_value
 from recon_engine.rules import Cardinality
 
-# Records of the smaller file that are tried, and the most values of both files read for it, so that nobody waits long.
-_SAMPLE, _MOST_VALUES = 500, 300_000
+# Records of the smaller file that are tried, and of either for what chance does; the most values of both files, and
+# bytes of text, read for it: so that nobody waits long.
+_SAMPLE, _DECOYS, _MOST_VALUES, _MOST_TEXT = 500, 500, 300_000, 3_000_000
 _MOST_PAIRS = 2_000_000
 # Where so many records of one file have a double in it, and so many times as many as of the other, it is of many.
 _MANY, _TIMES = 0.15, 3.0
@@ -66,9 +67,12 @@ def trial_linkage(
     small = 0 if rows[0] <= rows[1] else 1
     keys = {f.spec.name: f for rule in rules for f in rule}
     one, other = (_values(tables[number], fields, [*keys.values()], _SIDES[number]) for number in (small, 1 - small))
-    sample = one.with_columns(h=pl.struct(one.columns).hash(377)).bottom_k(min(_SAMPLE, one.height), by="h").drop("h")
+    if sum(map(_text, (one, other))) > _MOST_TEXT:
+        return None
+    by_content = one.select(pl.struct(one.columns).hash(377)).to_series().arg_sort()
+    sample = one[by_content.head(_SAMPLE)]
     kinds = [LinkField(f.spec.name, *_KINDS[f.spec.type]) for f in fields]
-    found = link(sample, other, kinds, probability=probability, most_pairs=_MOST_PAIRS)
+    found = link(sample, other, kinds, probability=probability, most_pairs=_MOST_PAIRS, decoys=_DECOYS)
     linked = found.pairs.filter(pl.col("probability") >= probability).select("l", "r")
     several = cardinality == ("one_to_many" if small == 0 else "many_to_one")
     joined = pl.concat([linked.clear(), *(_equal(sample, other, [_key(f) for f in rule], several) for rule in rules)])
@@ -93,6 +97,11 @@ def _repeated(sample: Relatives, other: Relatives, times: float, *, swapped: boo
     return "one_to_many" if (doubles[1] == many) != swapped else "many_to_one"
 
 
+def _text(table: pl.DataFrame) -> int:
+    """Bytes of text that linkage reads."""
+    return int(table.select(pl.sum_horizontal(pl.col(pl.String).exclude(r"^=.*$").str.len_bytes().sum())).item() or 0)
+
+
 def _counterparts(pairs: pl.DataFrame, several: bool) -> int:
     ends = pairs.select(pl.col("l", "r").n_unique()).row(0)
     return int(ends[1] if several else min(ends))
@@ -100,7 +109,7 @@ def _counterparts(pairs: pl.DataFrame, several: bool) -> int:
 
 def _equal(sample: pl.DataFrame, other: pl.DataFrame, names: list[str], several: bool) -> pl.DataFrame:
     """Which records agree in all of `names`; where each has one counterpart, one stands for all that agree."""
-    one, two = (t.with_row_index(end).select(end, *names) for t, end in ((sample, "l"), (other, "r")))
+    one, two = (t.select(names).with_row_index(end) for t, end in ((sample, "l"), (other, "r")))
     one, two = one.unique(names), two if several else two.unique(names)
     return one.join(two, on=names).select("l", "r")
 

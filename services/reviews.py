@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import polars as pl
 from sqlalchemy import select
 
+from services.database.engine import serialise
 from services.database.models import Account, MatchDecision
 from services.errors import Conflict, Invalid
 from services.jobs.queue import find_job
@@ -79,12 +80,18 @@ class ReviewService:
             at=self._container.clock.now(),
         )
         with self._container.transaction() as session:
+            serialise(session, f"decisions of {job_id}")  # two at once would both be the first
             before = session.get(MatchDecision, (job_id, match_id))
             if verdict != "open":
+                if before is not None and (before.verdict, before.note) == (verdict, note):
+                    return
                 session.merge(decision)
             elif before is not None:
                 session.delete(before)
-            detail: dict[str, Any] = {"match": match_id, "verdict": verdict, "note": note}
+            else:
+                return
+            # The trail is for good, and a note may quote what no trail should hold.
+            detail: dict[str, Any] = {"match": match_id, "verdict": verdict, "note_length": len(note)}
             self._container.audit.record(session, actor, Action.RESULT_REVIEW, "job", job_id, **detail)
 
     def export_csv(self, actor: Actor, job_id: str) -> bytes:

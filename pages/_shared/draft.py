@@ -172,8 +172,13 @@ def follow_reading(
         return
     data = build_plan(plan).to_data()
     own = data["sides"][reconciliation.sides.index(side)] if "sides" in data else data[side]
-    own |= changed
-    save(person, reconciliation, data)
+    own.update({name: value for name, value in changed.items() if value is not None})
+    for name, value in changed.items():
+        if value is None:
+            own.pop(name, None)
+    # Without Undo on Map: the files would still be read in the new way.
+    services().plans.set_plan(person, reconciliation.id, data)
+    forget_edits(reconciliation)
 
 
 def forget_edits(reconciliation: Reconciliation) -> None:

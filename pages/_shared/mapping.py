@@ -10,6 +10,7 @@ from unicodedata import east_asian_width
 
 import streamlit as st
 
+from pages._shared.wording import literal
 from recon_engine.plan import SIDES, CleanName, CleanStep, FieldSpec, FieldType, MapStep, Plan, SideName
 from recon_engine.plan_changes import with_renamed_fields
 
@@ -216,7 +217,7 @@ def cell_names(names: Mapping[str, str]) -> dict[str, str]:
 def what_changed(before: Mapping[int, str], edited: Sequence[Row]) -> str:
     """What editing did, in a sentence: which fields are gone. `before` holds the saved name of each row, by its id."""
     kept = set(map(row_id, edited))
-    gone = [f"'{name}'" for number, name in before.items() if number not in kept]
+    gone = [f"'{literal(name)}'" for number, name in before.items() if number not in kept]
     if not gone:
         return "The change is saved."
     return f"{'Field' if len(gone) == 1 else 'Fields'} {', '.join(gone)} removed."

@@ -34,16 +34,18 @@ def heading(stored: StoredFile) -> None:
     )
 
 
-def body(stored: StoredFile, reread: Reread | None) -> None:
-    """The profile, or the one sentence that says why the file cannot be read. `reread` reads it by other options."""
+def body(stored: StoredFile, reread: Reread | None, *, alone: bool) -> None:
+    """The profile, or the one sentence that says why the file cannot be read. `reread` reads it by other options;
+    `alone`: no other file is on its side, which is read in one way.
+    """
     if stored.refusal:
         st.error(stored.refusal, icon=":material/error:")
     profile = stored.profile_json
     if profile:
         _facts(profile["facts"])
         for issue in profile["issues"]:
-            if issue["code"] == "total_row" and reread is not None:
-                _total(stored, issue["row"], reread)
+            if issue["code"] == "total_row" and reread is not None and alone:
+                _total(stored, issue["row"], profile["rows"], reread)
             else:
                 st.warning(issue["message"], icon=":material/warning:")
         if profile["rejected"]:
@@ -66,8 +68,8 @@ def body(stored: StoredFile, reread: Reread | None) -> None:
         _reading(stored, reread)
 
 
-def _total(stored: StoredFile, row: int, reread: Reread) -> None:
-    """A last row that adds up those above it, and the way to leave it out."""
+def _total(stored: StoredFile, row: int, rows: int, reread: Reread) -> None:
+    """A last row that adds up those above it, and the way to leave it out, with what comes after it."""
     with st.container(border=True, key=f"total-{stored.id}"):
         st.markdown(
             f":orange[:material/functions:] **The last row, {number(row)}, looks like the total of those above it.** "
@@ -75,7 +77,7 @@ def _total(stored: StoredFile, row: int, reread: Reread) -> None:
         )
         if st.button("Leave it out", key=f"leave-out-{stored.id}", type="primary", icon=":material/playlist_remove:"):
             with explained(), st.spinner("Reading the file again"):
-                reread({**stored.options_json, "footer_rows": 1})
+                reread({**stored.options_json, "footer_rows": rows - row + 1})
 
 
 def _facts(facts: Mapping[str, Mapping[str, Any]]) -> None:

@@ -80,12 +80,14 @@ def _twice(plan: Plan, found: Counts | None, places: Mapping[str, DeltaGenerator
         repeated = (found or {}).get("twice", {}).get(side)
         if repeated is None or plan.duplicates_of(side) is not None:
             place.empty()
-        elif repeated:
-            where = "Of a sample, " if (found or {})["sample"] else ""
+            continue
+        where = "Of a sample, " if (found or {})["sample"] else ""
+        if repeated:
             told = f"{where}{count(repeated, 'record equals an', 'records equal an')} earlier one in every field."
             place.markdown(f":small[:orange[:material/content_copy: {told}]]")
         else:
-            place.markdown(":small[:gray[No record equals another one in every field.]]")
+            told = f"{where}no record equals another one in every field."
+            place.markdown(f":small[:gray[{told[0].upper()}{told[1:]}]]")
 
 
 def _of_two(plan: Plan, found: Counts | None) -> str:

@@ -42,9 +42,9 @@ def in_memory(_: int, records: pl.LazyFrame) -> tuple[pl.LazyFrame, Callable[[pl
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """Records that matched decoys, in all rounds; `scale` makes up for those that were not tried; `free`: records of
+    """Matches with decoys, in all rounds; `scale` makes up for those that were not tried; `free`: records of
     the decoys' side that the rule left unmatched; `tied`: how many of them because they have several candidates;
-    `matches`: how many records of the side that was tried the rule matched.
+    `matches`: how many there were of real records. One record with several counterparts is one match.
     """
 
     hits: int
@@ -119,7 +119,8 @@ def chance_of(
         one, two = (read(table) for (_, read), table in zip(keeping, kept, strict=True))
         frames = one, two
     own, competing, free = (table.sort("__i").select(columns) for table in (own, competing, free))
-    found = Chance(0, float(every * max(1, of_free)), count, min(tied[other], count), int(matched[tried].sum()))
+    matches = min(int(flags.sum()) for flags in matched)
+    found = Chance(0, float(every * max(1, of_free)), count, min(tied[other], count), matches)
     if own.is_empty() or free.is_empty():
         return found, frames
     permuted, strata = _permuted(plan, rule, free)
@@ -134,9 +135,9 @@ def chance_of(
         left, right = (own, table) if other == 1 else (table, own)
         ids = (left[ID].to_numpy(), right[ID].to_numpy())
         settled, _ = decide(plan, rule, left.with_row_index("i"), right.with_row_index("i"), ids, known)
-        members = settled.sets.filter(pl.col("side") == other)["i"]
-        ends = settled.pairs["lr"[other]]
-        hits += int((ends >= competing.height).sum()) + int((members >= competing.height).sum())
+        lone = settled.pairs.filter(pl.col("lr"[other]) >= competing.height)
+        sets = settled.sets.filter(pl.col("side") == other, pl.col("i") >= competing.height)
+        hits += min(lone["l"].n_unique(), lone["r"].n_unique()) + sets["set"].n_unique()
     return replace(found, hits=hits), frames
 
 

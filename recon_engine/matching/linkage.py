@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recon_engine.matching.linkage_blocking import block, plan_blocking
-from recon_engine.matching.linkage_chance import Together, Within, chances
+from recon_engine.matching.linkage_chance import DECOYS, Together, Within, chances
 from recon_engine.matching.linkage_compare import (
     MISSING,
     Levels,
@@ -67,11 +67,13 @@ def link(
     block_on: Sequence[Sequence[str]] | None = None,
     labels: pl.DataFrame | None = None,
     most_pairs: int = 50_000_000,
+    decoys: int = DECOYS,
 ) -> Linked:
     """Link two tables on `fields`.
 
     `block_on`: fields that a pair must share, one list per key; None chooses. `labels`: l, r and `match` (boolean) of
-    pairs that are known. Pairs of at least `probability` (and, below it, of at least `FLOOR`) are returned.
+    pairs that are known. Pairs of at least `probability` (and, below it, of at least `FLOOR`) are returned. `decoys`:
+    records of each table whose likeness to others of it shows what chance does.
     """
     if not fields or left.is_empty() or right.is_empty():
         return _nothing(fields)
@@ -83,7 +85,7 @@ def link(
     levels, inside = [level for level, _ in closely], [within for _, within in closely]
     u, *own = chances(prepared)
     model = _start(prepared, u, left.height, right.height)
-    together = Together(prepared, plan)
+    together = Together(prepared, plan, decoys)
     term = [_term_weights(item, candidates["l"], level) for item, level in zip(prepared, levels, strict=True)]
     may, less = np.ones(candidates.height, dtype=np.bool_), np.zeros(candidates.height)
     for _ in range(_ROUNDS):

@@ -22,7 +22,7 @@ from recon_engine.matching.linkage_learning import Floats, Model, pair_weights
 # which rarely come near each other.
 _SAMPLED, _SAMPLED_LONG = 360, 700
 # Records of each side whose candidates within their own table show how fields agree together.
-_DECOYS = 2000
+DECOYS = 2000
 # What chance is thought to do before its pairs are counted weighs as so many of them: to all fields of a pair, as
 # often as its fields agree two by two; to two fields, as often as if they were independent.
 _IMAGINED, _IMAGINED_TWO = 0.5, 0.02
@@ -131,7 +131,7 @@ class Together:
     `within`: pairs of the left and of the right table, which show it.
     """
 
-    def __init__(self, prepared: Sequence[Prepared], plan: Plan) -> None:
+    def __init__(self, prepared: Sequence[Prepared], plan: Plan, decoys: int = DECOYS) -> None:
         self.within: list[Within] = []
         self._less = np.zeros(0, dtype=np.int64), np.zeros(0)
         rows = {"l": len(prepared[0].left), "r": len(prepared[0].right)}
@@ -139,7 +139,7 @@ class Together:
         self._missing = _missing_together(prepared)
         for side, name in (("l", "left"), ("r", "right")):
             own = [p.sided(side * 2) for p in prepared]
-            chosen = by_content(prepared, name, _DECOYS)["i"]
+            chosen = by_content(prepared, name, decoys)["i"]
             pairs = block(own, plan, chosen).pairs.filter(pl.col("l") != pl.col("r"))
             share = len(chosen) / max(1, rows[side])
             if share == 1:

@@ -71,8 +71,12 @@ def made_again(told: Told) -> list[Check]:
         # Where its files are not here, the rejected rows are those of the result itself: nothing is compared.
         own = {"rejected"} if not any(map(told.is_at_hand, staged)) else set()
         tables = [made for made in sorted((work / "result").glob("*.parquet")) if made.stem not in own | staged.keys()]
-        checks += [_judged(told, f"{made.stem} again", unlike(told.folder / made.name, made)) for made in tables]
+        checks += [_judged(told, f"{made.stem} again", _other(told.folder / made.name, made)) for made in tables]
         return [*checks, _judged(told, "summary again", _other_summary(told, summary))]
+
+
+def _other(told: Path, made: Path) -> str | None:
+    return unlike(told, made) if told.is_file() else "there is no such table"
 
 
 def _made(told: Told, work: Path) -> tuple[dict[str, StagedSide], dict[str, Any]]:

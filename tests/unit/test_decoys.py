@@ -101,6 +101,27 @@ def test_a_single_condition_has_no_estimate() -> None:
     assert result.summary["rules"][0]["outcome"] == "suggested"
 
 
+@pytest.mark.parametrize("lone", [(300, 600), (600, 300)])
+def test_one_match_of_many_records_is_one(lone: tuple[int, int]) -> None:
+    """200 left records have ten right ones each; others have none, and share their values with some by accident."""
+    generator = np.random.default_rng(17)
+    day = generator.integers(0, 40, 200)
+    one = [(f"{amount}.00", int(d), "K") for amount, d in zip(range(1000, 1200), day, strict=True)]
+    many = [line for line in one for _ in range(10)]
+    one += [(f"{generator.integers(1, 100)}.00", int(generator.integers(0, 40)), "left") for _ in range(lone[0])]
+    many += [(f"{generator.integers(1, 100)}.00", int(generator.integers(0, 40)), "right") for _ in range(lone[1])]
+    sides = [pl.DataFrame(rows, schema=["amount", "day", "truth"], orient="row") for rows in (one, many)]
+    fields = [{"name": name, "left": name, "right": name} for name in ("amount", "day")]
+    rule = {"name": "r", "on": ["amount", "day"], "cardinality": "one_to_many"}
+    plan = {"name": "t", "left": {"label": "L"}, "right": {"label": "R"}, "fields": fields, "rules": [rule]}
+    result = reconcile(Plan.build(plan), left=sides[0], right=sides[1])
+    matched = result.matches().filter(pl.col("side") == "left").collect()["row"] - 1
+    truth = float((sides[0]["truth"].gather(matched) != "K").mean() or 0)  # type: ignore[arg-type]
+    chance = result.summary["rules"][0]["chance"]
+    assert truth > 0.05
+    assert chance["low"] <= truth <= chance["high"], (truth, chance)
+
+
 @pytest.mark.parametrize("counts", [(900, 600), (600, 900), (700, 700)], ids=["more left", "more right", "as many"])
 @pytest.mark.parametrize("cardinality", ["one_to_one", "one_to_many"])
 def test_which_side_is_left_plays_no_part(counts: tuple[int, int], cardinality: str) -> None:

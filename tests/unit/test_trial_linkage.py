@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recon_engine import reconcile
+from recon_engine import Plan, reconcile, trial_linkage
 from recon_engine.matching import linkage_blocking
 from recon_engine.matching.linkage_blocking import _BestOf
 from recon_engine.suggest import Suggestion, suggest
@@ -207,6 +207,27 @@ def test_fields_of_every_type_can_be_tried(column: list[str], tmp_path: Path) ->
     rows = [{"a": f"n{i % 9} m", "b": f"k{i % 7} q", "c": column[i % 3]} for i in range(90)]
     others = [{"a": f"n{i % 8} m", "b": f"k{i % 5} q", "c": column[i % 2]} for i in range(90)]
     assert suggested(tmp_path, rows, others).plan.rules
+
+
+def test_a_field_may_be_called_anything(tmp_path: Path) -> None:
+    """Names of the trial's own columns are not those of people's."""
+    names = ["h", "l", "r", "key", "v", "w", "code", "n"]
+    rows = [{name: f"n{i * k % 97}x m{i % k}" for k, name in enumerate(names, 3)} for i in range(120)]
+    others = [{name: f"n{i * k % 97}y m{i % k}" for k, name in enumerate(names, 3)} for i in range(90)]
+    found = suggested(tmp_path, rows, others)
+    linking = {"name": "linked", "link": {"fields": [f.name for f in found.plan.fields], "probability": 0.5}}
+    result = reconcile(Plan.build(found.plan.to_data() | {"rules": [linking]}))
+    assert result.summary["rules"][0]["candidates"] > 0
+
+
+def test_long_texts_are_not_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would take minutes is left out, however few the cells."""
+    tried: list[object] = []
+    monkeypatch.setattr(trial_linkage, "link", lambda *given, **_: tried.append(given))
+    monkeypatch.setattr(trial_linkage, "_MOST_TEXT", 1_000)
+    everyone = people(600)
+    suggested(tmp_path, everyone, [p | {"customer_id": f"D{i}", "phone": ""} for i, p in enumerate(everyone[::-1])])
+    assert not tried
 
 
 @pytest.mark.parametrize("at_once", [1, 50, 10_000])
