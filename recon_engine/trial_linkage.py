@@ -16,9 +16,9 @@ from recon_engine.reading.table import TextTable
 from recon_engine.rule_proposals import MappedField, Tables, sided_key, sided_value
 from recon_engine.rules import Cardinality
 
-# Records of the smaller file that are tried, and of either for what chance does; the most values of both files, and
-# bytes of text, read for it: so that nobody waits long.
-_SAMPLE, _DECOYS, _MOST_VALUES, _MOST_TEXT = 500, 500, 300_000, 3_000_000
+# Records of the smaller file that are tried, and of either for what chance does; the most values of both files that are
+# read for it, and bytes of text times those of a record: so that nobody waits long.
+_SAMPLE, _DECOYS, _MOST_VALUES, _MOST_TEXT = 500, 500, 300_000, 250_000_000
 _MOST_PAIRS = 2_000_000
 # Where so many records of one file have a double in it, and so many times as many as of the other, it is of many.
 _MANY, _TIMES = 0.15, 3.0
@@ -67,7 +67,8 @@ def trial_linkage(
     small = 0 if rows[0] <= rows[1] else 1
     keys = {f.spec.name: f for rule in rules for f in rule}
     one, other = (_values(tables[number], fields, [*keys.values()], _SIDES[number]) for number in (small, 1 - small))
-    if sum(map(_text, (one, other))) > _MOST_TEXT:
+    text = sum(map(_text, (one, other)))
+    if text * text > _MOST_TEXT * sum(rows):
         return None
     by_content = one.select(pl.struct(one.columns).hash(377)).to_series().arg_sort()
     sample = one[by_content.head(_SAMPLE)]
