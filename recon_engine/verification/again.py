@@ -72,6 +72,9 @@ def made_again(told: Told) -> list[Check]:
         own = {"rejected"} if not any(map(told.is_at_hand, staged)) else set()
         tables = [made for made in sorted((work / "result").glob("*.parquet")) if made.stem not in own | staged.keys()]
         checks += [_judged(told, f"{made.stem} again", _other(told.folder / made.name, made)) for made in tables]
+        listed = {Path(name).stem for name in told.manifest["outputs"] if name.endswith(".parquet")}
+        more = listed - staged.keys() - {made.stem for made in (work / "result").glob("*.parquet")}
+        checks += [_judged(told, f"{name} again", "no run makes such a table") for name in sorted(more)]
         return [*checks, _judged(told, "summary again", _other_summary(told, summary))]
 
 

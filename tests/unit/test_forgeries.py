@@ -277,6 +277,17 @@ def test_another_version_is_no_forger(results: dict[str, Path], tmp_path: Path) 
         sound[name].write_parquet(path)
 
 
+def test_a_table_more_is_found(results: dict[str, Path], tmp_path: Path) -> None:
+    """A list of approvals that no run made is no evidence."""
+    folder = shutil.copytree(results["pairs"], tmp_path / "result")
+    pl.DataFrame({"approved": [1]}).write_parquet(folder / "approvals.parquet")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["outputs"]["approvals.parquet"] = ""
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    [told] = failures(folder)
+    assert (told.name, told.detail) == ("approvals again", "no run makes such a table")
+
+
 def test_a_quick_check_says_what_it_left_out(results: dict[str, Path]) -> None:
     """It makes nothing again, and nobody can take that for a check that held."""
     left_out = [check for check in verify(results["pairs"], quick=True) if check.holds is None]
