@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from recon_engine.cleaning import cleaned
-from recon_engine.matching.linkage import LinkField, link
-from recon_engine.matching.linkage_compare import Kind
+from recon_engine.matching.linkage import KINDS, LinkField, link
 from recon_engine.matching.linkage_relatives import Relatives, accidents
-from recon_engine.plan import FieldType
 from recon_engine.reading.table import TextTable
 from recon_engine.rule_proposals import MappedField, Tables, sided_key, sided_value
 from recon_engine.rules import Cardinality
@@ -22,15 +20,6 @@ _SAMPLE, _DECOYS, _MOST_VALUES, _MOST_TEXT = 500, 500, 300_000, 250_000_000
 _MOST_PAIRS = 2_000_000
 # Where so many records of one file have a double in it, and so many times as many as of the other, it is of many.
 _MANY, _TIMES = 0.15, 3.0
-# How each type is compared; None: as the values say.
-_KINDS: dict[FieldType, tuple[Kind, str | None]] = {
-    "text": ("text", None),
-    "boolean": ("text", "exact"),
-    "decimal": ("number", None),
-    "integer": ("number", None),
-    "date": ("date", None),
-    "datetime": ("datetime", None),
-}
 _SIDES = ("left", "right")
 
 
@@ -72,7 +61,7 @@ def trial_linkage(
         return None
     by_content = one.select(pl.struct(one.columns).hash(377)).to_series().arg_sort()
     sample = one[by_content.head(_SAMPLE)]
-    kinds = [LinkField(f.spec.name, *_KINDS[f.spec.type]) for f in fields]
+    kinds = [LinkField(f.spec.name, KINDS[f.spec.type]) for f in fields]
     found = link(sample, other, kinds, probability=probability, most_pairs=_MOST_PAIRS, decoys=_DECOYS)
     linked = found.pairs.filter(pl.col("probability") >= probability).select("l", "r")
     several = cardinality == ("one_to_many" if small == 0 else "many_to_one")

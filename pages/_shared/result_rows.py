@@ -80,7 +80,7 @@ OF_SIDES = HEADINGS | {
         "difference": "Difference",
     }
 }
-WIDTHS = {"left_value": 200, "right_value": 200}
+WIDTHS = {"left_value": 200, "right_value": 200, "rule": 140, "outcome": 150}
 EMPTY = {
     "matches": ("No match", "No rule brought two records together: look at the breaks, and at the rules."),
     "differences": ("No differences", "Every compared field is equal inside every match."),

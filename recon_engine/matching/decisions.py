@@ -11,7 +11,7 @@ from recon_engine.matching.candidates import grouped, search
 from recon_engine.matching.comparables import text_column
 from recon_engine.matching.conditions import CLOSE, Rarities, windows
 from recon_engine.matching.group_totals import settle_group_totals
-from recon_engine.matching.linkage import LinkField, link
+from recon_engine.matching.linkage import KINDS, LinkField, link
 from recon_engine.matching.linkage_relatives import accidents
 from recon_engine.matching.sets import as_sets, settle_sets
 from recon_engine.matching.settled import LINKS_SCHEMA, NEAR_SCHEMA, Ids, Settled
@@ -20,7 +20,6 @@ from recon_engine.plan import Plan, Rule
 
 BITS = 1_000_000
 """The weight of a linked pair is its evidence in bits, times this."""
-_KINDS = {"decimal": "number", "integer": "number"}
 
 
 def decide(
@@ -121,7 +120,7 @@ def _linked(
     fields, columns = [], []
     for name in dict.fromkeys((*wanted.fields, *(n for key in wanted.block_on for n in key))):
         spec = plan.field(name)
-        fields.append(LinkField(name, _KINDS.get(spec.type, spec.type), wanted.compare_as.get(name)))  # type: ignore[arg-type]
+        fields.append(LinkField(name, KINDS[spec.type], wanted.compare_as.get(name)))
         columns.append(pl.col(text_column(name) if spec.type == "text" else name).alias(name))
     fields = [f for f in fields if f.name in wanted.fields]
     tables = left.select(columns), right.select(columns)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from recon_engine.matching.linkage_blocking import block, plan_blocking
 from recon_engine.matching.linkage_chance import DECOYS, Together, Within, chances
 from recon_engine.matching.linkage_compare import (
+    KINDS,
     MISSING,
     Levels,
     LinkField,
@@ -31,7 +32,7 @@ from recon_engine.matching.linkage_compare import (
 from recon_engine.matching.linkage_learning import UNKNOWN, Floats, Model, learn, patterns
 from recon_engine.matching.linkage_relatives import Relatives
 
-__all__ = ["LinkField", "Linked", "link"]
+__all__ = ["KINDS", "LinkField", "Linked", "link"]
 
 # Pairs less probable than this are not returned.
 FLOOR = 0.01

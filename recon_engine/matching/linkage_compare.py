@@ -32,6 +32,15 @@ from recon_engine.matching.linkage_codes import code_status, mentioned
 from recon_engine.matching.linkage_levels import JARO_WINKLER, RELATIVE, RULES, A, B
 
 Kind = Literal["text", "number", "date", "datetime", "boolean"]
+KINDS: dict[str, Kind] = {
+    "text": "text",
+    "decimal": "number",
+    "integer": "number",
+    "date": "date",
+    "datetime": "datetime",
+    "boolean": "boolean",
+}
+"""How the types of fields are compared."""
 Levels = NDArray[np.uint8]
 Inside = NDArray[np.float64]
 METHODS = ("name", "code", "tfidf", "exact", "date", "datetime", "number")
