@@ -89,7 +89,8 @@ def _repeated(sample: Relatives, other: Relatives, times: float, *, swapped: boo
 
 def _text(table: pl.DataFrame) -> int:
     """Bytes of text that linkage reads."""
-    return int(table.select(pl.sum_horizontal(pl.col(pl.String).exclude(r"^=.*$").str.len_bytes().sum())).item() or 0)
+    lengths = table.select(pl.col(pl.String).exclude(r"^=.*$").str.len_bytes().sum())
+    return sum(lengths.row(0)) if lengths.width else 0
 
 
 def _counterparts(pairs: pl.DataFrame, several: bool) -> int:
