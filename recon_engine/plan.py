@@ -129,6 +129,9 @@ class ReaderOptions(Model):
     nulls: tuple[str, ...] = ()
     debit: str | None = None
     credit: str | None = None
+    combined: dict[Annotated[str, Field(min_length=1)], Annotated[tuple[str, ...], Field(min_length=2)]] = Field(
+        default_factory=dict
+    )
 
     def _faults(self) -> Iterator[Misplaced]:
         if (self.debit is None) != (self.credit is None):
@@ -136,6 +139,9 @@ class ReaderOptions(Model):
             yield (missing,), "debit and credit name the two columns of an amount: give both, or neither"
         elif self.debit is not None and self.debit == self.credit:
             yield ("credit",), "debit and credit are two columns; they cannot be the same one"
+        for name, parts in self.combined.items():
+            if len(set(parts)) < len(parts):
+                yield ("combined", name), f"'{name}' is made of a column twice; name each once"
 
 
 class Side(ReaderOptions):

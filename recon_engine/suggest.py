@@ -13,6 +13,7 @@ import yaml
 from recon_engine.cascade_proposals import or_linked, proposed_cascade
 from recon_engine.column_matching import Pair, every_pair, matched_columns
 from recon_engine.columns import VALUES_COMPARED, Column, columns_of
+from recon_engine.combined_proposals import with_proposed
 from recon_engine.errors import InputError
 from recon_engine.field_proposals import (
     mapped_field,
@@ -128,6 +129,12 @@ def suggest(
     rows = tuple(int(t.frame.select(pl.len()).collect(engine="streaming").item()) for t in tables)
     part = max(1, max(rows) // VALUES_COMPARED)
     every = [columns_of(t, o, n, part) for t, o, n in zip(tables, options, rows, strict=True)]
+    wider = with_proposed(tables, every, (rows[0], rows[1]))
+    every = [
+        columns_of(new, o, n, part) if new is not old else own
+        for old, new, own, o, n in zip(tables, wider, every, options, rows, strict=True)
+    ]
+    tables = wider
     columns = [[c for c in own if c.name not in (t.parts or ())] for own, t in zip(every, tables, strict=True)]
     pairs = matched_columns(agreeing(tables, every_pair(*columns), part))
     if not pairs:  # in another spelling they may have
@@ -173,7 +180,7 @@ def suggest(
         }
     )
     told = tuple(
-        SuggestedField(f.spec.name, f.spec.left, f.spec.right, f.spec.type, round(f.pair.score, 2), f.pair.reason)
+        SuggestedField(f.spec.name, f.spec.left, f.spec.right, f.spec.type, round(f.pair.score, 2), _reason(f, tables))
         for f in fields
     )
     return Suggestion(plan, told, tuple(rules), tuple(questions))
@@ -190,6 +197,16 @@ def _fields(pairs: list[Pair]) -> list[MappedField]:
         fields.append(mapped_field(pair, taken))
         taken.add(fields[-1].spec.name)
     return fields
+
+
+def _reason(mapped: MappedField, tables: tuple[TextTable, TextTable]) -> str:
+    """Why two columns are one field, and of which columns one of them is made."""
+    made = [
+        f"{column} is made of {' and '.join(table.combined[column])}"
+        for column, table in zip((mapped.spec.left, mapped.spec.right), tables, strict=True)
+        if column in table.combined
+    ]
+    return ", ".join([mapped.pair.reason, *made])
 
 
 def _questions(
@@ -232,7 +249,7 @@ def _labels(tables: tuple[TextTable, TextTable]) -> tuple[str, str]:
 
 
 def _side(table: TextTable, label: str, options: ReaderOptions, columns: list[Column]) -> dict[str, Any]:
-    return {"label": label, "files": [str(table.path.resolve())], **read_as(options, columns), **table.two_columns}
+    return {"label": label, "files": [str(table.path.resolve())], **read_as(options, columns), **table.made}
 
 
 def _block(data: dict[str, Any]) -> str:

@@ -5,12 +5,12 @@ Everything here is judged on profiles: no file is read again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from recon_engine.plan import SIDES, Plan, SideName
+from recon_engine.plan import SIDES, Plan, ReaderOptions, SideName
 from services.database.models import StoredFile
 from services.formats import amount, count, number
 
@@ -95,8 +95,14 @@ def _side_drift(plan: Plan, side: SideName, then: Seen, now: Seen) -> list[Drift
     return found
 
 
+def made_columns(reader: ReaderOptions, columns: Collection[str]) -> list[str]:
+    """The columns that a plan makes of several of a side's `columns`, as far as these are there."""
+    return [name for name, parts in reader.combined.items() if all(part in columns for part in parts)]
+
+
 def _missing(plan: Plan, side: SideName, columns: Seen) -> list[Drift]:
-    gone = [name for name in dict.fromkeys(spec.column(side) for spec in plan.fields) if name not in columns]
+    there = {*columns, *made_columns(plan.side(side), columns)}
+    gone = [name for name in dict.fromkeys(spec.column(side) for spec in plan.fields) if name not in there]
     sentence = f"The plan maps {_plural('column', gone)} {_listed(gone)}, which the file does not have."
     return [Drift(side, "columns", sentence, stops=True)] if gone else []
 

@@ -11,10 +11,10 @@ from pages._shared.context import services
 from recon_engine.errors import Fault, PlanError
 from recon_engine.nway.any_plan import AnyPlan, build_plan, parse_plan
 from recon_engine.nway.plan import SidesPlan
-from recon_engine.plan import SIDES
+from recon_engine.plan import SIDES, Plan
 from services.database.models import Reconciliation, StoredFile
 from services.errors import Invalid
-from services.fit import shared_columns
+from services.fit import made_columns, shared_columns
 from services.permissions import Actor
 from services.sides import by_name, with_files
 
@@ -27,13 +27,18 @@ def column_names(person: Actor, reconciliation: Reconciliation) -> list[list[str
     return [list(shared_columns(files_of(person, reconciliation, side))) for side in reconciliation.sides]
 
 
-def samples(person: Actor, reconciliation: Reconciliation) -> dict[tuple[str, str], str]:
-    """A few values of every column, by side and column, as one text."""
-    return {
-        (side, name): ", ".join(filter(str.strip, map(str, column["samples"][:3])))
-        for side in reconciliation.sides
-        for name, column in shared_columns(files_of(person, reconciliation, side)).items()
-    }
+def samples(person: Actor, reconciliation: Reconciliation, plan: Plan) -> dict[tuple[str, str], str]:
+    """A few values of every column, by side and column, as one text; also of those that the plan makes of several."""
+    told: dict[tuple[str, str], str] = {}
+    for side in SIDES:
+        files = files_of(person, reconciliation, side)
+        for name, column in shared_columns(files).items():
+            told[side, name] = ", ".join(filter(str.strip, map(str, column["samples"][:3])))
+        rows = (files[0].profile_json or {}).get("first_rows", [])[:3] if files else []
+        for name, parts in plan.side(side).combined.items():
+            made = (" ".join(str(row[part]) for part in parts if row.get(part)) for row in rows)
+            told.setdefault((side, name), ", ".join(filter(None, made)))
+    return told
 
 
 def files_of(person: Actor, reconciliation: Reconciliation, side: str) -> list[StoredFile]:
@@ -49,9 +54,16 @@ def ensure(person: Actor, reconciliation: Reconciliation) -> AnyPlan:
     return build_plan(reconciliation.plan_json or {})
 
 
+def readable(plan: AnyPlan, columns: Sequence[Sequence[str]]) -> list[list[str]]:
+    """By side its `columns`, and those that the plan makes of several of them."""
+    readers = [plan.side(name) for name in plan.labels]  # type: ignore[arg-type]
+    made = [made_columns(reader, own) for reader, own in zip(readers, columns, strict=True)]
+    return [[*own, *(n for n in new if n not in own)] for own, new in zip(columns, made, strict=True)]
+
+
 def lacking(plan: AnyPlan, columns: Sequence[Sequence[str]]) -> dict[str, list[str]]:
     """By the name of each side the columns that the plan maps and the side does not have. `columns`: by side."""
-    own = by_name(plan, columns)
+    own = by_name(plan, readable(plan, columns))
     mapped = ((side, column) for spec in plan.fields for side, column in spec.columns.items())
     missing: dict[str, list[str]] = {}
     for side, column in dict.fromkeys(mapped):

@@ -11,6 +11,7 @@ from pages._shared.messages import explained
 from pages._shared.wording import amount, count, literal, number, size
 from recon_engine.reading.two_columns import AMOUNT
 from services.database.models import StoredFile
+from services.errors import Invalid
 
 Reread = Callable[[dict[str, Any]], None]
 
@@ -200,8 +201,20 @@ def _questions(columns: list[dict[str, Any]]) -> None:
 def _own_columns(stored: StoredFile) -> list[str]:
     """The columns that the file itself has."""
     profile = stored.profile_json or {"columns": [], "facts": {}}
-    made = profile["facts"].keys() & {AMOUNT}
+    made = {*(profile["facts"].keys() & {AMOUNT}), *stored.options_json.get("combined", {})}
     return [c["name"] for c in profile["columns"] if c["name"] not in made]
+
+
+def _combined(text: str) -> dict[str, list[str]]:
+    """What to make of which columns, as it was written: one a line, `name = column + column`. Raises Invalid."""
+    made: dict[str, list[str]] = {}
+    for line in filter(str.strip, text.splitlines()):
+        name, _, parts = (part.strip() for part in line.partition("="))
+        columns = [column.strip() for column in parts.split("+")]
+        if not name or not all(columns) or len(columns) < 2:
+            raise Invalid(f"Write '{line.strip()}' as a name and its columns: full name = first name + last name")
+        made[name] = columns
+    return made
 
 
 def _reading(stored: StoredFile, reread: Reread) -> None:
@@ -235,6 +248,13 @@ def _reading(stored: StoredFile, reread: Reread) -> None:
             value=given.get("footer_rows", 0),
             help="Such as a total. They are listed as rejected rows, and their amounts are in no sum.",
         )
+        combined = st.text_area(
+            "Columns to combine",
+            "\n".join(f"{name} = {' + '.join(parts)}" for name, parts in given.get("combined", {}).items()),
+            placeholder="full name = first name + last name",
+            height=68,
+            help="For what the other file writes in one column. One a line: its new name, then the columns.",
+        )
         if st.form_submit_button("Read again"):
             options: dict[str, Any] = {name: value for name, value in chosen.items() if value not in ("", AUTOMATIC)}
             if header is not None:
@@ -244,4 +264,4 @@ def _reading(stored: StoredFile, reread: Reread) -> None:
             if nulls.strip():
                 options["nulls"] = [one.strip() for one in nulls.split(",") if one.strip()]
             with explained(), st.spinner("Reading the file again"):
-                reread(options)
+                reread(options | ({"combined": made} if (made := _combined(combined)) else {}))

@@ -152,6 +152,6 @@ def _write(tables: Sequence[TextTable], chosen: pl.DataFrame, path: Path) -> int
 
 
 def plain_reader(side: Reader) -> Reader:
-    """A side as a sample's file is read: what said how to split its text is done with."""
-    split = ("format", "delimiter", "quote", "encoding", "sheet", "header_row", "footer_rows")
-    return side.model_copy(update={**dict.fromkeys(split), "nulls": ()})
+    """A side as a sample's file is read: what said how to split its text, and what to make of it, is done with."""
+    split = ("format", "delimiter", "quote", "encoding", "sheet", "header_row", "footer_rows", "debit", "credit")
+    return side.model_copy(update={**dict.fromkeys(split), "nulls": (), "combined": {}})

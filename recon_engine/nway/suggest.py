@@ -226,7 +226,7 @@ class _Proposal:
         columns = [same.columns[name] for same in self.same if name in same.columns]
         files = [str(self.tables[name].path.resolve())] if len(side.files) == 1 else list(side.files)
         data = {"name": name, "label": side.label, "files": files}
-        return data | read_as(side, columns) | self.tables[name].two_columns | data
+        return data | read_as(side, columns) | self.tables[name].made | data
 
     def _questions(self) -> list[str]:
         told = []

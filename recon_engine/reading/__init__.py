@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recon_engine.errors import InputError
 from recon_engine.plan import ReaderOptions
+from recon_engine.reading.combined_columns import with_combined
 from recon_engine.reading.compression import compression_of, is_office_file, unpacked
 from recon_engine.reading.delimited import open_delimited
 from recon_engine.reading.footer import without_footer
@@ -30,11 +31,12 @@ def open_table(path: str | Path, options: ReaderOptions | None = None, name: str
 
 def _finished(path: Path, table: TextTable, options: ReaderOptions) -> TextTable:
     """The table with the path that was asked for, not that of an unpacked or transcoded copy; with the amount of two
-    columns, and without the rows at its end that are no records.
+    columns and what else is made of several, and without the rows at its end that are no records.
     """
     reopen = table.reopen
     again = None if reopen is None else lambda: _finished(path, reopen(), options)
-    return replace(with_amount(without_footer(table, options), options), path=path, reopen=again)
+    whole = with_combined(with_amount(without_footer(table, options), options), options)
+    return replace(whole, path=path, reopen=again)
 
 
 def _opened(path: Path, options: ReaderOptions, name: str) -> TextTable:

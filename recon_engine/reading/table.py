@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ class TextTable:
     empty cell is null. Rows that are no rows (`rejected`: wrong number of cells, undecodable text) are not in `frame`
     but keep their row number. `issues` is worth telling and stopped nothing. `native`: of a format that knows types,
     the frame with the values themselves too, as NATIVE and the name: what is a date already is not read from text.
-    `parts`: the columns of debits and credits that an amount is made of.
+    `parts`: the columns of debits and credits that an amount is made of; `combined`: what others are made of.
     """
 
     path: Path
@@ -100,11 +100,13 @@ class TextTable:
     scratch: Scratch | None = None
     native: pl.LazyFrame | None = None
     parts: tuple[str, str] | None = None
+    combined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def two_columns(self) -> dict[str, str]:
-        """The reader options that say of which columns the amount is made; empty where none is."""
-        return dict(zip(("debit", "credit"), self.parts, strict=True)) if self.parts else {}
+    def made(self) -> dict[str, Any]:
+        """The reader options that say of which columns others are made; empty where none is."""
+        amount = dict(zip(("debit", "credit"), self.parts, strict=True)) if self.parts else {}
+        return amount | ({"combined": dict(self.combined)} if self.combined else {})
 
     def lines(self, rows: pl.Series) -> pl.Series:
         """The physical 1-based line (spreadsheets: sheet row) of each of these data rows."""

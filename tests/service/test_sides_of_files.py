@@ -127,6 +127,24 @@ def test_what_drifted_since_the_plan_was_saved(container: Container, admin: Acto
     assert "'txn'" in told["right", "columns"]
 
 
+def test_a_column_that_the_plan_makes_is_not_missing(container: Container, admin: Actor) -> None:
+    """As long as the files have the columns that it is made of."""
+    plan: dict[str, Any] = {
+        **PLAN,
+        "right": {"label": "Bank", "combined": {"key": ["txn", "posted"]}},
+        "fields": [{**PLAN["fields"][0], "right": "key"}, *PLAN["fields"][1:]],
+    }
+    started, bank = container.plans.start(admin, "January"), kept(container, admin, "b.csv", BANK)
+    container.plans.set_files(admin, started.id, kept(container, admin, "l.csv", LEDGER).id, bank.id)
+    saved = container.plans.save_template(admin, "Bank", plan, started.id)
+    container.plans.apply_template(admin, saved.id, started.id)
+    assert container.plans.drift(admin, started.id) == []
+    container.plans.set_files(admin, started.id, right_file_id=kept(container, admin, "o.csv", OTHER).id)
+    assert "'key'" in container.plans.drift(admin, started.id)[0].sentence
+    read = container.files.set_options(admin, bank.id, {"combined": {"key": ["txn", "posted"]}})
+    assert "A1 2026-01-01" in shared_columns([read])["key"]["samples"]
+
+
 def test_a_saved_plan_has_versions(container: Container, admin: Actor) -> None:
     """Saving again makes a version, unless nothing changed; each can be had back, and cloned."""
     first = container.plans.save_template(admin, "Bank", PLAN)

@@ -1,0 +1,46 @@
+"""Columns that are made of several: a name that one file writes in one column and the other in two."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+
+from recon_engine.errors import InputError
+from recon_engine.plan import ReaderOptions
+from recon_engine.reading.table import TextTable
+
+
+def with_combined(table: TextTable, options: ReaderOptions) -> TextTable:
+    """The table with a column for each of the options' `combined`; as it is where there is none.
+
+    Raises InputError where one of the columns it is made of does not exist, or its own name is taken.
+    """
+    if not options.combined:
+        return table
+    for name, parts in options.combined.items():
+        missing = [repr(part) for part in parts if part not in table.columns]
+        if missing:
+            raise InputError(
+                f"{table.name}: there is no column {' and no '.join(missing)} to make '{name}' of; "
+                f"the columns are {', '.join(table.columns[:50])}"
+            )
+        if name in table.columns:
+            raise InputError(f"{table.name}: has a column '{name}' already; call the combined one something else")
+    made = [combined(parts).alias(name) for name, parts in options.combined.items()]
+    table.facts.given("combined", "; ".join(f"{n} of {' and '.join(p)}" for n, p in options.combined.items()))
+    return replace(
+        table,
+        frame=table.frame.with_columns(made),
+        native=None if table.native is None else table.native.with_columns(made),
+        columns=(*table.columns, *options.combined),
+        combined=dict(options.combined),
+    )
+
+
+def combined(columns: tuple[str, ...]) -> pl.Expr:
+    """The texts of these columns, one after the other with a space between; an empty one is passed over, and where all
+    are, there is nothing.
+    """
+    text = pl.concat_str([pl.col(c).str.strip_chars() for c in columns], separator=" ", ignore_nulls=True)
+    return pl.when(pl.any_horizontal(pl.col(c).is_not_null() for c in columns)).then(text)
