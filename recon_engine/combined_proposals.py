@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -13,23 +12,14 @@ from recon_engine.reading.combined_columns import combined, with_combined
 from recon_engine.reading.table import TextTable
 
 # Texts of the whole column that are tried, their letters and digits, and how long they are at least; columns of the
-# other file that are tried as parts, how many make one, and the rows that are read for it.
-_TRIED, _LONGEST, _LEAST_LENGTH = 1_000, 60, 5
-_MOST_COLUMNS, _MOST_PARTS, _MOST_ROWS = 60, 3, 2_000_000
+# other file that are tried as parts, how many make one, and how many cells are read for it.
+_TRIED, _LONGEST, _LEAST_LENGTH = 300, 40, 5
+_MOST_COLUMNS, _MOST_PARTS, _MOST_CELLS = 60, 3, 4_000_000
 # The share of the texts that begin with a part, and that are whole: at least, so much more than with a column less, and
-# so much more than any single column has in common.
-_BEGIN, _WHOLE, _FEWEST, _HELPS, _BETTER = 0.1, 0.3, 10, 0.1, 0.2
+# so much more than any single column has in common; how many of as many parts are looked at in the rows.
+_BEGIN, _WHOLE, _FEWEST, _HELPS, _BETTER, _LOOKED_AT = 0.1, 0.3, 10, 0.1, 0.2, 3
 _KNOWN = 0.5
 _KINDS = ("text", "integer", "date")
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Columns whose texts, put together, are those of `whole`: so large a share of the file with fewer of them."""
-
-    whole: Column
-    parts: tuple[str, ...]
-    share: float
 
 
 def with_proposed(
@@ -38,7 +28,7 @@ def with_proposed(
     """The tables with the columns that are to be made of several, so that they can be mapped; as they are where none
     is. A column is made for what the other file has in one, when its parts have no counterparts of their own.
     """
-    if max(rows) > _MOST_ROWS:
+    if sum(count * len(own) for count, own in zip(rows, columns, strict=True)) > _MOST_CELLS:
         return tables
     made = [_made(tables[1 - side], columns[1 - side], tables[side], columns[side]) for side in (0, 1)]
     left, right = (
@@ -52,23 +42,31 @@ def _made(
     other: TextTable, others: Sequence[Column], table: TextTable, own: Sequence[Column]
 ) -> dict[str, tuple[str, ...]]:
     """What to make of the `own` columns of `table`: by name, the columns."""
-    usable = [c for c in own if c.kind in _KINDS and c.distinct > 1 and c.name not in (table.parts or ())]
+    usable = {c.name: c for c in own if c.kind in _KINDS and c.distinct > 1 and c.name not in (table.parts or ())}
     if len(usable) > _MOST_COLUMNS:
         return {}
-    parts = {c.name: _distinct(table, c.name) for c in usable}
+    alone = {w.name: max(contained(w.keys, c.keys) for c in own) for w in others if _is_long(w)}
+    wholes = [w for w in others if alone.get(w.name, 1.0) < 1 - _BETTER and w.name not in table.combined]
+    if not wholes:
+        return {}
+    values = pl.concat(
+        [_distinct(table, name).alias("value").to_frame().with_columns(part=pl.lit(name)) for name in usable]
+    )
     found: dict[str, tuple[str, ...]] = {}
-    for whole in others:
-        if whole.kind not in (*_KINDS, "datetime") or whole.distinct < _FEWEST or whole.name in table.combined:
+    for whole in wholes:
+        parts, share = _best(_distinct(other, whole.name), table, values)
+        if share < alone[whole.name] + _BETTER or all(_is_known(usable[p], whole, others) for p in parts):
             continue
-        best = _best(other, whole, table, parts)
-        if best is None or best.share < _BETTER + max(contained(whole.keys, c.keys) for c in own):
-            continue
-        if all(_is_known(next(c for c in usable if c.name == part), whole, others) for part in best.parts):
-            continue
-        name = whole.name if whole.name not in table.columns else " ".join(best.parts)
+        name = whole.name if whole.name not in table.columns else " ".join(parts)
         if name not in table.columns and name not in found:
-            found[name] = best.parts
+            found[name] = parts
     return found
+
+
+def _is_long(whole: Column) -> bool:
+    """Whether a column's texts are such as could be made of several."""
+    long = float(whole.raw.str.len_chars().mean() or 0) >= _LEAST_LENGTH  # type: ignore[arg-type]
+    return whole.kind in (*_KINDS, "datetime") and whole.distinct >= _FEWEST and long
 
 
 def _is_known(part: Column, whole: Column, others: Sequence[Column]) -> bool:
@@ -76,43 +74,55 @@ def _is_known(part: Column, whole: Column, others: Sequence[Column]) -> bool:
     return any(contained(part.keys, c.keys) >= _KNOWN for c in others if c.name != whole.name)
 
 
-def _best(other: TextTable, whole: Column, table: TextTable, parts: dict[str, pl.Series]) -> _Found | None:
-    texts = _distinct(other, whole.name)
-    tried = texts.gather(texts.hash(377).arg_sort().head(_TRIED))
-    if len(tried) < _FEWEST or float(tried.str.len_chars().mean() or 0) < _LEAST_LENGTH:  # type: ignore[arg-type]
-        return None
-    begun = pl.DataFrame({"text": tried, "rest": tried}).filter(pl.col("text").str.len_chars() <= _LONGEST)
-    least = max(_FEWEST, int(_BEGIN * len(tried)))
-    best: _Found | None = None
-    for names in sorted(_chains(begun, parts, (), least), key=lambda n: (len(n), n)):
-        whole_texts = table.frame.select(_plain(combined(names)).alias("t")).unique().drop_nulls()
-        joined = whole_texts.collect(engine="streaming").to_series()
-        hits = int(tried.is_in(joined.implode()).sum())
-        share = hits / len(tried) * max(1.0, len(texts) / max(1, len(joined)))
-        enough = _WHOLE if best is None or len(names) == len(best.parts) else best.share + _HELPS
-        if hits >= _FEWEST and share >= max(enough, best.share + 1e-9 if best else 0.0):
-            best = _Found(whole, names, min(1.0, share))
+def _best(texts: pl.Series, table: TextTable, values: pl.DataFrame) -> tuple[tuple[str, ...], float]:
+    """The columns whose texts, put together, are those of `texts`, and the share of these, or of their own if they are
+    fewer; none and 0 where there are none. `values`: part, value.
+    """
+    tried = texts.gather(texts.hash(377).arg_sort().head(_TRIED)).alias("text").to_frame()
+    tried = tried.filter(pl.col("text").str.len_chars() <= _LONGEST)
+    if tried.height < _FEWEST:
+        return (), 0.0
+    ends = tried.with_columns(at=pl.int_ranges(pl.col("text").str.len_chars())).explode("at")
+    pieces = _cut(ends.select(rest=pl.col("text").str.slice("at")).unique())["head"].unique()
+    near = values.filter(pl.col("value").is_in(pieces.implode()))
+    least = max(_FEWEST, int(_BEGIN * tried.height))
+    chains = sorted(_chains(tried.with_columns(rest="text"), near, (), least), key=lambda c: (len(c[0]), -c[1], c[0]))
+    best: tuple[tuple[str, ...], float] = (), 0.0
+    for many in range(2, _MOST_PARTS + 1):
+        enough = max(_WHOLE, best[1] + _HELPS)
+        for names, _ in [chain for chain in chains if len(chain[0]) == many][:_LOOKED_AT]:
+            made = table.frame.select(_plain(combined(names)).alias("t")).unique().drop_nulls()
+            joined = made.collect(engine="streaming").to_series()
+            hits = int(tried["text"].is_in(joined.implode()).sum())
+            share = min(1.0, hits / tried.height * max(1.0, len(texts) / max(1, len(joined))))
+            if hits >= _FEWEST and share >= enough and share > best[1]:
+                best = names, share
     return best
 
 
 def _chains(
-    begun: pl.DataFrame, parts: dict[str, pl.Series], taken: tuple[str, ...], least: int
-) -> Iterator[tuple[str, ...]]:
-    """The columns, in order, whose texts can make up at least so many of the texts. `begun`: text, and its rest."""
-    if len(taken) == _MOST_PARTS:
+    begun: pl.DataFrame, values: pl.DataFrame, taken: tuple[str, ...], least: int
+) -> Iterator[tuple[tuple[str, ...], int]]:
+    """The columns, in order, whose texts can make up at least so many of the texts, and how many. `begun`: text, and
+    the rest of it; `values`: part, value.
+    """
+    if len(taken) == _MOST_PARTS or begun.is_empty():
         return
-    longest = int(begun["rest"].str.len_chars().max() or 0)  # type: ignore[arg-type]
-    cut = begun.with_columns(n=pl.int_ranges(1, pl.col("rest").str.len_chars() + 1)).explode("n")
-    cut = cut.with_columns(head=pl.col("rest").str.head(pl.col("n")), rest=pl.col("rest").str.slice(pl.col("n")))
-    for name, values in parts.items():
-        if name in taken or not longest:
-            continue
-        left = cut.join(values.alias("head").to_frame(), on="head", how="semi").select("text", "rest").unique()
-        if taken and left.filter(pl.col("rest") == "")["text"].n_unique() >= least:
-            yield (*taken, name)
-        left = left.filter(pl.col("rest") != "")
+    matched = _cut(begun).join(values.filter(~pl.col("part").is_in(taken)), left_on="head", right_on="value")
+    for (name,), begun_so in matched.partition_by("part", as_dict=True).items():
+        names = (*taken, str(name))
+        whole = begun_so.filter(pl.col("rest") == "")["text"].n_unique()
+        if taken and whole >= least:
+            yield names, whole
+        left = begun_so.filter(pl.col("rest") != "").select("text", "rest").unique()
         if left["text"].n_unique() >= least:
-            yield from _chains(left, parts, (*taken, name), least)
+            yield from _chains(left, values, names, least)
+
+
+def _cut(begun: pl.DataFrame) -> pl.DataFrame:
+    """Every way to cut `rest` into a `head` and what is left of it."""
+    cut = begun.with_columns(at=pl.int_ranges(1, pl.col("rest").str.len_chars() + 1)).explode("at")
+    return cut.with_columns(head=pl.col("rest").str.head(pl.col("at")), rest=pl.col("rest").str.slice(pl.col("at")))
 
 
 def _distinct(table: TextTable, column: str) -> pl.Series:
