@@ -129,8 +129,8 @@ class ReaderOptions(Model):
     nulls: tuple[str, ...] = ()
     debit: str | None = None
     credit: str | None = None
-    combined: dict[Annotated[str, Field(min_length=1)], Annotated[tuple[str, ...], Field(min_length=2)]] = Field(
-        default_factory=dict
+    combined: dict[str, Annotated[tuple[str, ...], Field(min_length=2, max_length=20)]] = Field(
+        default_factory=dict, max_length=100
     )
 
     def _faults(self) -> Iterator[Misplaced]:

@@ -8,13 +8,13 @@ import polars as pl
 
 from recon_engine.errors import InputError
 from recon_engine.plan import ReaderOptions
-from recon_engine.reading.table import TextTable
+from recon_engine.reading.table import TextTable, header_names
 
 
 def with_combined(table: TextTable, options: ReaderOptions) -> TextTable:
     """The table with a column for each of the options' `combined`; as it is where there is none.
 
-    Raises InputError where one of the columns it is made of does not exist, or its own name is taken.
+    Raises InputError where one of the columns it is made of does not exist, or its own name is taken or no column's.
     """
     if not options.combined:
         return table
@@ -27,6 +27,10 @@ def with_combined(table: TextTable, options: ReaderOptions) -> TextTable:
             )
         if name in table.columns:
             raise InputError(f"{table.name}: has a column '{name}' already; call the combined one something else")
+    if header_names(table.name, list(options.combined)) != tuple(options.combined):
+        raise InputError(
+            f"{table.name}: the name of a combined column is empty, or begins or ends with a space; mend it"
+        )
     made = [combined(parts).alias(name) for name, parts in options.combined.items()]
     table.facts.given("combined", "; ".join(f"{n} of {' and '.join(p)}" for n, p in options.combined.items()))
     return replace(

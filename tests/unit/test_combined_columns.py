@@ -94,6 +94,10 @@ def test_a_file_that_knows_types_is_combined_as_its_text_reads(tmp_path: Path) -
     [
         ({"name": ["first", "surname"]}, "there is no column 'surname' to make 'name' of; the columns are first, last"),
         ({"first": ["last", "group"]}, "has a column 'first' already; call the combined one something else"),
+        ({"name ": ["first", "last"]}, "the name of a combined column is empty, or begins or ends with a space"),
+        ({"": ["first", "last"]}, "the name of a combined column is empty, or begins or ends with a space"),
+        ({"^f.*$": ["first", "last"]}, r"a column is called '\^f\.\*\$', which stands for other columns; rename it"),
+        ({"__row": ["first", "last"]}, "a column is called '__row', which is reserved; rename it"),
     ],
 )
 def test_what_cannot_be_made_is_said(tmp_path: Path, combined: dict[str, list[str]], sentence: str) -> None:
