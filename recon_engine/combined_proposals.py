@@ -23,19 +23,23 @@ _KINDS = ("text", "integer", "date")
 
 
 def with_proposed(
-    tables: tuple[TextTable, TextTable], columns: Sequence[Sequence[Column]], rows: tuple[int, int]
-) -> tuple[TextTable, TextTable]:
-    """The tables with the columns that are to be made of several, so that they can be mapped; as they are where none
-    is. A column is made for what the other file has in one, when its parts have no counterparts of their own.
+    tables: Sequence[TextTable], columns: Sequence[Sequence[Column]], rows: Sequence[int]
+) -> list[TextTable]:
+    """The tables with the columns that are to be made of several, so that they can be mapped; the same where none is.
+    A column is made for what another file has in one, when its parts have no counterparts of their own there.
     """
     if sum(count * len(own) for count, own in zip(rows, columns, strict=True)) > _MOST_CELLS:
-        return tables
-    made = [_made(tables[1 - side], columns[1 - side], tables[side], columns[side]) for side in (0, 1)]
-    left, right = (
-        with_combined(table, ReaderOptions(combined=own)) if own else table
-        for table, own in zip(tables, made, strict=True)
-    )
-    return left, right
+        return list(tables)
+    sides = list(zip(tables, columns, strict=True))
+    wider = []
+    for table, own in sides:
+        made: dict[str, tuple[str, ...]] = {}
+        for other, others in sides:
+            if other is not table:
+                found = _made(other, others, table, own)
+                made = {name: parts for name, parts in found.items() if parts not in made.values()} | made
+        wider.append(with_combined(table, ReaderOptions(combined=made)) if made else table)
+    return wider
 
 
 def _made(

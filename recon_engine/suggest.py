@@ -129,12 +129,10 @@ def suggest(
     rows = tuple(int(t.frame.select(pl.len()).collect(engine="streaming").item()) for t in tables)
     part = max(1, max(rows) // VALUES_COMPARED)
     every = [columns_of(t, o, n, part) for t, o, n in zip(tables, options, rows, strict=True)]
-    wider = with_proposed(tables, every, (rows[0], rows[1]))
-    every = [
-        columns_of(new, o, n, part) if new is not old else own
-        for old, new, own, o, n in zip(tables, wider, every, options, rows, strict=True)
-    ]
-    tables = wider
+    for side, wider in enumerate(with_proposed(tables, every, rows)):
+        if wider is not tables[side]:
+            tables = (wider, tables[1]) if side == 0 else (tables[0], wider)
+            every[side] = columns_of(wider, options[side], rows[side], part)
     columns = [[c for c in own if c.name not in (t.parts or ())] for own, t in zip(every, tables, strict=True)]
     pairs = matched_columns(agreeing(tables, every_pair(*columns), part))
     if not pairs:  # in another spelling they may have

@@ -12,6 +12,7 @@ import polars as pl
 
 from recon_engine.cascade_proposals import Cascade, proposed_cascade
 from recon_engine.columns import VALUES_COMPARED, columns_of
+from recon_engine.combined_proposals import with_proposed
 from recon_engine.errors import InputError
 from recon_engine.field_proposals import described, field_name, question, read_as, title_of, unreadable, worth_comparing
 from recon_engine.field_roles import is_currency
@@ -69,10 +70,14 @@ class _Proposal:
 
     def __init__(self, sides: Sequence[NamedSide], tables: Mapping[str, TextTable]) -> None:
         self.sides = {side.name: side for side in sides}
-        self.tables = tables
         self.rows = {n: int(t.frame.select(pl.len()).collect(engine="streaming").item()) for n, t in tables.items()}
         part = max(1, max(self.rows.values()) // VALUES_COMPARED)
         columns = {n: columns_of(t, self.sides[n], self.rows[n], part) for n, t in tables.items()}
+        wider = with_proposed(list(tables.values()), list(columns.values()), list(self.rows.values()))
+        for name, table in zip(tables, wider, strict=True):
+            if table is not tables[name]:
+                columns[name] = columns_of(table, self.sides[name], self.rows[name], part)
+        self.tables = tables = dict(zip(tables, wider, strict=True))
         parts = {n: t.parts or () for n, t in tables.items()}
         whole = {n: [c for c in own if c.name not in parts[n]] for n, own in columns.items()}
         self.written = {n: {c.name: c for c in own} for n, own in columns.items()}

@@ -12,6 +12,8 @@ import pytest
 from recon_engine.errors import InputError, PlanError
 from recon_engine.execution.local import run
 from recon_engine.execution.preview import preview, write_sample
+from recon_engine.nway.run import run_sides
+from recon_engine.nway.suggest import sides_of, suggest_sides
 from recon_engine.plan import Plan, ReaderOptions
 from recon_engine.reading import open_table
 from recon_engine.suggest import suggest
@@ -173,3 +175,13 @@ def test_a_sample_keeps_what_was_made(tmp_path: Path) -> None:
     plan = plan.model_copy(update={"right": plan.right.model_copy(update={"debit": "Debit", "credit": "Credit"})})
     write_sample(plan, tmp_path / "sample")
     assert preview(plan, tmp_path / "sample")["rules"][0]["matched"] == 200
+
+
+def test_of_three_files_the_one_in_parts_is_put_together(tmp_path: Path) -> None:
+    """Two have the name in one column, one in two: a match has all three."""
+    one, two = people(tmp_path)
+    third = tmp_path / "three.csv"
+    third.write_text(one.read_text("utf-8").replace("member,team", "person,squad"), encoding="utf-8")
+    plan = suggest_sides(sides_of([str(one), str(two), str(third)])).plan
+    assert [side.combined for side in plan.sides] == [{}, {"member": ("first", "last")}, {}]
+    assert run_sides(plan, tmp_path / "out")["matches"] == 200
