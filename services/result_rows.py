@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
@@ -32,6 +33,19 @@ def rows_of(scan: pl.LazyFrame, filters: Filters, sort: str | None, offset: int,
     else:  # the best of so many are not found sooner than all are sorted
         shown = places.collect().slice(offset, size)
     return total, _at(scan, shown.to_series())
+
+
+def packed(total: int, frame: pl.DataFrame) -> bytes:
+    """A page as bytes: the number of rows on all pages, then the frame in Arrow's form."""
+    sink = io.BytesIO()
+    sink.write(total.to_bytes(8))
+    frame.write_ipc(sink)
+    return sink.getvalue()
+
+
+def unpacked(page: bytes) -> tuple[int, pl.DataFrame]:
+    """What such bytes hold."""
+    return int.from_bytes(page[:8]), pl.read_ipc(page[8:])
 
 
 def filtered(scan: pl.LazyFrame, filters: Filters) -> pl.LazyFrame:

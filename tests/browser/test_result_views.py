@@ -119,6 +119,10 @@ def test_a_table_says_its_direction_and_is_saved_as_a_spreadsheet(seen: Seen) ->
     for name, read in (("All of these (.xlsx)", xlsx_rows), ("All of these (.csv)", csv_rows)):
         address = page.get_by_role("link", name=name).get_attribute("href")
         assert len(read(page.request.get(f"{address}").body())) == 1 + 4
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Workbook (.xlsx)").click()
+    book = load_workbook(BytesIO(saved.value.path().read_bytes()), read_only=True)
+    assert book.sheetnames[:3] == ["summary", "matches", "breaks"]
 
 
 def xlsx_rows(content: bytes) -> list[Any]:

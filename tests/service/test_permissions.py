@@ -194,6 +194,7 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "results.export_csv": (Action.RESULT_DOWNLOAD, (JOB_ID, "matches")),
     "results.export_xlsx": (Action.RESULT_DOWNLOAD, (JOB_ID, "matches")),
     "results.open_parquet": (Action.RESULT_DOWNLOAD, (JOB_ID, "matches")),
+    "results.workbook": (Action.RESULT_DOWNLOAD, (JOB_ID,)),
     "results.download_zip": (Action.RESULT_DOWNLOAD, (JOB_ID,)),
     "reviews.decisions": (Action.RESULT_READ, (JOB_ID,)),
     "reviews.decide": (Action.RESULT_REVIEW, (JOB_ID, 1, "confirmed")),
@@ -247,6 +248,7 @@ ROUTES: dict[str, tuple[Action | None, dict[str, Any]]] = {
     f"DELETE {JOB}": (Action.JOB_CANCEL, {}),
     f"GET {JOB}/results/{{table}}": (Action.RESULT_READ, {}),
     f"GET {JOB}/summary": (Action.RESULT_DOWNLOAD, {}),
+    f"GET {JOB}/workbook": (Action.RESULT_DOWNLOAD, {}),
     f"GET {JOB}/download": (Action.RESULT_DOWNLOAD, {}),
 }
 
