@@ -40,9 +40,13 @@ def overview(person: Actor, job: Job, made: Mapping[int, Decision]) -> None:
             )
 
 
-def decide(person: Actor, job: Job, match_id: int) -> None:
+def standing(outcome: str, made: Decision | None) -> str:
+    """What holds of a match, in words: what a person decided, and that the run only suggested it."""
+    return f"{made.verdict} by a person, suggested by the run" if made else outcome
+
+
+def decide(person: Actor, job: Job, match_id: int, made: Decision | None) -> None:
     """What was decided on this match, or the buttons that do."""
-    made = services().reviews.decisions(person, job.id).get(match_id)
     if made is not None:
         colour = "green" if made.verdict == "confirmed" else "red"
         note = f": {wording.literal(made.note)}" if made.note else ""

@@ -150,6 +150,7 @@ def test_a_suggested_match_is_decided_where_it_is_seen(seen: Seen) -> None:
     steps.button(page, "Confirm").click()
     expect(page.get_by_text("Suggested matches decided: 1 confirmed.")).to_be_visible()
     expect(page.get_by_text("seen on the receipt")).to_be_visible()
+    expect(page.get_by_text("confirmed by a person, suggested by the run")).to_be_visible()
     with page.expect_download() as saved:
         steps.button(page, "Decisions (.csv)").click()
     told = Path(saved.value.path()).read_text(encoding="utf-8").splitlines()
