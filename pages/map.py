@@ -126,7 +126,7 @@ def main() -> None:
     drift_view.show(person, reconciliation)
     visual, file = plan_parts.tabs()
     with visual:
-        questions.show(person, reconciliation, plan, editable)
+        unanswered = questions.show(person, reconciliation, plan, editable)
         unsaved = names(person, reconciliation, plan, editable)
         unsaved |= fields(person, reconciliation, plan, columns, editable)
         st.subheader("Rules", anchor=False)
@@ -135,7 +135,8 @@ def main() -> None:
         counts = rule_cards.show(person, reconciliation, plan, suggested, editable)
         twice = duplicate_cards.show(person, reconciliation, plan, editable)
     unapplied = plan_parts.plan_file(file, person, reconciliation, plan, editable)
-    plan_parts.onwards(person, reconciliation, plan, editable, plan_parts.waiting(unsaved, unapplied))
+    waits = plan_parts.waiting(unsaved, unapplied, unanswered and editable)
+    plan_parts.onwards(person, reconciliation, plan, editable, waits)
     rule_counts.fill(person, reconciliation, plan, (*counts, twice))
 
 

@@ -14,7 +14,7 @@ from recon_engine.nway.plan import SidesPlan
 from recon_engine.plan import SIDES
 from services.database.models import Reconciliation, StoredFile
 from services.errors import Invalid
-from services.fit import shared_columns
+from services.fit import OpenDates, open_dates, shared_columns
 from services.permissions import Actor
 from services.sides import by_name, with_files
 
@@ -58,6 +58,12 @@ def lacking(plan: AnyPlan, columns: Sequence[Sequence[str]]) -> dict[str, list[s
         if column not in own[side]:
             missing.setdefault(side, []).append(column)
     return missing
+
+
+def undecided(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> list[OpenDates]:
+    """The dates of which a person must say in which order they are written."""
+    files = [files_of(person, reconciliation, side) for side in reconciliation.sides]
+    return open_dates(plan, by_name(plan, files))
 
 
 def still_suggested(reconciliation: Reconciliation, plan: AnyPlan, part: Literal["fields", "rules"]) -> dict[str, Any]:
