@@ -60,17 +60,14 @@ def launch(
     label: str,
     kind: Literal["primary", "secondary"] = "primary",
 ) -> None:
-    """The button that queues a run; what is left to say on Map keeps it from being pressed."""
+    """The button that queues a run; what is left to do on Map keeps it from being pressed."""
     left, right, *further = wizard.file_ids(reconciliation)
     if not all((left, right, *further)):
         return
-    undecided = draft.undecided(person, reconciliation, plan)
-    pressed = st.button(label, type=kind, icon=":material/play_arrow:", disabled=bool(undecided))
-    if undecided:
-        names = ", ".join(dict.fromkeys(f"`{one.name}`" for one in undecided))
-        st.caption(
-            f":orange[:material/edit: Say on Map in which order the dates of {names} are written.]", width="content"
-        )
+    waits = draft.left_to_do(person, reconciliation, plan)
+    pressed = st.button(label, type=kind, icon=":material/play_arrow:", disabled=bool(waits))
+    if waits:
+        st.caption(f":orange[:material/edit: {waits}]", width="content")
     if pressed:
         with explained():
             job = services().jobs.launch(person, reconciliation.id, plan, left, right, further=further)

@@ -66,6 +66,15 @@ def undecided(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> l
     return open_dates(plan, by_name(plan, files))
 
 
+def left_to_do(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> str | None:
+    """What a person must see to on Map before the plan can run on the files, in a sentence."""
+    columns = column_names(person, reconciliation)
+    if all(columns) and lacking(plan, columns):
+        return "The plan was made for other files: see on Map what does not fit."
+    names = ", ".join(dict.fromkeys(f"`{one.name}`" for one in undecided(person, reconciliation, plan)))
+    return f"Say on Map in which order the dates of {names} are written." if names else None
+
+
 def still_suggested(reconciliation: Reconciliation, plan: AnyPlan, part: Literal["fields", "rules"]) -> dict[str, Any]:
     """Confidence and reason of the fields, or rules, that are as they were suggested, by name: said of others, they
     would be about something else.

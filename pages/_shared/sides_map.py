@@ -25,9 +25,14 @@ NO_CURRENCY = "no currency field"
 
 
 def show(
-    person: Actor, reconciliation: Reconciliation, plan: SidesPlan, columns: Sequence[Sequence[str]], editable: bool
+    person: Actor,
+    reconciliation: Reconciliation,
+    plan: SidesPlan,
+    columns: Sequence[Sequence[str]],
+    editable: bool,
+    steps: wizard.MapSteps,
 ) -> None:
-    """Draw the step below its title."""
+    """Draw the step below its title and stepper."""
     visual, file = plan_parts.tabs()
     with visual:
         unanswered = questions.show(person, reconciliation, plan, editable)
@@ -44,6 +49,7 @@ def show(
     unapplied = plan_parts.plan_file(file, person, reconciliation, plan, editable)
     waits = plan_parts.waiting(unsaved, unapplied, unanswered and editable)
     plan_parts.onwards(person, reconciliation, plan, editable, waits)
+    steps.hold(bool(waits))
     rule_counts.fill(person, reconciliation, plan, (*counts, twice))
 
 
