@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
@@ -24,7 +21,7 @@ from services.permissions import Action, Actor, check
 from services.result_exports import csv_chunk, zip_chunks
 from services.result_figures import figures
 from services.result_match import first_pair, sums_of
-from services.result_rows import Filters, filtered, of_source, ordered, packed, rows_of, unpacked, with_rows
+from services.result_rows import Filters, Page, filtered, of_source, ordered, packed, rows_of, unpacked, with_rows
 from services.result_shown import BREAKS, FIGURES, FIGURES_BEFORE, OWN, valued
 from services.result_summary import gather
 
@@ -40,28 +37,6 @@ MAX_SHEET_ROWS = 200_000
 RUNS_LOOKED_AT = 200  # for the run before
 MOST_COMPARED = 200_000  # breaks of a run; a screen waits for the comparison
 _EXPORT_ROWS = 50_000
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of a table. `total` counts the rows on all pages; values keep their types (Decimal, date)."""
-
-    table: str
-    rows: list[dict[str, Any]]
-    columns: list[str]
-    total: int
-    page: int
-    size: int
-
-    @property
-    def pages(self) -> int:
-        """The number of pages, at least 1."""
-        return max(1, -(-self.total // self.size))
-
-    def as_dict(self) -> dict[str, Any]:
-        """The page as JSON holds it: amounts and dates as text, so that nothing is rounded."""
-        rows = [{name: plain(value) for name, value in row.items()} for row in self.rows]
-        return {**self.__dict__, "rows": rows, "pages": self.pages}
 
 
 class ResultService:
@@ -163,6 +138,13 @@ class ResultService:
             "certificate": certificate[0] if certificate else None,
             "evidence": first_pair(self._rows_of_match(job, "weights", match_id)),
         }
+
+    def suggested(self, actor: Actor, job_id: str, filters: Filters | None = None) -> list[int]:
+        """The numbers of the suggested matches of which the filters keep a record. Raises Invalid."""
+        job = self._job(actor, job_id, Action.RESULT_READ)
+        with self._scan(job, "matches") as scan:
+            kept = filtered(scan, {**(filters or {}), "outcome": "suggested"})
+            return kept.select(pl.col("match_id").unique().sort()).collect().to_series().to_list()
 
     def since(self, actor: Actor, job_id: str) -> dict[str, Any] | None:
         """What became of the breaks since the run before of the same plan and sides; None when there was none.
@@ -380,11 +362,6 @@ def _fields_by_side(plan: AnyPlan) -> dict[str, list[str]]:
     """By the name of each side, the fields that are read there."""
     columns: list[tuple[str, Mapping[Any, str]]] = [(spec.name, spec.columns) for spec in plan.fields]
     return {side: [name for name, own in columns if side in own] for side in plan.labels}
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON holds it without loss."""
-    return str(value) if isinstance(value, Decimal | date) else value
 
 
 def _known(table: str) -> str:

@@ -25,7 +25,7 @@ def show(person: Actor, job: Job, plan: AnyPlan, match_id: int) -> None:
     about, names = found["match"], labels(plan)
     rule = next((one for one in plan.rules if one.name == about["rule"]), None)
     suggested = about["outcome"] == "suggested"
-    made = services().reviews.decisions(person, job.id).get(match_id) if suggested else None
+    made = services().reviews.decisions(person, job.id, [match_id]).get(match_id) if suggested else None
     rivals = "no rival candidate" if not about["rivals"] else wording.count(about["rivals"], "rival candidate")
     with st.container(border=True, key="match-detail"):
         st.markdown(
