@@ -112,27 +112,29 @@ def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, columns: l
 def main() -> None:
     """Draw the page."""
     person = actor()
-    reconciliation = wizard.opened(
+    reconciliation = wizard.titled(
         person, "map", "Suggested from your files: check it, change what does not fit, then continue."
     )
+    steps = wizard.MapSteps(person, reconciliation)
     editable = may(person, Action.PLAN_EDIT)
     columns = draft.column_names(person, reconciliation)
     if not all(columns):
+        steps.hold(True)
         st.info("The files are needed first.", icon=":material/upload_file:")
         if st.button("Back to upload"):
             wizard.go("upload", reconciliation)
         return
     plan = draft.ensure(person, reconciliation)
-    other_files.refuse(person, reconciliation, plan, columns, editable)
+    other_files.refuse(person, reconciliation, plan, columns, editable, steps)
     draft.remember_untouched(reconciliation, plan)
     columns = draft.readable(plan, columns)
     if isinstance(plan, SidesPlan):
-        sides_map.show(person, reconciliation, plan, columns, editable)
+        sides_map.show(person, reconciliation, plan, columns, editable, steps)
         return
     drift_view.show(person, reconciliation)
     visual, file = plan_parts.tabs()
     with visual:
-        questions.show(person, reconciliation, plan, editable)
+        unanswered = questions.show(person, reconciliation, plan, editable)
         unsaved = names(person, reconciliation, plan, editable)
         unsaved |= fields(person, reconciliation, plan, columns, editable)
         st.subheader("Rules", anchor=False)
@@ -141,7 +143,9 @@ def main() -> None:
         counts = rule_cards.show(person, reconciliation, plan, suggested, editable)
         twice = duplicate_cards.show(person, reconciliation, plan, editable)
     unapplied = plan_parts.plan_file(file, person, reconciliation, plan, editable)
-    plan_parts.onwards(person, reconciliation, plan, editable, plan_parts.waiting(unsaved, unapplied))
+    waits = plan_parts.waiting(unsaved, unapplied, unanswered and editable)
+    plan_parts.onwards(person, reconciliation, plan, editable, waits)
+    steps.hold(bool(waits))
     rule_counts.fill(person, reconciliation, plan, (*counts, twice))
 
 

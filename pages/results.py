@@ -24,6 +24,7 @@ from services.permissions import Action, Actor
 
 SHOWN = "_results_shown"
 SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Duplicates", "Rejected", "Balance", "Rules"]
+WORKBOOK = "The summary and every table, a sheet each"
 EVIDENCE = "Every table as Parquet, the plan as it was run, and the checksums of all files"
 
 
@@ -69,11 +70,14 @@ def begin_anew(job: Job) -> None:
 
 
 def downloads(person: Actor, job: Job) -> None:
-    """The summary to attach, and the evidence as one archive; the API streams it: however large, no screen holds it."""
+    """The summary to attach, the tables to work with, and the evidence as one archive. The API streams them: however
+    large, no screen holds them.
+    """
     if may(person, Action.RESULT_DOWNLOAD):
         with st.container(horizontal=True, width="content", gap="small"):
-            layout.download_link("Download summary (.pdf)", f"/api/reconciliation/jobs/{job.id}/summary")
-            layout.download_link("Download evidence (.zip)", f"/api/reconciliation/jobs/{job.id}/download", EVIDENCE)
+            layout.download_link("Summary (.pdf)", f"/api/reconciliation/jobs/{job.id}/summary")
+            layout.download_link("Workbook (.xlsx)", f"/api/reconciliation/jobs/{job.id}/workbook", WORKBOOK)
+            layout.download_link("Evidence (.zip)", f"/api/reconciliation/jobs/{job.id}/download", EVIDENCE)
 
 
 def main() -> None:

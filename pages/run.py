@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from pages._shared import progress, wizard, wording
+from pages._shared import draft, progress, wizard, wording
 from pages._shared.context import actor, may, services
 from pages._shared.messages import explained
 from recon_engine.nway.any_plan import AnyPlan, build_plan
@@ -60,9 +60,15 @@ def launch(
     label: str,
     kind: Literal["primary", "secondary"] = "primary",
 ) -> None:
-    """The button that queues a run."""
+    """The button that queues a run; what is left to do on Map keeps it from being pressed."""
     left, right, *further = wizard.file_ids(reconciliation)
-    if all((left, right, *further)) and st.button(label, type=kind, icon=":material/play_arrow:"):
+    if not all((left, right, *further)):
+        return
+    waits = draft.left_to_do(person, reconciliation, plan)
+    pressed = st.button(label, type=kind, icon=":material/play_arrow:", disabled=bool(waits))
+    if waits:
+        st.caption(f":orange[:material/edit: {waits}]", width="content")
+    if pressed:
         with explained():
             job = services().jobs.launch(person, reconciliation.id, plan, left, right, further=further)
             st.session_state["watched"] = job.id  # it may end before it is seen to run
@@ -80,7 +86,7 @@ def ended(person: Actor, reconciliation: Reconciliation, job: Job, plan: AnyPlan
         )
     # The same again would most likely fail again: the way on is to change something.
     stuck = job.status == "failed" and (job.finished_at is None or reconciliation.updated_at <= job.finished_at)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if changed and may(person, Action.JOB_LAUNCH):
             launch(person, reconciliation, plan, "Run with the changed plan")
         kind: Literal["primary", "secondary"] = "secondary" if changed else "primary"
@@ -128,7 +134,7 @@ def main() -> None:
         expected(person, reconciliation, plan)
         about_to_run(plan)
         if may(person, Action.JOB_LAUNCH):
-            with st.container(horizontal=True, key="onwards"):
+            with st.container(horizontal=True, vertical_alignment="center", key="onwards"):
                 if st.button("Back to mapping", icon=":material/arrow_back:"):
                     wizard.go("map", reconciliation)
                 launch(person, reconciliation, plan, "Run reconciliation")

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from recon_engine.plan import SIDES, Plan, ReaderOptions, SideName
+from recon_engine.nway.any_plan import AnyPlan
+from recon_engine.nway.plan import SidesField
+from recon_engine.plan import SIDES, FieldSpec, Plan, ReaderOptions, SidedFormat, SideName
 from services.database.models import StoredFile
 from services.formats import amount, count, number
 
@@ -27,6 +29,18 @@ class Drift:
     kind: Literal["columns", "formats", "values", "totals"]
     sentence: str
     stops: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDates:
+    """Dates that can be read in more than one order, which neither the values nor the plan decide; `column`: as the
+    first file that leaves it open has it.
+    """
+
+    side: str
+    field: str
+    name: str
+    column: dict[str, Any]
 
 
 def misfits(files: Sequence[StoredFile]) -> list[str]:
@@ -54,6 +68,25 @@ def misfits(files: Sequence[StoredFile]) -> list[str]:
 def shared_columns(files: Sequence[StoredFile]) -> dict[str, dict[str, Any]]:
     """The profiles of the columns that every file of a side has, as the first file has them, in its order."""
     return {name: profiles[0] for name, profiles in _profiles(files).items()}
+
+
+def open_dates(plan: AnyPlan, files: Mapping[str, Sequence[StoredFile]]) -> list[OpenDates]:
+    """What must be said of dates before the plan can run on these files, by the names of its sides."""
+    every = {side: _profiles(own) for side, own in files.items()}
+    found = []
+    for spec in plan.fields:
+        for side, name in spec.columns.items() if spec.type in ("date", "datetime") else ():
+            undecided = (c for c in every[side].get(name, []) if c.get("undecided") and len(c["date_formats"]) > 1)
+            if _format(spec, side) is None and (column := next(undecided, None)):
+                found.append(OpenDates(side, spec.name, name, column))
+    return found
+
+
+def _format(spec: FieldSpec | SidesField, side: str) -> str | None:
+    """How the plan says that the dates of a side are written."""
+    if isinstance(spec.formats, SidedFormat):
+        return spec.formats.left if side == "left" else spec.formats.right
+    return spec.formats if isinstance(spec.formats, str) else spec.formats.get(side)
 
 
 def seen_in(files: Mapping[SideName, Sequence[StoredFile]]) -> Seen:

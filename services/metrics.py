@@ -18,7 +18,7 @@ REGISTRY = CollectorRegistry()
 
 PROBES = frozenset({"/api/health", "/api/health/live", "/api/health/session", "/api/metrics", "/_stcore/health"})
 """What monitors and open pages ask by the clock: that is no use, and a health check that answers 503 does its duty."""
-TRANSFERS = ("/api/files/upload", "/_stcore/upload_file", "/download")
+TRANSFERS = ("/api/files/upload", "/_stcore/upload_file", "/download", "/workbook")
 """Ends of routes that take as long as the file is: their time says nothing about how fast we answer."""
 
 LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

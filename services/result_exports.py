@@ -7,12 +7,9 @@ and then like a formula: whoever takes one apostrophe off each such text has the
 from __future__ import annotations
 
 import io
-import re
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Decimal
-from typing import Any, BinaryIO, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
 
 import polars as pl
 
@@ -22,52 +19,13 @@ _NUMBER = r"^[+-]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?$"  # -12.50 is an amount, not 
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # one fixed time: the same result gives the same zip
 
 
-# Control characters that a spreadsheet's XML cannot hold.
-_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-# What a cell keeps: digits of a number, and characters of a text.
-_MOST_DIGITS, _LONGEST_TEXT = 15, 32_767
-_CUT = " ... (cut here: a cell holds no more; the CSV file has all)"
-
-
 def csv_chunk(frame: pl.DataFrame, *, header: bool) -> bytes:
     """The frame as CSV. Text that begins like a formula gets an apostrophe before it; numbers stay as they are."""
-    return _harmless_frame(frame).write_csv(include_header=header).encode()
+    return harmless(frame).write_csv(include_header=header).encode()
 
 
-def xlsx_file(name: str, frames: Iterable[pl.DataFrame]) -> BinaryIO:
-    """The frames, one below the other, as one sheet of a workbook in a temporary file, at its beginning.
-
-    Numbers and dates are cells of their kind; text is text, made harmless as in CSV.
-    """
-    from openpyxl import Workbook
-
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet(name)
-    for number, frame in enumerate(frames):
-        plain = _harmless_frame(frame)
-        if number == 0:
-            sheet.append(plain.columns)
-        for row in plain.iter_rows():
-            sheet.append([_cell(value) for value in row])
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller sends it and closes it
-    book.save(file)
-    file.seek(0)
-    return cast("BinaryIO", file)
-
-
-def _cell(value: Any) -> Any:
-    """What the spreadsheet holds for a value. Characters that no spreadsheet may hold are shown as missing; numbers of
-    more digits than it keeps are text, and a text that is too long ends with a sign that it is cut.
-    """
-    if isinstance(value, int | Decimal) and len(str(value).strip("-0").replace(".", "")) > _MOST_DIGITS:
-        return str(value)
-    if not isinstance(value, str):
-        return value
-    text = _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", value)
-    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - len(_CUT)]}{_CUT}"
-
-
-def _harmless_frame(frame: pl.DataFrame) -> pl.DataFrame:
+def harmless(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with every text, a category's name too, as a spreadsheet may have it."""
     plain = frame.with_columns(pl.selectors.by_dtype(pl.Categorical, pl.Enum).cast(pl.String))
     return plain.with_columns(_harmless(name) for name, kind in plain.schema.items() if kind == pl.String)
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from functools import reduce
 from operator import or_
+from typing import Any
 
 import polars as pl
 
@@ -15,6 +20,28 @@ _PLACE = "__place"
 _BEST = 10_000  # rows
 _FEW = 100  # rows
 _NEAR = 20_000  # rows: places within so many of each other are read in one piece
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a table. `total` counts the rows on all pages; values keep their types (Decimal, date)."""
+
+    table: str
+    rows: list[dict[str, Any]]
+    columns: list[str]
+    total: int
+    page: int
+    size: int
+
+    @property
+    def pages(self) -> int:
+        """The number of pages, at least 1."""
+        return max(1, -(-self.total // self.size))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The page as JSON holds it: amounts and dates as text, so that nothing is rounded."""
+        rows = [{name: plain(value) for name, value in row.items()} for row in self.rows]
+        return {**self.__dict__, "rows": rows, "pages": self.pages}
 
 
 def rows_of(scan: pl.LazyFrame, filters: Filters, sort: str | None, offset: int, size: int) -> tuple[int, pl.DataFrame]:
@@ -32,6 +59,19 @@ def rows_of(scan: pl.LazyFrame, filters: Filters, sort: str | None, offset: int,
     else:  # the best of so many are not found sooner than all are sorted
         shown = places.collect().slice(offset, size)
     return total, _at(scan, shown.to_series())
+
+
+def packed(total: int, frame: pl.DataFrame) -> bytes:
+    """A page as bytes: the number of rows on all pages, then the frame in Arrow's form."""
+    sink = io.BytesIO()
+    sink.write(total.to_bytes(8))
+    frame.write_ipc(sink)
+    return sink.getvalue()
+
+
+def unpacked(page: bytes) -> tuple[int, pl.DataFrame]:
+    """What such bytes hold."""
+    return int.from_bytes(page[:8]), pl.read_ipc(page[8:])
 
 
 def filtered(scan: pl.LazyFrame, filters: Filters) -> pl.LazyFrame:
@@ -71,6 +111,11 @@ def with_rows(scan: pl.LazyFrame, rows: Sequence[int]) -> pl.LazyFrame:
     if len(rows) <= _FEW:
         return scan.filter(reduce(or_, (number == row for row in rows), pl.lit(False)))
     return scan.filter(number.is_between(min(rows), max(rows)) & number.is_in(list(rows)))
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON holds it without loss."""
+    return str(value) if isinstance(value, Decimal | date) else value
 
 
 def _is_one_of(name: str, kind: pl.DataType, values: Sequence[str]) -> pl.Expr:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
@@ -22,10 +18,10 @@ from services.errors import Conflict, Invalid, NotFound, TooLarge
 from services.jobs.queue import find_job
 from services.paging import MOST
 from services.permissions import Action, Actor, check
-from services.result_exports import csv_chunk, xlsx_file, zip_chunks
+from services.result_exports import csv_chunk, zip_chunks
 from services.result_figures import figures
 from services.result_match import first_pair, sums_of
-from services.result_rows import Filters, filtered, of_source, ordered, rows_of, with_rows
+from services.result_rows import Filters, Page, filtered, of_source, ordered, packed, rows_of, unpacked, with_rows
 from services.result_shown import BREAKS, FIGURES, FIGURES_BEFORE, OWN, valued
 from services.result_summary import gather
 
@@ -41,28 +37,6 @@ MAX_SHEET_ROWS = 200_000
 RUNS_LOOKED_AT = 200  # for the run before
 MOST_COMPARED = 200_000  # breaks of a run; a screen waits for the comparison
 _EXPORT_ROWS = 50_000
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of a table. `total` counts the rows on all pages; values keep their types (Decimal, date)."""
-
-    table: str
-    rows: list[dict[str, Any]]
-    columns: list[str]
-    total: int
-    page: int
-    size: int
-
-    @property
-    def pages(self) -> int:
-        """The number of pages, at least 1."""
-        return max(1, -(-self.total // self.size))
-
-    def as_dict(self) -> dict[str, Any]:
-        """The page as JSON holds it: amounts and dates as text, so that nothing is rounded."""
-        rows = [{name: plain(value) for name, value in row.items()} for row in self.rows]
-        return {**self.__dict__, "rows": rows, "pages": self.pages}
 
 
 class ResultService:
@@ -116,12 +90,12 @@ class ResultService:
             except FileNotFoundError:
                 if table not in ADDED_LATER:
                     raise
-                return _packed(0, pl.DataFrame())
-            return _packed(total, self._with_records(job, table, frame))
+                return packed(0, pl.DataFrame())
+            return packed(total, self._with_records(job, table, frame))
 
         # A result never changes: its place and the question say which page this is.
         key = ("page", job.result_prefix, table, page, size, dict(filters or {}), sort)
-        total, frame = _unpacked(self._container.cache.get(key, self._container.settings.cache_seconds, read))
+        total, frame = unpacked(self._container.cache.get(key, self._container.settings.cache_seconds, read))
         return Page(table, frame.to_dicts(), frame.columns, total, page, size)
 
     def record(self, actor: Actor, job_id: str, side: str, row: int, source: str | None = None) -> dict[str, Any]:
@@ -164,6 +138,13 @@ class ResultService:
             "certificate": certificate[0] if certificate else None,
             "evidence": first_pair(self._rows_of_match(job, "weights", match_id)),
         }
+
+    def suggested(self, actor: Actor, job_id: str, filters: Filters | None = None) -> list[int]:
+        """The numbers of the suggested matches of which the filters keep a record. Raises Invalid."""
+        job = self._job(actor, job_id, Action.RESULT_READ)
+        with self._scan(job, "matches") as scan:
+            kept = filtered(scan, {**(filters or {}), "outcome": "suggested"})
+            return kept.select(pl.col("match_id").unique().sort()).collect().to_series().to_list()
 
     def since(self, actor: Actor, job_id: str) -> dict[str, Any] | None:
         """What became of the breaks since the run before of the same plan and sides; None when there was none.
@@ -261,6 +242,8 @@ class ResultService:
         self, actor: Actor, job_id: str, table: str, filters: Filters | None = None, sort: str | None = None
     ) -> BinaryIO:
         """A table as a spreadsheet, to be closed by the caller; formulas are made harmless. Raises TooLarge."""
+        from services.result_workbook import xlsx_file
+
         job = self._job(actor, job_id, Action.RESULT_DOWNLOAD)
         with self._scan(job, _known(table)) as scan:
             rows = int(filtered(scan, filters or {}).select(pl.len()).collect().item())
@@ -268,6 +251,21 @@ class ResultService:
             raise TooLarge(f"A spreadsheet may have {MAX_SHEET_ROWS:,} rows, this has {rows:,}; filter it or take CSV.")
         self._record_download(actor, job_id, table=table, format="xlsx")
         return xlsx_file(table, self._frames(job, table, filters, sort))
+
+    def workbook(self, actor: Actor, job_id: str) -> BinaryIO:
+        """A short summary and every table as one spreadsheet, a sheet each, to be closed by the caller. It has no more
+        rows than that of one table may have: what finds no room is told in its place.
+        """
+        from services.result_workbook import Sheet, whole_workbook
+
+        job = self._job(actor, job_id, Action.RESULT_DOWNLOAD)
+        facts, sheets = gather(self._container, job, self._figures(job)), []
+        for table in TABLES:
+            with suppress(FileNotFoundError), self._scan(job, table) as scan:  # one that earlier versions did not write
+                rows = int(scan.select(pl.len()).collect().item())
+                sheets.append(Sheet(table, rows, self._frames(job, table, None, None)))
+        self._record_download(actor, job_id, format="xlsx")
+        return whole_workbook(facts, sheets, MAX_SHEET_ROWS)
 
     def _frames(self, job: Job, table: str, filters: Filters | None, sort: str | None) -> Iterator[pl.DataFrame]:
         """A whole table in pieces with the records' values; at least one piece."""
@@ -364,23 +362,6 @@ def _fields_by_side(plan: AnyPlan) -> dict[str, list[str]]:
     """By the name of each side, the fields that are read there."""
     columns: list[tuple[str, Mapping[Any, str]]] = [(spec.name, spec.columns) for spec in plan.fields]
     return {side: [name for name, own in columns if side in own] for side in plan.labels}
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON holds it without loss."""
-    return str(value) if isinstance(value, Decimal | date) else value
-
-
-def _packed(total: int, frame: pl.DataFrame) -> bytes:
-    """A page as bytes: the number of rows on all pages, then the frame in Arrow's form."""
-    sink = io.BytesIO()
-    sink.write(total.to_bytes(8))
-    frame.write_ipc(sink)
-    return sink.getvalue()
-
-
-def _unpacked(page: bytes) -> tuple[int, pl.DataFrame]:
-    return int.from_bytes(page[:8]), pl.read_ipc(page[8:])
 
 
 def _known(table: str) -> str:

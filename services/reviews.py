@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import polars as pl
-from sqlalchemy import select
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
 
 from services.database.engine import serialise
 from services.database.models import Account, MatchDecision
-from services.errors import Conflict, Invalid
+from services.errors import Conflict, Invalid, TooLarge
 from services.jobs.queue import find_job
 from services.permissions import Action, Actor, check
 from services.result_exports import csv_chunk
+from services.result_rows import Filters
 
 if TYPE_CHECKING:
     from services.container import Container
 
 Verdict = Literal["confirmed", "rejected", "open"]
 LONGEST_NOTE = 500
+MOST_AT_ONCE = 10_000  # matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +44,36 @@ class ReviewService:
     def __init__(self, container: Container) -> None:
         self._container = container
 
-    def decisions(self, actor: Actor, job_id: str) -> dict[int, Decision]:
-        """The decisions on a run's suggested matches, by the number of the match. Raises NotFound."""
+    def decisions(self, actor: Actor, job_id: str, matches: Sequence[int] | None = None) -> dict[int, Decision]:
+        """The decisions on a run's suggested matches, or on these, by the number of the match. Raises NotFound."""
         check(actor, Action.RESULT_READ)
-        return self._decisions(actor, job_id)
+        return self._decisions(actor, job_id, matches)
 
-    def _decisions(self, actor: Actor, job_id: str) -> dict[int, Decision]:
+    def counts(self, actor: Actor, job_id: str) -> dict[str, int]:
+        """How many suggested matches of a run are confirmed and rejected, by the verdict. Raises NotFound."""
+        check(actor, Action.RESULT_READ)
+        verdict = MatchDecision.verdict
+        with self._container.session() as session:
+            find_job(session, actor.workspace_id, job_id)
+            made = select(verdict, func.count()).where(MatchDecision.job_id == job_id).group_by(verdict)
+            return dict(session.execute(made.order_by(verdict)).all())
+
+    def waiting(self, actor: Actor, job_id: str, filters: Filters | None = None) -> int:
+        """How many suggested matches of which the filters keep a record are not decided. Raises NotFound, Invalid."""
+        check(actor, Action.RESULT_READ)
+        suggested = self._container.results.suggested(actor, job_id, filters)
+        with self._container.session() as session:
+            return len(_undecided(session, job_id, suggested))
+
+    def _decisions(self, actor: Actor, job_id: str, matches: Sequence[int] | None = None) -> dict[int, Decision]:
         made = (
             select(MatchDecision, Account.name)
             .join(Account, Account.id == MatchDecision.account_id)
             .where(MatchDecision.job_id == job_id)
             .order_by(MatchDecision.match_id)
         )
+        if matches is not None:
+            made = made.where(MatchDecision.match_id.in_(matches))
         with self._container.session() as session:
             find_job(session, actor.workspace_id, job_id)
             return {
@@ -64,11 +86,7 @@ class ReviewService:
         match was not suggested.
         """
         check(actor, Action.RESULT_REVIEW)
-        note = " ".join(note.split())
-        if verdict not in get_args(Verdict) or len(note) > LONGEST_NOTE:
-            raise Invalid(
-                f"A decision is confirmed, rejected or open, with a note of at most {LONGEST_NOTE} characters."
-            )
+        note = _checked(verdict, note)
         if self._container.results.match(actor, job_id, match_id)["match"]["outcome"] != "suggested":
             raise Conflict(f"Match {match_id} is not a suggested one: there is nothing to decide.")
         decision = MatchDecision(
@@ -94,6 +112,30 @@ class ReviewService:
             detail: dict[str, Any] = {"match": match_id, "verdict": verdict, "note_length": len(note)}
             self._container.audit.record(session, actor, Action.RESULT_REVIEW, "job", job_id, **detail)
 
+    def decide_all(
+        self, actor: Actor, job_id: str, verdict: Verdict, note: str, filters: Filters, expected: int
+    ) -> None:
+        """Confirm or reject every suggested match of which the filters keep a record and that nobody decided on: all of
+        them, or none. Raises NotFound, Invalid, TooLarge, and Conflict when they are not as many as `expected`.
+        """
+        check(actor, Action.RESULT_REVIEW)
+        note = _checked(verdict, note)
+        if verdict == "open":
+            raise Invalid("Decisions are taken back one by one.")
+        suggested = self._container.results.suggested(actor, job_id, filters)
+        common = {"job_id": job_id, "verdict": verdict, "note": note, "account_id": actor.account_id}
+        with self._container.transaction() as session:
+            serialise(session, f"decisions of {job_id}")
+            undecided = _undecided(session, job_id, suggested)
+            if len(undecided) > MOST_AT_ONCE:
+                raise TooLarge(f"At most {MOST_AT_ONCE:,} matches are decided at once, these are {len(undecided):,}.")
+            if not undecided or len(undecided) != expected:
+                raise Conflict(f"{len(undecided):,} of these matches wait now, not {expected:,}: look again.")
+            at = self._container.clock.now()
+            session.execute(insert(MatchDecision), [{**common, "match_id": one, "at": at} for one in undecided])
+            detail: dict[str, Any] = {"matches": len(undecided), "verdict": verdict, "note_length": len(note)}
+            self._container.audit.record(session, actor, Action.RESULT_REVIEW, "job", job_id, **detail)
+
     def export_csv(self, actor: Actor, job_id: str) -> bytes:
         """The decisions as CSV, to be kept beside the evidence; text that is a formula is made harmless."""
         check(actor, Action.RESULT_DOWNLOAD)
@@ -104,3 +146,17 @@ class ReviewService:
         rows = [(one.match_id, one.verdict, one.note, one.person, one.at.isoformat()) for one in made]
         columns = {"match_id": pl.Int64, "verdict": pl.String, "note": pl.String, "person": pl.String, "at": pl.String}
         return csv_chunk(pl.DataFrame(rows, schema=columns, orient="row"), header=True)
+
+
+def _checked(verdict: str, note: str) -> str:
+    """The note as it is kept."""
+    note = " ".join(note.split())
+    if verdict not in get_args(Verdict) or len(note) > LONGEST_NOTE:
+        raise Invalid(f"A decision is confirmed, rejected or open, with a note of at most {LONGEST_NOTE} characters.")
+    return note
+
+
+def _undecided(session: Session, job_id: str, suggested: Sequence[int]) -> list[int]:
+    """Those of the suggested matches that nobody decided on."""
+    decided = set(session.scalars(select(MatchDecision.match_id).where(MatchDecision.job_id == job_id)))
+    return [one for one in suggested if one not in decided]

@@ -14,7 +14,7 @@ from recon_engine.nway.plan import SidesPlan
 from recon_engine.plan import SIDES, Plan
 from services.database.models import Reconciliation, StoredFile
 from services.errors import Invalid
-from services.fit import made_columns, shared_columns
+from services.fit import OpenDates, made_columns, open_dates, shared_columns
 from services.permissions import Actor
 from services.sides import by_name, with_files
 
@@ -70,6 +70,21 @@ def lacking(plan: AnyPlan, columns: Sequence[Sequence[str]]) -> dict[str, list[s
         if column not in own[side]:
             missing.setdefault(side, []).append(column)
     return missing
+
+
+def undecided(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> list[OpenDates]:
+    """The dates of which a person must say in which order they are written."""
+    files = [files_of(person, reconciliation, side) for side in reconciliation.sides]
+    return open_dates(plan, by_name(plan, files))
+
+
+def left_to_do(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> str | None:
+    """What a person must see to on Map before the plan can run on the files, in a sentence."""
+    columns = column_names(person, reconciliation)
+    if all(columns) and lacking(plan, columns):
+        return "The plan was made for other files: see on Map what does not fit."
+    names = ", ".join(dict.fromkeys(f"`{one.name}`" for one in undecided(person, reconciliation, plan)))
+    return f"Say on Map in which order the dates of {names} are written." if names else None
 
 
 def still_suggested(reconciliation: Reconciliation, plan: AnyPlan, part: Literal["fields", "rules"]) -> dict[str, Any]:

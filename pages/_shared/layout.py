@@ -6,12 +6,14 @@ from html import escape
 from typing import Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages._shared.messages import show_notice
 from pages._shared.wording import STATUS_LOOKS
 
 Step = Literal["upload", "map", "run", "results"]
-STEPS: tuple[tuple[Step, str], ...] = (("upload", "Upload"), ("map", "Map"), ("run", "Run"), ("results", "Results"))
+STEPS: dict[Step, str] = {"upload": "Upload", "map": "Map", "run": "Run", "results": "Results"}
+ORDER = list(STEPS)
 BadgeColour = Literal["red", "orange", "blue", "green", "gray"]
 
 
@@ -23,18 +25,28 @@ def page_title(title: str, what: str = "") -> None:
     show_notice()
 
 
-def stepper(current: Step, reachable: dict[Step, dict[str, str]]) -> None:
-    """The four steps of the wizard. `reachable` holds the address parameters of each step that can be opened."""
-    place = [step for step, _ in STEPS].index(current)
+def stepper(current: Step, reachable: dict[Step, dict[str, str]]) -> dict[Step, DeltaGenerator]:
+    """The four steps of the wizard. `reachable` holds the address parameters of each step that can be opened; what is
+    given back is where each one is written.
+    """
+    place, written = ORDER.index(current), {}
     with st.container(key="stepper"):
-        for index, (column, (step, label)) in enumerate(zip(st.columns(4, gap="small"), STEPS, strict=True)):
+        for index, (column, step) in enumerate(zip(st.columns(4, gap="small"), ORDER, strict=True)):
             with column.container(gap=None, key=f"step-{'on' if index <= place else 'off'}-{step}"):
-                icon = ":material/check_circle:" if index < place else f":material/counter_{index + 1}:"
-                name = f"**{label}**" if step == current else label
-                if step in reachable:
-                    st.page_link(f"{step}.py", label=name, icon=icon, query_params=reachable[step], width="stretch")
-                else:  # a link that leads nowhere is no link
-                    st.markdown(f":gray[{icon} {name}]")
+                written[step] = st.empty()
+            write_step(written[step], step, current, reachable.get(step))
+    return written
+
+
+def write_step(where: DeltaGenerator, step: Step, current: Step, address: dict[str, str] | None) -> None:
+    """The name of a step; one that cannot be opened has no address, and is no link."""
+    index = ORDER.index(step)
+    icon = ":material/check_circle:" if index < ORDER.index(current) else f":material/counter_{index + 1}:"
+    name = f"**{STEPS[step]}**" if step == current else STEPS[step]
+    if address is None:
+        where.markdown(f":gray[{icon} {name}]")
+    else:
+        where.page_link(f"{step}.py", label=name, icon=icon, query_params=address, width="stretch")
 
 
 def status_badge(status: str) -> None:

@@ -19,7 +19,12 @@ MOST_NAMED = 5  # columns
 
 
 def refuse(
-    person: Actor, reconciliation: Reconciliation, plan: AnyPlan, columns: Sequence[Sequence[str]], editable: bool
+    person: Actor,
+    reconciliation: Reconciliation,
+    plan: AnyPlan,
+    columns: Sequence[Sequence[str]],
+    editable: bool,
+    steps: wizard.MapSteps,
 ) -> None:
     """Nothing where the plan fits; else what does not, the ways on, and the end of the page: a plan that is all as it
     was suggested gives way to a new one at once. `columns`: by side.
@@ -33,6 +38,7 @@ def refuse(
     if editable and draft.is_untouched(reconciliation):
         draft.suggest(person, reconciliation)
         st.rerun()
+    steps.hold(True)
     st.warning(f"The plan was made for other files, and is kept. {told}", icon=":material/join_left:")
     turned = len(columns) == len(plan.labels) == len(SIDES) and not draft.lacking(plan, columns[::-1])
     with st.container(horizontal=True, key="onwards"):

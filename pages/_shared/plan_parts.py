@@ -26,11 +26,12 @@ def tabs() -> tuple[TabContainer, TabContainer]:
 
 UNAPPLIED = "The plan file has changes that are not applied. Apply or discard them first."
 UNSAVED = "A change above is not saved yet: mend what is marked, or take it back."
+UNANSWERED = "In which order some dates are written is open: say it at the top of Fields and rules first."
 
 
-def waiting(unsaved: bool, unapplied: bool) -> str | None:
+def waiting(unsaved: bool, unapplied: bool, unanswered: bool) -> str | None:
     """What keeps the plan from being run, in a sentence."""
-    return UNSAVED if unsaved else UNAPPLIED if unapplied else None
+    return UNSAVED if unsaved else UNAPPLIED if unapplied else UNANSWERED if unanswered else None
 
 
 def plan_file(tab: TabContainer, person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editable: bool) -> bool:

@@ -24,15 +24,18 @@ def show(person: Actor, job: Job, plan: AnyPlan, match_id: int) -> None:
     found = services().results.match(person, job.id, match_id)
     about, names = found["match"], labels(plan)
     rule = next((one for one in plan.rules if one.name == about["rule"]), None)
+    suggested = about["outcome"] == "suggested"
+    made = services().reviews.decisions(person, job.id, [match_id]).get(match_id) if suggested else None
     rivals = "no rival candidate" if not about["rivals"] else wording.count(about["rivals"], "rival candidate")
     with st.container(border=True, key="match-detail"):
         st.markdown(
-            f"**Match {match_id}** by rule **{wording.literal(about['rule'])}** · {about['outcome']} · {rivals}"
+            f"**Match {match_id}** by rule **{wording.literal(about['rule'])}** · "
+            f"{result_review.standing(about['outcome'], made)} · {rivals}"
         )
         if rule is not None:
             st.caption(wording.rule_in(plan, rule))
-        if about["outcome"] == "suggested":
-            result_review.decide(person, job, match_id)
+        if suggested:
+            result_review.decide(person, job, match_id, made)
         if found.get("certificate"):
             st.markdown(f":material/verified: {wording.certificate_sentence(found['certificate'])}")
         if not isinstance(plan, Plan):

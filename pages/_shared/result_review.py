@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from typing import Literal
@@ -10,11 +9,11 @@ from typing import Literal
 import streamlit as st
 
 from pages._shared import wording
-from pages._shared.context import may, services
+from pages._shared.context import dialog, may, services
 from pages._shared.messages import explained
 from services.database.models import Job
 from services.permissions import Action, Actor
-from services.reviews import LONGEST_NOTE, Decision, Verdict
+from services.reviews import LONGEST_NOTE, MOST_AT_ONCE, Decision, Verdict
 
 KEPT = "Decisions are kept beside the result, whose figures stay as the run found them."
 WAYS: tuple[tuple[str, Verdict, str], ...] = (
@@ -24,25 +23,59 @@ WAYS: tuple[tuple[str, Verdict, str], ...] = (
 )
 
 
-def overview(person: Actor, job: Job, made: Mapping[int, Decision]) -> None:
-    """How many suggested matches are decided, and the decisions as a file."""
-    found = Counter(one.verdict for one in made.values())
-    told = ", ".join(f"{wording.number(many)} {verdict}" for verdict, many in sorted(found.items()))
+def overview(person: Actor, job: Job, filters: Mapping[str, str]) -> None:
+    """How many suggested matches are decided, the decisions as a file, and the ways to decide on all that `filters`
+    leave, where only suggested ones are shown.
+    """
+    made = services().reviews.counts(person, job.id)
+    told = ", ".join(f"{wording.number(many)} {verdict}" for verdict, many in made.items())
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(f"Suggested matches decided: {told or 'none yet'}. {KEPT}", width="content")
-        if made and may(person, Action.RESULT_DOWNLOAD):
-            st.download_button(
-                "Decisions (.csv)",
-                partial(services().reviews.export_csv, person, job.id),
-                f"decisions-{job.id}.csv",
-                "text/csv",
-                on_click="ignore",
-            )
+        with st.container(horizontal=True, width="content", gap="small"):
+            if filters.get("outcome") == "suggested" and may(person, Action.RESULT_REVIEW):
+                for label, verdict, icon in WAYS[:2]:
+                    if st.button(f"{label} all", key=f"all-{verdict}", icon=icon):
+                        _decide_all(person, job, verdict, filters)
+            if made and may(person, Action.RESULT_DOWNLOAD):
+                st.download_button(
+                    "Decisions (.csv)",
+                    partial(services().reviews.export_csv, person, job.id),
+                    f"decisions-{job.id}.csv",
+                    "text/csv",
+                    on_click="ignore",
+                )
 
 
-def decide(person: Actor, job: Job, match_id: int) -> None:
+@dialog("Decide on all of these")
+def _decide_all(person: Actor, job: Job, verdict: Verdict, filters: Mapping[str, str]) -> None:
+    """Ask once more, and say how many they are."""
+    with explained():
+        waiting = services().reviews.waiting(person, job.id, filters)
+        if not waiting:
+            st.markdown("Every suggested match in this view is decided already.")
+            return
+        many = wording.count(waiting, "match", "matches")
+        if waiting > MOST_AT_ONCE:
+            most = wording.number(MOST_AT_ONCE)
+            st.markdown(f"{many} in this view wait for a decision; at most {most} are decided at once. Filter them.")
+            return
+        st.markdown(
+            f"**{many}** in this view, on all of its pages, {'waits' if waiting == 1 else 'wait'} for a decision and "
+            f"will be **{verdict}**. What was decided before stays. Decisions are taken back one by one."
+        )
+        note = st.text_input("Note", max_chars=LONGEST_NOTE, placeholder="why")
+        if st.button(f"{'Confirm' if verdict == 'confirmed' else 'Reject'} {many}", type="primary"):
+            services().reviews.decide_all(person, job.id, verdict, note, filters, waiting)
+            st.rerun()
+
+
+def standing(outcome: str, made: Decision | None) -> str:
+    """What holds of a match, in words: what a person decided, and that the run only suggested it."""
+    return f"{made.verdict} by a person, suggested by the run" if made else outcome
+
+
+def decide(person: Actor, job: Job, match_id: int, made: Decision | None) -> None:
     """What was decided on this match, or the buttons that do."""
-    made = services().reviews.decisions(person, job.id).get(match_id)
     if made is not None:
         colour = "green" if made.verdict == "confirmed" else "red"
         note = f": {wording.literal(made.note)}" if made.note else ""

@@ -133,7 +133,7 @@ def _show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
     kinds = {spec.name: spec.type for spec in plan.fields}
     rows = [_shown(row, names, kinds) for row in found.rows]
     if name == "matches" and has_suggested(job):
-        _decided(person, job, rows)
+        _decided(person, job, rows, filters)
     whole = partial(whole_table, job, name, filters, sort) if may(person, Action.RESULT_DOWNLOAD) else None
     if name in ("rejected", "duplicates"):
         table(rows, headings, f"{name}-table", amounts=amount_fields(plan))
@@ -149,10 +149,10 @@ def _show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
         result_match.show(person, job, plan, int(found.rows[chosen]["match_id"]))
 
 
-def _decided(person: Actor, job: Job, rows: list[dict[str, Any]]) -> None:
-    """What people decided on the suggested matches, above the table and in its rows."""
-    made = services().reviews.decisions(person, job.id)
-    result_review.overview(person, job, made)
+def _decided(person: Actor, job: Job, rows: list[dict[str, Any]], filters: Mapping[str, str]) -> None:
+    """What people decided on the suggested matches, above the table and in its rows; what waits there is decided."""
+    result_review.overview(person, job, filters)
+    made = services().reviews.decisions(person, job.id, [row["match_id"] for row in rows])
     for row in rows:
         if row["outcome"] == "suggested" and row["match_id"] in made:
             row["outcome"] = f"suggested, {made[row['match_id']].verdict}"

@@ -7,14 +7,12 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared import draft, duplicate_cards, plan_parts, rule_cards, rule_counts, sides_fields, wizard
+from pages._shared import draft, duplicate_cards, plan_parts, questions, rule_cards, rule_counts, sides_fields, wizard
 from pages._shared.mapping import row_id, what_changed
 from pages._shared.marks import Marks, named
 from pages._shared.messages import explained
-from pages._shared.questions import date_order
 from recon_engine.nway.plan import SidesPlan
 from services.database.models import Reconciliation
-from services.fit import shared_columns
 from services.permissions import Actor
 from services.sides import by_name
 
@@ -27,12 +25,17 @@ NO_CURRENCY = "no currency field"
 
 
 def show(
-    person: Actor, reconciliation: Reconciliation, plan: SidesPlan, columns: Sequence[Sequence[str]], editable: bool
+    person: Actor,
+    reconciliation: Reconciliation,
+    plan: SidesPlan,
+    columns: Sequence[Sequence[str]],
+    editable: bool,
+    steps: wizard.MapSteps,
 ) -> None:
-    """Draw the step below its title."""
+    """Draw the step below its title and stepper."""
     visual, file = plan_parts.tabs()
     with visual:
-        _questions(person, reconciliation, plan, editable)
+        unanswered = questions.show(person, reconciliation, plan, editable)
         unsaved = _names(person, reconciliation, plan, editable)
         unsaved |= _fields(person, reconciliation, plan, columns, editable)
         st.subheader("Rules", anchor=False)
@@ -44,7 +47,9 @@ def show(
         counts = rule_cards.show(person, reconciliation, plan, suggested, editable)
         twice = duplicate_cards.show(person, reconciliation, plan, editable)
     unapplied = plan_parts.plan_file(file, person, reconciliation, plan, editable)
-    plan_parts.onwards(person, reconciliation, plan, editable, plan_parts.waiting(unsaved, unapplied))
+    waits = plan_parts.waiting(unsaved, unapplied, unanswered and editable)
+    plan_parts.onwards(person, reconciliation, plan, editable, waits)
+    steps.hold(bool(waits))
     rule_counts.fill(person, reconciliation, plan, (*counts, twice))
 
 
@@ -53,26 +58,6 @@ def _save(person: Actor, reconciliation: Reconciliation, data: dict[str, Any]) -
         draft.save(person, reconciliation, data)
         draft.forget_edits(reconciliation)
         st.rerun()
-
-
-def _questions(person: Actor, reconciliation: Reconciliation, plan: SidesPlan, editable: bool) -> None:
-    """What the data cannot decide: date orders as a choice, until it is made, and the suggestion's own questions."""
-    sides = by_name(plan, reconciliation.sides)
-    asked = []
-    for number, spec in enumerate(plan.fields):
-        for side, name in spec.columns.items() if spec.type in ("date", "datetime") else ():
-            column = shared_columns(draft.files_of(person, reconciliation, sides[side])).get(name, {})
-            asked += [f"'{name}'"]
-            formats = spec.formats if isinstance(spec.formats, dict) else dict.fromkeys(spec.columns, spec.formats)
-            if formats.get(side) or not column.get("undecided") or len(column["date_formats"]) < 2:
-                continue
-            if chosen := date_order(plan.labels[side], name, column, f"ask-{spec.name}-{side}", editable):
-                data = plan.to_data()
-                data["fields"][number]["formats"] = {**formats, side: chosen}
-                _save(person, reconciliation, data)
-    for question in (reconciliation.suggestion_json or {}).get("questions", []):
-        if not ("set formats" in question and any(name in question for name in asked)):
-            st.info(question[:1].upper() + question[1:], icon=":material/help:")
 
 
 def _names(person: Actor, reconciliation: Reconciliation, plan: SidesPlan, editable: bool) -> bool:

@@ -24,7 +24,14 @@ TITLES = {"left": "Left side", "right": "Right side"} | {
 
 
 def opened(person: Actor, step: layout.Step, what: str) -> Reconciliation:
-    """The reconciliation that `?r=` names, with title and stepper drawn; ends with advice when there is none.
+    """The reconciliation that `?r=` names, with title and stepper drawn; ends with advice when there is none."""
+    reconciliation = titled(person, step, what)
+    layout.stepper(step, reachable(reconciliation, current_job(person, reconciliation)))
+    return reconciliation
+
+
+def titled(person: Actor, step: layout.Step, what: str) -> Reconciliation:
+    """The reconciliation that `?r=` names, with its title drawn; ends with advice when there is none.
 
     A browser that goes back from the results may come here with the `?job=` of these.
     """
@@ -38,8 +45,24 @@ def opened(person: Actor, step: layout.Step, what: str) -> Reconciliation:
         layout.page_title(step.capitalize(), what)
         nothing_open()
     header(person, reconciliation, what)
-    layout.stepper(step, reachable(reconciliation, current_job(person, reconciliation)))
     return reconciliation
+
+
+class MapSteps:
+    """The stepper on Map: while something there waits for a person, it leads no further than the page's own button."""
+
+    def __init__(self, person: Actor, reconciliation: Reconciliation) -> None:
+        steps = reachable(reconciliation, current_job(person, reconciliation))
+        self._key, self._onwards = f"held-{reconciliation.id}", steps.get("run")
+        if st.session_state.get(self._key, False):  # as it was left: what does not change since does not flicker
+            steps.pop("run", None)
+        self._written = layout.stepper("map", steps)
+
+    def hold(self, waits: bool) -> None:
+        """Say whether something waits, which is known only when the page below is drawn."""
+        if waits != st.session_state.get(self._key, False):
+            st.session_state[self._key] = waits
+            layout.write_step(self._written["run"], "run", "map", None if waits else self._onwards)
 
 
 def _of_run(person: Actor) -> str | None:

@@ -100,6 +100,17 @@ def download(job_id: Id, actor: Caller, services: Services) -> StreamingResponse
 
 
 @router.get(
+    "/workbook",
+    response_class=StreamingResponse,
+    responses={**problems(404, 409), 200: {"content": {XLSX: FORMATS[XLSX]}}},
+)
+def workbook(job_id: Id, actor: Caller, services: Services) -> StreamingResponse:
+    """A short summary and every table as one spreadsheet, a sheet each, with at most 200,000 rows in all."""
+    whole = services.results.workbook(actor, job_id)
+    return _attachment(_chunks(whole), XLSX, f"reconciliation-{job_id}.xlsx")
+
+
+@router.get(
     "/summary",
     response_class=Response,
     responses={**problems(404, 409), 200: {"content": {"application/pdf": {}}}},

@@ -33,13 +33,27 @@ def mapped(page: Page, folder: Path, sides: int, *, alike: bool) -> None:
 
 @pytest.mark.parametrize("sides", [2, 3])
 def test_an_open_order_of_dates_is_asked_and_the_answer_kept(page: Page, tmp_path: Path, sides: int) -> None:
-    """The question goes once it is answered."""
+    """The way on waits for the answer, and says so; the question goes once it is answered."""
     mapped(page, tmp_path, sides, alike=False)
     asked = page.get_by_text("fits more than one date order")
+    waits = page.get_by_text("In which order some dates are written is open")
     expect(asked).to_have_count(1)
     steps.quiet(page)
+    expect(steps.button(page, "Continue to run")).to_be_disabled()
+    expect(waits).to_be_visible()
     page.get_by_role("radio", name="%m").first.click()
     expect(asked).to_have_count(0)
+    expect(waits).to_have_count(0)
+    expect(steps.button(page, "Continue to run")).to_be_enabled()
+
+
+def test_a_run_that_would_fail_by_open_dates_cannot_be_started(page: Page, tmp_path: Path) -> None:
+    """Whoever comes to Run by its address is told what to say on Map first."""
+    mapped(page, tmp_path, 2, alike=False)
+    expect(page.get_by_text("fits more than one date order")).to_have_count(1)
+    page.goto(page.url.replace("/map", "/run"))
+    expect(page.get_by_text("Say on Map in which order the dates of day are written.")).to_be_visible()
+    expect(steps.button(page, "Run reconciliation")).to_be_disabled()
 
 
 @pytest.mark.parametrize("sides", [2, 3])

@@ -60,7 +60,7 @@ def test_from_first_visit_to_evidence(page: Page, tmp_path: Path) -> None:
     steps.picture(page, "differences")
 
     with page.expect_download() as download:
-        page.get_by_text("Download evidence").click()
+        page.get_by_text("Evidence (.zip)").click()
     evidence = zipfile.ZipFile(download.value.path())
     summary = json.loads(evidence.read(next(name for name in evidence.namelist() if name.endswith("summary.json"))))
     assert summary["conserved"] is True

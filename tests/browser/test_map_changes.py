@@ -39,13 +39,17 @@ def test_what_is_not_saved_keeps_from_running(page: Page) -> None:
     """A name that no field may have is marked, and the way on says that it waits for that; mended, it is open."""
     demo(page)
     expect(steps.button(page, "Continue to run")).to_be_enabled()
+    onwards = page.get_by_role("link", name=re.compile("Run$"))
+    expect(onwards).to_be_visible()
     rename_field(page, 0, "ref no")
     expect(page.get_by_text("'ref no' cannot be a field name")).to_be_visible()
     expect(steps.button(page, "Continue to run")).to_be_disabled()
     expect(page.get_by_text("A change above is not saved yet")).to_be_visible()
+    expect(onwards, "the stepper leads no further than the button").to_have_count(0)
     rename_field(page, 0, "ref_no")
     expect(page.get_by_text("The change is saved.")).to_be_visible()
     expect(steps.button(page, "Continue to run")).to_be_enabled()
+    expect(onwards).to_be_visible()
 
 
 def test_what_is_removed_can_be_put_back(page: Page) -> None:
@@ -106,6 +110,12 @@ def test_a_changed_plan_outlives_other_files(page: Page, tmp_path: Path) -> None
     exchange(page, Path("pages/_shared/demo/bank.csv"), Path("pages/_shared/demo/ledger.csv"))
     expect(page.get_by_text("The plan was made for other files, and is kept.")).to_be_visible()
     expect(page.get_by_text("Own books has no column")).to_be_visible()
+    expect(page.get_by_role("link", name=re.compile("Run$"))).to_have_count(0)
+    here = page.url
+    page.goto(here.replace("/map", "/run"))
+    expect(page.get_by_text("The plan was made for other files: see on Map what does not fit.")).to_be_visible()
+    expect(steps.button(page, "Run reconciliation")).to_be_disabled()
+    page.goto(here)
     steps.button(page, "Swap the files").click()
     expect(page.get_by_label("Left side")).to_have_value("Own books")
     steps.button(page, "Back to upload").click()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -119,6 +120,10 @@ def test_a_table_says_its_direction_and_is_saved_as_a_spreadsheet(seen: Seen) ->
     for name, read in (("All of these (.xlsx)", xlsx_rows), ("All of these (.csv)", csv_rows)):
         address = page.get_by_role("link", name=name).get_attribute("href")
         assert len(read(page.request.get(f"{address}").body())) == 1 + 4
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Workbook (.xlsx)").click()
+    book = load_workbook(BytesIO(saved.value.path().read_bytes()), read_only=True)
+    assert book.sheetnames[:3] == ["summary", "matches", "breaks"]
 
 
 def xlsx_rows(content: bytes) -> list[Any]:
@@ -146,6 +151,7 @@ def test_a_suggested_match_is_decided_where_it_is_seen(seen: Seen) -> None:
     steps.button(page, "Confirm").click()
     expect(page.get_by_text("Suggested matches decided: 1 confirmed.")).to_be_visible()
     expect(page.get_by_text("seen on the receipt")).to_be_visible()
+    expect(page.get_by_text("confirmed by a person, suggested by the run")).to_be_visible()
     with page.expect_download() as saved:
         steps.button(page, "Decisions (.csv)").click()
     told = Path(saved.value.path()).read_text(encoding="utf-8").splitlines()
@@ -155,6 +161,28 @@ def test_a_suggested_match_is_decided_where_it_is_seen(seen: Seen) -> None:
     expect(page.get_by_text("Suggested matches decided: none yet")).to_be_visible()
     steps.section(page, "Overview")
     expect(page.get_by_text("+ 2 suggested +").first).to_be_visible()
+
+
+@pytest.mark.timeout(180)
+def test_all_suggested_matches_in_view_are_decided_at_once(seen: Seen) -> None:
+    """Offered where only suggested ones are shown; asked once more with their number, and one note for all."""
+    page = seen.page
+    page.goto(f"/results?job={seen.jobs[0]}&section=Matches")
+    expect(page.get_by_text("Suggested matches decided: none yet")).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("Confirm all$"))).to_have_count(0)
+    page.get_by_role("radio", name="Suggested").click()
+    expect(page.get_by_text("4 records in matches", exact=True)).to_be_visible()
+    steps.button(page, "Reject all").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("2 matches in this view, on all of its pages, wait for a decision")).to_be_visible()
+    dialog.get_by_label("Note").fill("the bank corrects them")
+    dialog.get_by_label("Note").press("Tab")
+    steps.quiet(page)
+    steps.button(page, "Reject 2 matches").click()
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_text("Suggested matches decided: 2 rejected.")).to_be_visible()
+    steps.button(page, "Confirm all").click()
+    expect(dialog.get_by_text("Every suggested match in this view is decided already.")).to_be_visible()
 
 
 @pytest.mark.timeout(180)

@@ -158,7 +158,7 @@ def test_three_sides_from_upload_to_results(page: Page, tmp_path: Path) -> None:
             for told in ("What the open items explain", "Money in breaks", "How old the open items are"):
                 expect(page.get_by_text(told)).to_be_visible()
     with page.expect_download() as summary:
-        page.get_by_role("link", name="Download summary (.pdf)").click()
+        page.get_by_role("link", name="Summary (.pdf)").click()
     assert summary.value.path().read_bytes().startswith(b"%PDF")
     page.goto("/")
     expect(page.get_by_text("matched").first).to_be_visible()

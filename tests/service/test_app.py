@@ -126,6 +126,7 @@ def test_from_two_files_to_evidence(person: httpx.Client) -> None:
     references = [row["ref"] for row in csv.DictReader(io.StringIO(exported.text.lstrip("\ufeff")))]
     assert sorted(references) == ["'=cmd|' /C calc'!A0", "A2"]
     assert person.get(f"{job}/results/breaks", params={"format": "parquet"}).content.startswith(b"PAR1")
+    assert person.get(f"{job}/workbook").content.startswith(b"PK")
     with zipfile.ZipFile(io.BytesIO(person.get(f"{job}/download").content)) as archive:
         assert {"manifest.json", "summary.json", "matches.parquet", "plan.yaml"} <= set(archive.namelist())
     assert person.get("/api/analytics/dashboard").json()["jobs"] == {"succeeded": 1}

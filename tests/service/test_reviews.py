@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from services import reviews
 from services.container import Container, build_container
-from services.errors import Conflict, Invalid, NotFound
+from services.errors import Conflict, Invalid, NotFound, TooLarge
 from services.jobs.leases import Leases
 from services.jobs.run import Run
 from services.permissions import Actor
@@ -19,6 +20,7 @@ from tests.service.conftest import PASSWORD, make_settings
 from tests.work import PLAN, upload_pair
 
 SUGGESTING: dict[str, Any] = {**PLAN, "rules": [PLAN["rules"][0], {**PLAN["rules"][1], "outcome": "suggested"}]}
+ALL_SUGGESTED: dict[str, Any] = {**PLAN, "rules": [{**rule, "outcome": "suggested"} for rule in PLAN["rules"]]}
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,21 @@ def ran(sqlite_template: Path, tmp_path: Path) -> Iterator[Ran]:
     container = build_container(make_settings(tmp_path))
     container.accounts.create_first_admin("Ada Admin", "ada@example.org", PASSWORD)
     actor = container.sessions.resolve(container.sessions.sign_in("ada@example.org", PASSWORD, "127.0.0.1", "test")[0])
-    job = container.jobs.launch(actor, None, SUGGESTING, *upload_pair(container, actor))
+    job_id = carried_out(container, actor, SUGGESTING, tmp_path)
+    rows = container.results.page(actor, job_id, "matches").rows
+    found = {row["outcome"]: int(row["match_id"]) for row in rows}
+    yield Ran(container, actor, job_id, found["confirmed"], found["suggested"])
+    container.close()
+
+
+def carried_out(container: Container, actor: Actor, plan: dict[str, Any], folder: Path) -> str:
+    """A run of the plan, which has ended."""
+    job = container.jobs.launch(actor, None, plan, *upload_pair(container, actor))
     leases = Leases(container)
     claimed = leases.claim("w1")
     assert claimed is not None
-    Run(container, leases, *claimed, tmp_path / "work").execute()
-    rows = container.results.page(actor, job.id, "matches").rows
-    found = {row["outcome"]: int(row["match_id"]) for row in rows}
-    yield Ran(container, actor, job.id, found["confirmed"], found["suggested"])
-    container.close()
+    Run(container, leases, *claimed, folder / f"work-{job.id}").execute()
+    return job.id
 
 
 def test_a_decision_is_kept_changed_and_taken_back(ran: Ran) -> None:
@@ -88,3 +96,50 @@ def test_only_what_is_suggested_is_decided(ran: Ran) -> None:
     with pytest.raises(Invalid):
         decide(ran.actor, ran.job_id, ran.suggested, "confirmed", "x" * 501)
     assert ran.container.reviews.decisions(ran.actor, ran.job_id) == {}
+
+
+def trail(ran: Ran) -> list[dict[str, Any]]:
+    """What the audit trail tells of decisions, the newest first."""
+    return [one.detail_json for one in ran.container.audit.entries(ran.actor, action="result.review")]
+
+
+def test_all_that_a_filter_leaves_is_decided_at_once(ran: Ran, tmp_path: Path) -> None:
+    """What waits there and nothing else; what was decided before stays; the trail has one entry that says how many."""
+    made, actor = ran.container.reviews, ran.actor
+    job_id = carried_out(ran.container, actor, ALL_SUGGESTED, tmp_path)
+    assert (made.waiting(actor, job_id), made.waiting(actor, job_id, {"rule": "near"})) == (2, 1)
+    made.decide_all(actor, job_id, "rejected", "not  these", {"rule": "near", "outcome": "suggested"}, 1)
+    [first] = made.decisions(actor, job_id).values()
+    assert (first.verdict, first.note, first.person) == ("rejected", "not these", "Ada Admin")
+    made.decide_all(actor, job_id, "confirmed", "", {"side": "left"}, 1)
+    assert made.counts(actor, job_id) == {"confirmed": 1, "rejected": 1}
+    assert made.decisions(actor, job_id, [first.match_id]) == {first.match_id: first}
+    assert made.waiting(actor, job_id) == 0
+    assert trail(ran) == [
+        {"matches": 1, "verdict": "confirmed", "note_length": 0},
+        {"matches": 1, "verdict": "rejected", "note_length": len("not these")},
+    ]
+    assert made.counts(actor, ran.job_id) == {}, "the other run has none of it"
+
+
+def test_a_person_decides_on_as_many_as_were_told_or_on_none(
+    ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may have decided meanwhile; too many, none, an opening and a wrong filter are refused: nothing is kept."""
+    made, actor = ran.container.reviews, ran.actor
+    job_id = carried_out(ran.container, actor, ALL_SUGGESTED, tmp_path)
+    with pytest.raises(Conflict, match="2 of these matches wait now, not 3"):
+        made.decide_all(actor, job_id, "confirmed", "", {}, 3)
+    with pytest.raises(Conflict, match="0 of these"):
+        made.decide_all(actor, job_id, "confirmed", "", {"rule": "no such rule"}, 0)
+    with pytest.raises(Invalid, match="one by one"):
+        made.decide_all(actor, job_id, "open", "", {}, 2)
+    with pytest.raises(Invalid, match="no column 'colour'"):
+        made.decide_all(actor, job_id, "confirmed", "", {"colour": "red"}, 2)
+    with pytest.raises(Invalid, match="500 characters"):
+        made.decide_all(actor, job_id, "confirmed", "x" * 501, {}, 2)
+    monkeypatch.setattr(reviews, "MOST_AT_ONCE", 1)
+    with pytest.raises(TooLarge, match="At most 1 matches are decided at once, these are 2"):
+        made.decide_all(actor, job_id, "confirmed", "", {}, 2)
+    assert made.decisions(actor, job_id) == {}
+    assert trail(ran) == []

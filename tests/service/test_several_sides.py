@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import polars as pl
 import pytest
+from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from pages._shared import draft
@@ -282,6 +283,10 @@ def told(container: Container, admin: Actor, job: Job) -> None:
         container.plans.try_cause(admin, job.id, 1)
     names = zipfile.ZipFile(io.BytesIO(b"".join(results.download_zip(admin, job.id)))).namelist()
     assert {"orders.parquet", "links.parquet", "manifest.json"} <= set(names)
+    with results.workbook(admin, job.id) as file:
+        book = load_workbook(file)
+    assert {"summary", "matches", "breaks"} <= set(book.sheetnames)
+    assert {"Orders", "Ledger", "Bank"} <= {cell.value for cell in book["summary"]["A"]}
     assert container.analytics.dashboard(admin)["recent"][0]["rows"] == sum(side["read"] for side in rows)
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from recon_engine.plan import Plan
 from services.container import Container
 from services.database.models import StoredFile
 from services.errors import Conflict, Invalid, NotFound
-from services.fit import misfits, shared_columns
+from services.fit import misfits, open_dates, shared_columns
 from services.jobs.leases import Leases
 from services.jobs.run import Run
 from services.permissions import Actor
@@ -22,6 +23,7 @@ from tests.work import BANK, LEDGER, PLAN
 
 MORE = b"ref,amount,posted\nA4,40.00,2026-01-04\nB9,1.00,2026-01-09\n"
 OTHER = b"reference,amount,posted\nA5,50.00,2026-01-05\n"
+EITHER = b"ref,amount,posted\nA6,60.00,03/04/2026\n"
 AMERICAN = b"ref,amount,posted\nA4,40.00,01/31/2026\n"
 
 
@@ -102,6 +104,18 @@ def test_files_that_do_not_fit_are_told(container: Container, admin: Actor) -> N
     american = kept(container, admin, "us.csv", AMERICAN)
     assert "%m/%d/%Y" in misfits([base, american])[0]
     assert list(shared_columns([base, american])) == ["ref", "amount", "posted"]
+
+
+def test_dates_that_any_file_leaves_open_are_asked_for(container: Container, admin: Actor) -> None:
+    """Each file is read by itself: one that decides does not decide for another; what the plan says does."""
+    american, either = kept(container, admin, "us.csv", AMERICAN), kept(container, admin, "either.csv", EITHER)
+    files = {"left": [american, either], "right": [kept(container, admin, "bank.csv", BANK)]}
+    [asked] = open_dates(Plan.build(PLAN), files)
+    assert (asked.side, asked.field, asked.name) == ("left", "posted_on", "posted")
+    assert {"%d/%m/%Y", "%m/%d/%Y"} == set(asked.column["date_formats"])
+    said = {**PLAN["fields"][2], "formats": {"left": "%m/%d/%Y"}}
+    assert open_dates(Plan.build({**PLAN, "fields": [*PLAN["fields"][:2], said]}), files) == []
+    assert open_dates(Plan.build(PLAN), {**files, "left": [american]}) == []
 
 
 def test_what_drifted_since_the_plan_was_saved(container: Container, admin: Actor) -> None:

@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 from openpyxl import load_workbook
 
-from services.result_exports import csv_chunk, xlsx_file
+from services.result_exports import csv_chunk
+from services.result_workbook import xlsx_file
 
 STARTS = ["=", "+", "-", "@", "\t", "\r", "\n", "\x00", "＝", "＋", "－", "＠"]
 BEFORE = ["", " ", "'", "''", "\N{NO-BREAK SPACE}", "\N{ZERO WIDTH NO-BREAK SPACE}"]

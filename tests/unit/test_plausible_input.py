@@ -16,7 +16,7 @@ from recon_engine.matching import candidates
 from recon_engine.profiling import profile
 from recon_engine.reading import open_table
 from recon_engine.suggest import suggest
-from services.result_exports import xlsx_file
+from services.result_workbook import xlsx_file
 
 AMOUNT = {"name": "amt", "left": "amt", "right": "amt", "type": "decimal", "scale": 2}
 FIELDS = [{"name": "ref", "left": "ref", "right": "ref"}, AMOUNT]
