@@ -20,9 +20,9 @@ from pages._shared import (
 from pages._shared.context import actor, may
 from pages._shared.marks import Marks, named
 from pages._shared.messages import explained
-from pages._shared.wording import count, literal
+from pages._shared.wording import count
 from recon_engine.nway.plan import SidesPlan
-from recon_engine.plan import SIDES, Plan
+from recon_engine.plan import Plan
 from services.database.models import Reconciliation
 from services.permissions import Action, Actor
 
@@ -64,11 +64,7 @@ def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, columns: l
         "One line per column that takes part. Double-click a cell to change it; add a line at the bottom. "
         "Of a field under Compare, the values that differ inside a match are listed."
     )
-    for side in SIDES:
-        label = plan.side(side).label
-        for name, parts in plan.side(side).combined.items():
-            made = " and ".join(literal(part) for part in parts)
-            st.caption(f":material/merge: In {literal(label)}, **{literal(name)}** is made of {made}.")
+    plan_parts.made_columns(plan)
     suggested = draft.still_suggested(reconciliation, plan, "fields")
     key, now = draft.fields_key(reconciliation), (plan.fields, plan.compare)
     if key in st.session_state and st.session_state[key]["seen"] != now:

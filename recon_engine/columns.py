@@ -63,6 +63,8 @@ def columns_of(table: TextTable, options: ReaderOptions, rows: int, part: int) -
     sampled = table.frame if step == 1 else table.frame.filter(pl.col(ROW) % step == 0)
     sample = sampled.collect(engine="streaming")
     readings = {c: _kept(candidates(c, sample[c]), options) for c in table.columns}
+    for c in table.combined:  # two numbers beside each other are no number with a mark for thousands
+        readings[c] = [r for r in readings[c] if r.kind not in NUMBERS]
     found = []
     for c in table.columns:
         key = comparable(c, readings[c], thorough=part == 1)

@@ -18,6 +18,8 @@ _MOST_COLUMNS, _MOST_PARTS, _MOST_CELLS = 60, 3, 4_000_000
 # The share of the texts that begin with a part, and that are whole: at least, so much more than with a column less, and
 # so much more than any single column has in common; how many of as many parts are looked at in the rows.
 _BEGIN, _WHOLE, _FEWEST, _HELPS, _BETTER, _LOOKED_AT = 0.1, 0.3, 10, 0.1, 0.2, 3
+# Of each part, so many are tried as the next one: those that stand for most of the texts. A file gets so many columns.
+_NEXT, _MOST_MADE = 8, 20
 _KNOWN = 0.5
 _KINDS = ("text", "integer", "date")
 
@@ -46,8 +48,9 @@ def _made(
     other: TextTable, others: Sequence[Column], table: TextTable, own: Sequence[Column]
 ) -> dict[str, tuple[str, ...]]:
     """What to make of the `own` columns of `table`: by name, the columns."""
-    usable = {c.name: c for c in own if c.kind in _KINDS and c.distinct > 1 and c.name not in (table.parts or ())}
-    if len(usable) > _MOST_COLUMNS:
+    made = {*(table.parts or ()), *table.combined}
+    usable = {c.name: c for c in own if c.kind in _KINDS and c.distinct > 1 and c.name not in made}
+    if not 1 < len(usable) <= _MOST_COLUMNS:
         return {}
     alone = {w.name: max(contained(w.keys, c.keys) for c in own) for w in others if _is_long(w)}
     wholes = [w for w in others if alone.get(w.name, 1.0) < 1 - _BETTER and w.name not in table.combined]
@@ -61,8 +64,8 @@ def _made(
         parts, share = _best(_distinct(other, whole.name), table, values)
         if share < alone[whole.name] + _BETTER or all(_is_known(usable[p], whole, others) for p in parts):
             continue
-        name = whole.name if whole.name not in table.columns else " ".join(parts)
-        if name not in table.columns and name not in found:
+        name = whole.name if whole.name not in table.columns else f"{whole.name} of {' and '.join(parts)}"
+        if name not in table.columns and parts not in found.values() and len(found) < _MOST_MADE:
             found[name] = parts
     return found
 
@@ -90,7 +93,9 @@ def _best(texts: pl.Series, table: TextTable, values: pl.DataFrame) -> tuple[tup
     pieces = _cut(ends.select(rest=pl.col("text").str.slice("at")).unique())["head"].unique()
     near = values.filter(pl.col("value").is_in(pieces.implode()))
     least = max(_FEWEST, int(_BEGIN * tried.height))
-    chains = sorted(_chains(tried.with_columns(rest="text"), near, (), least), key=lambda c: (len(c[0]), -c[1], c[0]))
+    longest = near.group_by("part").agg(pl.col("value").str.len_chars().max())["value"].sort(descending=True)
+    most = [0, *longest.head(_MOST_PARTS).cum_sum()]
+    chains = sorted(_chains(tried.with_columns(rest="text"), near, (), least, most), key=lambda c: (-c[1], c[0]))
     best: tuple[tuple[str, ...], float] = (), 0.0
     for many in range(2, _MOST_PARTS + 1):
         enough = max(_WHOLE, best[1] + _HELPS)
@@ -99,28 +104,45 @@ def _best(texts: pl.Series, table: TextTable, values: pl.DataFrame) -> tuple[tup
             joined = made.collect(engine="streaming").to_series()
             hits = int(tried["text"].is_in(joined.implode()).sum())
             share = min(1.0, hits / tried.height * max(1.0, len(texts) / max(1, len(joined))))
-            if hits >= _FEWEST and share >= enough and share > best[1]:
+            by_chance = _density(joined, tried["text"])
+            if hits >= _FEWEST and share >= max(enough, by_chance + _BETTER) and share > best[1]:
                 best = names, share
     return best
 
 
 def _chains(
-    begun: pl.DataFrame, values: pl.DataFrame, taken: tuple[str, ...], least: int
+    begun: pl.DataFrame, values: pl.DataFrame, taken: tuple[str, ...], least: int, most: Sequence[int]
 ) -> Iterator[tuple[tuple[str, ...], int]]:
     """The columns, in order, whose texts can make up at least so many of the texts, and how many. `begun`: text, and
-    the rest of it; `values`: part, value.
+    the rest of it; `values`: part, value; `most`: how long the texts of so many parts are together, at most.
     """
-    if len(taken) == _MOST_PARTS or begun.is_empty():
+    after = _MOST_PARTS - len(taken) - 1
+    cut = _cut(begun).filter(pl.col("rest").str.len_chars() <= most[min(after, len(most) - 1)])
+    matched = cut.join(values.filter(~pl.col("part").is_in(taken)), left_on="head", right_on="value")
+    is_whole, text = pl.col("rest") == "", pl.col("text").n_unique()
+    if taken:
+        whole = matched.filter(is_whole).group_by("part").agg(text).filter(pl.col("text") >= least)
+        yield from (((*taken, part), many) for part, many in whole.sort("part").iter_rows())
+    if not after:
         return
-    matched = _cut(begun).join(values.filter(~pl.col("part").is_in(taken)), left_on="head", right_on="value")
-    for (name,), begun_so in matched.partition_by("part", as_dict=True).items():
-        names = (*taken, str(name))
-        whole = begun_so.filter(pl.col("rest") == "")["text"].n_unique()
-        if taken and whole >= least:
-            yield names, whole
-        left = begun_so.filter(pl.col("rest") != "").select("text", "rest").unique()
-        if left["text"].n_unique() >= least:
-            yield from _chains(left, values, names, least)
+    matched = matched.filter(~is_whole)
+    stands_for = pl.col("head").str.len_chars().sum().alias("letters")
+    following = matched.group_by("part").agg(text, stands_for).filter(pl.col("text") >= least)
+    for part in following.sort("letters", "part", descending=[True, False]).head(_NEXT)["part"]:
+        rest = matched.filter(pl.col("part") == part).select("text", "rest").unique()
+        yield from _chains(rest, values, (*taken, part), least, most)
+
+
+def _density(joined: pl.Series, texts: pl.Series) -> float:
+    """Of the numbers between the texts' least and greatest, the share that can be made: so many meet by chance. None
+    where the texts are no numbers.
+    """
+    numbers = texts.cast(pl.Int64, strict=False)
+    low, high = numbers.min(), numbers.max()
+    if numbers.null_count() or not isinstance(low, int) or not isinstance(high, int):
+        return 0.0
+    made = joined.cast(pl.Int64, strict=False).drop_nulls().unique()
+    return float(made.is_between(low, high).sum()) / (high - low + 1)
 
 
 def _cut(begun: pl.DataFrame) -> pl.DataFrame:

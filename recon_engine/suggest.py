@@ -101,12 +101,12 @@ def commented(
     questions: Sequence[str],
 ) -> str:
     """A plan file's text from its `data`, with what is to be known of fields and rules above each."""
-    lines = [f"# QUESTION: {question}" for question in questions]
+    lines = [f"# QUESTION: {_line(question)}" for question in questions]
     for key, value in data.items():
         if key in ("fields", "rules"):
             lines.append(f"{key}:")
             for told, plain in zip({"fields": fields, "rules": rules}[key], value, strict=True):
-                lines += [f"  # {told.confidence:.0%} sure: {told.reason}", f"  - {_flow(plain)}"]
+                lines += [f"  # {told.confidence:.0%} sure: {_line(told.reason)}", f"  - {_flow(plain)}"]
         elif key == "sides":
             lines += ["sides:", *(f"  - {_flow(side)}" for side in value)]
         else:
@@ -248,6 +248,11 @@ def _labels(tables: tuple[TextTable, TextTable]) -> tuple[str, str]:
 
 def _side(table: TextTable, label: str, options: ReaderOptions, columns: list[Column]) -> dict[str, Any]:
     return {"label": label, "files": [str(table.path.resolve())], **read_as(options, columns), **table.made}
+
+
+def _line(text: str) -> str:
+    """A comment is one line, whatever names of columns are in it."""
+    return " ".join(text.split())
 
 
 def _block(data: dict[str, Any]) -> str:

@@ -199,6 +199,10 @@ def follow_reading(
         return
     data = build_plan(plan).to_data()
     own = data["sides"][reconciliation.sides.index(side)] if "sides" in data else data[side]
+    if "combined" in changed:  # what the plan makes besides stays
+        earlier = before.get("combined", {})
+        besides = {name: parts for name, parts in own.get("combined", {}).items() if name not in earlier}
+        changed["combined"] = {**besides, **after.get("combined", {})} or None
     own.update({name: value for name, value in changed.items() if value is not None})
     for name, value in changed.items():
         if value is None:

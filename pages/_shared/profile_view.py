@@ -209,8 +209,11 @@ def _combined(text: str) -> dict[str, list[str]]:
     """What to make of which columns, as it was written: one a line, `name = column + column`. Raises Invalid."""
     made: dict[str, list[str]] = {}
     for line in filter(str.strip, text.splitlines()):
-        name, _, parts = (part.strip() for part in line.partition("="))
-        columns = [column.strip() for column in parts.split("+")]
+        # With spaces around them where names hold such signs themselves.
+        name, _, parts = (part.strip() for part in line.partition(" = " if " = " in line else "="))
+        columns = [column.strip() for column in parts.split(" + " if " + " in parts else "+")]
+        if name in made:
+            raise Invalid(f"'{name}' is made twice; give each combined column its own name.")
         if not name or not all(columns) or len(columns) < 2:
             raise Invalid(f"Write '{line.strip()}' as a name and its columns: full name = first name + last name")
         made[name] = columns

@@ -109,6 +109,7 @@ def _fields(
         "One line per thing that sides have in common, and its column on each side that has it. Double-click a cell to "
         "change it; add a line at the bottom. Clean steps and date formats stand in the plan file."
     )
+    plan_parts.made_columns(plan)
     suggested = draft.still_suggested(reconciliation, plan, "fields")
     key, now = draft.fields_key(reconciliation), (plan.fields, plan.compare, plan.labels)
     if key in st.session_state and st.session_state[key]["seen"] != now:

@@ -32,13 +32,14 @@ def with_combined(table: TextTable, options: ReaderOptions) -> TextTable:
             f"{table.name}: the name of a combined column is empty, or begins or ends with a space; mend it"
         )
     made = [combined(parts).alias(name) for name, parts in options.combined.items()]
-    table.facts.given("combined", "; ".join(f"{n} of {' and '.join(p)}" for n, p in options.combined.items()))
+    every = {**table.combined, **options.combined}
+    table.facts.given("combined", "; ".join(f"{n} of {' and '.join(p)}" for n, p in every.items()))
     return replace(
         table,
         frame=table.frame.with_columns(made),
         native=None if table.native is None else table.native.with_columns(made),
         columns=(*table.columns, *options.combined),
-        combined=dict(options.combined),
+        combined=every,
     )
 
 
@@ -46,5 +47,6 @@ def combined(columns: tuple[str, ...]) -> pl.Expr:
     """The texts of these columns, one after the other with a space between; an empty one is passed over, and where all
     are, there is nothing.
     """
-    text = pl.concat_str([pl.col(c).str.strip_chars() for c in columns], separator=" ", ignore_nulls=True)
-    return pl.when(pl.any_horizontal(pl.col(c).is_not_null() for c in columns)).then(text)
+    cells = [pl.col(c).str.strip_chars() for c in columns]
+    text = pl.concat_str([pl.when(cell != "").then(cell) for cell in cells], separator=" ", ignore_nulls=True)
+    return pl.when(text != "").then(text)

@@ -248,5 +248,6 @@ def as_read(plan: AnyPlan, files: Mapping[str, Sequence[StoredFile]]) -> AnyPlan
                 f"{own[0].name} and {other.name} are read in different ways, but one side is read in one way; "
                 "choose the same under 'Read it differently' for both."
             )
-        sides[name] = type(side).model_validate({**options, **said, "files": tuple(f.name for f in own)})
+        made = {"combined": {**options.get("combined", {}), **said.get("combined", {})}}
+        sides[name] = type(side).model_validate({**options, **said, **made, "files": tuple(f.name for f in own)})
     return plan.model_copy(update={"sides": tuple(sides.values())} if isinstance(plan, SidesPlan) else sides)

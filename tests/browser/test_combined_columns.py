@@ -11,7 +11,7 @@ from tests.unit.test_combined_columns import people
 
 
 def test_a_name_in_two_columns_is_mapped_and_run(page: Page, tmp_path: Path) -> None:
-    """The plan that is suggested fits the files, and its run finds everybody."""
+    """The plan that is suggested fits the files, keeps what is made by hand besides, and its run finds everybody."""
     one, two = people(tmp_path)
     steps.create_administrator(page)
     steps.start(page, "Members")
@@ -22,6 +22,14 @@ def test_a_name_in_two_columns_is_mapped_and_run(page: Page, tmp_path: Path) -> 
     steps.quiet(page)
     expect(page.get_by_text("In Two, member is made of first and last.")).to_be_visible()
     steps.picture(page, "combined-map")
+    steps.button(page, "Back to upload").click()
+    page.get_by_text("Read it differently").last.click()
+    page.get_by_role("textbox", name="Columns to combine").fill("who = group + last")
+    steps.button(page, "Read again").last.click()
+    expect(page.get_by_text("combined: who of group and last")).to_be_visible()
+    steps.button(page, "Continue to mapping").click()
+    for told in ("member is made of first and last.", "who is made of group and last."):
+        expect(page.get_by_text(f"In Two, {told}")).to_be_visible()
     steps.button(page, "Continue to run").click()
     steps.button(page, "Run reconciliation").click()
     steps.open_results(page)

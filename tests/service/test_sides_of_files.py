@@ -15,6 +15,7 @@ from services.database.models import StoredFile
 from services.errors import Conflict, Invalid, NotFound
 from services.fit import misfits, open_dates, shared_columns
 from services.jobs.leases import Leases
+from services.jobs.queue import as_read
 from services.jobs.run import Run
 from services.permissions import Actor
 from services.storage import StorageAway
@@ -155,7 +156,12 @@ def test_a_column_that_the_plan_makes_is_not_missing(container: Container, admin
     assert container.plans.drift(admin, started.id) == []
     container.plans.set_files(admin, started.id, right_file_id=kept(container, admin, "o.csv", OTHER).id)
     assert "'key'" in container.plans.drift(admin, started.id)[0].sentence
-    read = container.files.set_options(admin, bank.id, {"combined": {"key": ["txn", "posted"]}})
+    read = container.files.set_options(
+        admin, bank.id, {"combined": {"key": ["txn", "posted"], "day": ["posted", "txn"]}}
+    )
+    right = {"label": "Bank", "combined": {"key": ("txn", "posted"), "pair": ("txn", "value")}}
+    both = as_read(Plan.build({**plan, "right": right}), {"left": [read], "right": [read]})
+    assert list(both.right.combined) == ["key", "day", "pair"], "what the file and what the plan makes"
     assert "A1 2026-01-01" in shared_columns([read])["key"]["samples"]
 
 

@@ -12,6 +12,7 @@ import pytest
 from recon_engine.errors import InputError, PlanError
 from recon_engine.execution.local import run
 from recon_engine.execution.preview import preview, write_sample
+from recon_engine.nway.any_plan import parse_plan
 from recon_engine.nway.run import run_sides
 from recon_engine.nway.suggest import sides_of, suggest_sides
 from recon_engine.plan import Plan, ReaderOptions
@@ -73,7 +74,7 @@ def people(folder: Path, pattern: str = "{first} {last}") -> tuple[Path, Path]:
 
 def test_the_texts_stand_in_the_order_given(tmp_path: Path) -> None:
     """With a space between; an empty one is passed over, and where all are, there is nothing."""
-    path = csv_file(tmp_path / "a.csv", "last,first,day", ["Bauer, Anna ,1", ",Bert,2", "Graf,,3", ",,4"])
+    path = csv_file(tmp_path / "a.csv", "last,first,day", ["Bauer, Anna ,1", ",Bert,2", "Graf, ,3", " ,,4"])
     table = open_table(path, ReaderOptions(combined=FULL | {"key": ("day", "last", "first")}))
     assert table.columns == ("last", "first", "day", "full name", "key")
     found = table.frame.select("full name", "key").collect()
@@ -156,12 +157,49 @@ def test_what_both_files_have_in_parts_is_left_so(tmp_path: Path) -> None:
     assert suggest(one, two).plan.right.combined == {}
 
 
-def test_numbers_are_not_put_together_by_chance(tmp_path: Path) -> None:
-    """Amounts of five digits, beside columns of which two could make any of them."""
+@pytest.mark.parametrize(("rows", "most"), [(400, 99_999), (3_000, 14_999)])
+def test_numbers_are_not_put_together_by_chance(tmp_path: Path, rows: int, most: int) -> None:
+    """Numbers of five digits, beside columns of which two could make many or nearly all of them."""
     rng = random.Random(7)
-    left = csv_file(tmp_path / "l.csv", "ref,code", [f"R{k:04},{rng.randrange(10_000, 99_999)}" for k in range(400)])
-    rows = [f"R{k:04},{rng.randrange(10, 100)},{rng.randrange(100, 1000)},{rng.randrange(1, 9)}" for k in range(400)]
-    assert suggest(left, csv_file(tmp_path / "r.csv", "ref,shop,till,shift", rows)).plan.right.combined == {}
+    one = [f"R{k:04},{rng.randrange(10_000, most)}" for k in range(rows)]
+    two = [f"R{k:04},{rng.randrange(10, 15)},{rng.randrange(100, 1000)},{rng.randrange(1, 9)}" for k in range(rows)]
+    left, right = (
+        csv_file(tmp_path / "l.csv", "ref,code", one),
+        csv_file(tmp_path / "r.csv", "ref,shop,till,shift", two),
+    )
+    assert suggest(left, right).plan.right.combined == {}
+
+
+def test_numbers_beside_each_other_are_no_number(tmp_path: Path) -> None:
+    """`100 456` is an account, and says nothing of how the side writes thousands."""
+    rng = random.Random(8)
+    keys = [(rng.randrange(100, 999), rng.randrange(100, 999)) for _ in range(200)]
+    one = [f"{a}{b},{k + 1000}.50" for k, (a, b) in enumerate(dict.fromkeys(keys))]
+    two = [f'{a},{b},"{k + 1000:,}.50"' for k, (a, b) in enumerate(dict.fromkeys(keys))]
+    plan = suggest(
+        csv_file(tmp_path / "l.csv", "account,amount", one), csv_file(tmp_path / "r.csv", "branch,number,paid", two)
+    ).plan
+    assert (plan.right.combined, plan.right.thousands) == ({"account": ("branch", "number")}, ",")
+    assert plan.field("account").type == "text"
+    assert run(plan, tmp_path / "out")["matches"] == len(one)
+
+
+def test_what_was_given_stays_beside_what_is_found(tmp_path: Path) -> None:
+    """A column that a person made is kept, and no part of another; names with line breaks leave the plan readable."""
+    one, two = people(tmp_path)
+    two.write_text(two.read_text("utf-8").replace("first,last,group", 'first,"last\nname",group'), encoding="utf-8")
+    given = ReaderOptions(combined={"who": ("group", "first")})
+    found = suggest(one, two, right_options=given)
+    assert found.plan.right.combined == {"who": ("group", "first"), "member": ("first", "last\nname")}
+    assert parse_plan(found.to_yaml()).right.combined == found.plan.right.combined  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("rows", [[], [",,1"], ["a,,1"]])
+def test_a_file_with_nothing_to_put_together(tmp_path: Path, rows: list[str]) -> None:
+    """Empty columns, one row, none: as if nobody had looked."""
+    one, _ = people(tmp_path)
+    with pytest.raises(InputError, match="no columns with like names or values"):
+        suggest(one, csv_file(tmp_path / "few.csv", "x,y,z", rows))
 
 
 def test_a_sample_keeps_what_was_made(tmp_path: Path) -> None:
