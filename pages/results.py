@@ -24,7 +24,7 @@ from services.permissions import Action, Actor
 
 SHOWN = "_results_shown"
 SECTIONS = ["Overview", "Breaks", "Matches", "Differences", "Duplicates", "Rejected", "Balance", "Rules"]
-WORKBOOK = "The summary and every table, a sheet each"
+WORKBOOK = "The summary and every table shown here, a sheet each"
 EVIDENCE = "Every table as Parquet, the plan as it was run, and the checksums of all files"
 
 

@@ -5,7 +5,7 @@ Everything here is judged on profiles: no file is read again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -133,10 +133,16 @@ def made_columns(reader: ReaderOptions, columns: Collection[str]) -> list[str]:
     return [name for name, parts in reader.combined.items() if all(part in columns for part in parts)]
 
 
+def columns_read(reader: ReaderOptions, mapped: Iterable[str]) -> list[str]:
+    """What a side's files must have: the columns that are `mapped`, and those that others are made of."""
+    parts = (part for made in reader.combined.values() for part in made)
+    return list(dict.fromkeys([*(name for name in mapped if name not in reader.combined), *parts]))
+
+
 def _missing(plan: Plan, side: SideName, columns: Seen) -> list[Drift]:
-    there = {*columns, *made_columns(plan.side(side), columns)}
-    gone = [name for name in dict.fromkeys(spec.column(side) for spec in plan.fields) if name not in there]
-    sentence = f"The plan maps {_plural('column', gone)} {_listed(gone)}, which the file does not have."
+    wanted = columns_read(plan.side(side), [spec.column(side) for spec in plan.fields])
+    gone = [name for name in wanted if name not in columns]
+    sentence = f"The plan reads {_plural('column', gone)} {_listed(gone)}, which the file does not have."
     return [Drift(side, "columns", sentence, stops=True)] if gone else []
 
 

@@ -1,7 +1,7 @@
 """Numbers and dates as people read them, in the way that the person at hand has chosen. Nothing is rounded here.
 
-Screens set the style of whoever is signed in; what leaves the product to be kept (the PDF) uses the neutral one.
-Files for machines (CSV, .xlsx, Parquet, JSON) use none of this.
+Screens set the style of whoever is signed in; what leaves the product to be kept (the PDF, the summary of a workbook)
+uses the neutral one. Files for machines (CSV, tables as .xlsx, Parquet, JSON) use none of this.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a result's summary tells: gathered here, printed by services/result_pdf.py."""
+"""What a result's summary tells: gathered here, printed by services/result_pdf.py and result_workbook.py."""
 
 from __future__ import annotations
 

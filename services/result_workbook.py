@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, BinaryIO, cast
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO, cast
 import polars as pl
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
+from openpyxl.cell.cell import ERROR_CODES
 from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
@@ -34,8 +36,9 @@ _SUMMARY_WIDTHS = (24, 24, 16, 16, 16, 16, 16)
 _PARTS = ("read", "matched", "suggested", "breaks", "rejected")
 _LEFT_OUT = (
     "This table has {rows} rows and is not in this workbook, which holds at most {most} rows in all. "
-    "Save it by itself: it is there as CSV and as Parquet."
+    "Save it by itself as CSV{or_so}."
 )
+_NO_DECISIONS = "What people decided on suggested matches is saved under Matches: here they are as the run found them."
 _NO_EVIDENCE = "This workbook is a copy to read and to work with; the evidence is the zip file of the same run."
 
 
@@ -50,9 +53,9 @@ class Sheet:
 
 def xlsx_file(name: str, frames: Iterable[pl.DataFrame]) -> BinaryIO:
     """The frames, one below the other, as one sheet of a workbook in a temporary file, at its beginning."""
-    book = Workbook(write_only=True)
-    _table(book.create_sheet(name), frames)
-    return _saved(book)
+    with _book() as book:
+        _table(book.create_sheet(name), frames)
+        return _saved(book)
 
 
 def whole_workbook(facts: Facts, sheets: Sequence[Sheet], most: int) -> BinaryIO:
@@ -63,11 +66,37 @@ def whole_workbook(facts: Facts, sheets: Sequence[Sheet], most: int) -> BinaryIO
     """
     fitting = _fitting(sheets, most)
     left_out = {
-        sheet.name: _LEFT_OUT.format(rows=number(sheet.rows), most=number(most))
+        sheet.name: _LEFT_OUT.format(
+            rows=number(sheet.rows), most=number(most), or_so=" or as a spreadsheet" if sheet.rows <= most else ""
+        )
         for sheet in sheets
         if sheet.name not in fitting
     }
+    with _book() as book:
+        _summary(book, facts, sheets, left_out)
+        for sheet in sheets:
+            drawn = book.create_sheet(sheet.name)
+            if sheet.name in left_out:
+                drawn.append([left_out[sheet.name]])
+            else:
+                _table(drawn, sheet.frames)
+        return _saved(book)
+
+
+@contextmanager
+def _book() -> Iterator[Workbook]:
+    """A workbook; where it is not finished, what was written of its sheets beside it goes."""
     book = Workbook(write_only=True)
+    try:
+        yield book
+    except BaseException:
+        for sheet in book.worksheets:
+            with suppress(AttributeError, OSError, ValueError):  # one that is not begun, or is saved already
+                sheet._writer.cleanup()  # noqa: SLF001 - openpyxl would keep it until the process ends
+        raise
+
+
+def _summary(book: Workbook, facts: Facts, sheets: Sequence[Sheet], left_out: Mapping[str, str]) -> None:
     first = book.create_sheet("summary")
     for place, width in enumerate(_SUMMARY_WIDTHS, start=1):
         first.column_dimensions[get_column_letter(place)].width = width
@@ -77,14 +106,8 @@ def whole_workbook(facts: Facts, sheets: Sequence[Sheet], most: int) -> BinaryIO
     for sheet in sheets:
         first.append([sheet.name, sheet.rows, left_out.get(sheet.name)])
     first.append([])
+    first.append([_NO_DECISIONS])
     first.append([_NO_EVIDENCE])
-    for sheet in sheets:
-        drawn = book.create_sheet(sheet.name)
-        if sheet.name in left_out:
-            drawn.append([left_out[sheet.name]])
-        else:
-            _table(drawn, sheet.frames)
-    return _saved(book)
 
 
 def _fitting(sheets: Sequence[Sheet], most: int) -> set[str]:
@@ -153,13 +176,13 @@ def _text(value: Any) -> Any:
 
 def _cell(value: Any) -> Any:
     """What the spreadsheet holds for a value. Characters that no spreadsheet may hold are shown as missing; numbers of
-    more digits than it keeps are text, and a text that is too long ends with a sign that it is cut.
+    more digits than it keeps are text, as is `#N/A`, and a text that is too long ends with a sign that it is cut.
     """
     if isinstance(value, int | Decimal) and len(str(value).strip("-0").replace(".", "")) > _MOST_DIGITS:
         return str(value)
     if not isinstance(value, str):
         return value
-    text = _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", value)
+    text = f"'{value}" if value in ERROR_CODES else _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", value)
     return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - len(_CUT)]}{_CUT}"
 
 

@@ -139,12 +139,12 @@ class ResultService:
             "evidence": first_pair(self._rows_of_match(job, "weights", match_id)),
         }
 
-    def suggested(self, actor: Actor, job_id: str, filters: Filters | None = None) -> list[int]:
+    def suggested(self, actor: Actor, job_id: str, filters: Filters | None = None) -> pl.Series:
         """The numbers of the suggested matches of which the filters keep a record. Raises Invalid."""
         job = self._job(actor, job_id, Action.RESULT_READ)
         with self._scan(job, "matches") as scan:
             kept = filtered(scan, {**(filters or {}), "outcome": "suggested"})
-            return kept.select(pl.col("match_id").unique().sort()).collect().to_series().to_list()
+            return kept.select(pl.col("match_id").unique().sort()).collect(engine="streaming").to_series()
 
     def since(self, actor: Actor, job_id: str) -> dict[str, Any] | None:
         """What became of the breaks since the run before of the same plan and sides; None when there was none.
@@ -261,7 +261,8 @@ class ResultService:
         job = self._job(actor, job_id, Action.RESULT_DOWNLOAD)
         facts, sheets = gather(self._container, job, self._figures(job)), []
         for table in TABLES:
-            with suppress(FileNotFoundError), self._scan(job, table) as scan:  # one that earlier versions did not write
+            # One that earlier versions did not write may be missing.
+            with suppress(*([FileNotFoundError] if table in ADDED_LATER else [])), self._scan(job, table) as scan:
                 rows = int(scan.select(pl.len()).collect().item())
                 sheets.append(Sheet(table, rows, self._frames(job, table, None, None)))
         self._record_download(actor, job_id, format="xlsx")

@@ -100,6 +100,7 @@ class ReviewService:
         with self._container.transaction() as session:
             serialise(session, f"decisions of {job_id}")  # two at once would both be the first
             before = session.get(MatchDecision, (job_id, match_id))
+            replaced = before and (before.verdict, before.account_id, before.at.isoformat())
             if verdict != "open":
                 if before is not None and (before.verdict, before.note) == (verdict, note):
                     return
@@ -110,6 +111,8 @@ class ReviewService:
                 return
             # The trail is for good, and a note may quote what no trail should hold.
             detail: dict[str, Any] = {"match": match_id, "verdict": verdict, "note_length": len(note)}
+            if replaced:  # of one among many, only the decision itself told whose it was
+                detail["replaced"] = dict(zip(("verdict", "by", "at"), replaced, strict=True))
             self._container.audit.record(session, actor, Action.RESULT_REVIEW, "job", job_id, **detail)
 
     def decide_all(
@@ -129,7 +132,7 @@ class ReviewService:
             undecided = _undecided(session, job_id, suggested)
             if len(undecided) > MOST_AT_ONCE:
                 raise TooLarge(f"At most {MOST_AT_ONCE:,} matches are decided at once, these are {len(undecided):,}.")
-            if not undecided or len(undecided) != expected:
+            if undecided.is_empty() or len(undecided) != expected:
                 raise Conflict(f"{len(undecided):,} of these matches wait now, not {expected:,}: look again.")
             at = self._container.clock.now()
             session.execute(insert(MatchDecision), [{**common, "match_id": one, "at": at} for one in undecided])
@@ -156,7 +159,7 @@ def _checked(verdict: str, note: str) -> str:
     return note
 
 
-def _undecided(session: Session, job_id: str, suggested: Sequence[int]) -> list[int]:
+def _undecided(session: Session, job_id: str, suggested: pl.Series) -> pl.Series:
     """Those of the suggested matches that nobody decided on."""
-    decided = set(session.scalars(select(MatchDecision.match_id).where(MatchDecision.job_id == job_id)))
-    return [one for one in suggested if one not in decided]
+    decided = session.scalars(select(MatchDecision.match_id).where(MatchDecision.job_id == job_id)).all()
+    return suggested.filter(~suggested.is_in(pl.Series(decided, dtype=suggested.dtype).implode()))

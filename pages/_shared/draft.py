@@ -14,7 +14,7 @@ from recon_engine.nway.plan import SidesPlan
 from recon_engine.plan import SIDES, Plan
 from services.database.models import Reconciliation, StoredFile
 from services.errors import Invalid
-from services.fit import OpenDates, made_columns, open_dates, shared_columns
+from services.fit import OpenDates, columns_read, made_columns, open_dates, shared_columns
 from services.permissions import Actor
 from services.sides import by_name, with_files
 
@@ -62,13 +62,13 @@ def readable(plan: AnyPlan, columns: Sequence[Sequence[str]]) -> list[list[str]]
 
 
 def lacking(plan: AnyPlan, columns: Sequence[Sequence[str]]) -> dict[str, list[str]]:
-    """By the name of each side the columns that the plan maps and the side does not have. `columns`: by side."""
-    own = by_name(plan, readable(plan, columns))
-    mapped = ((side, column) for spec in plan.fields for side, column in spec.columns.items())
+    """By the name of each side the columns that the plan reads and the side does not have. `columns`: by side."""
     missing: dict[str, list[str]] = {}
-    for side, column in dict.fromkeys(mapped):
-        if column not in own[side]:
-            missing.setdefault(side, []).append(column)
+    for side, own in by_name(plan, columns).items():
+        mapped = [spec.columns[side] for spec in plan.fields if side in spec.columns]  # type: ignore[index]
+        wanted = columns_read(plan.side(side), mapped)  # type: ignore[arg-type]
+        if gone := [name for name in wanted if name not in own]:
+            missing[side] = gone
     return missing
 
 

@@ -101,7 +101,7 @@ def onwards(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editab
             wizard.go("run", reconciliation)
         if waits:
             st.caption(f":orange[:material/edit: {waits}]", width="content")
-        elif editable and (done := draft.undoable(reconciliation)):
+        if editable and waits in (None, UNANSWERED) and (done := draft.undoable(reconciliation)):
             st.caption(done, width="content")
             if st.button("Undo", icon=":material/undo:", type="tertiary"):
                 with explained():

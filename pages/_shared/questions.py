@@ -39,7 +39,8 @@ def show(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editable:
                 st.rerun()
     # A question on the dates of a mapped column is asked above as a choice, until it is answered.
     dates = [spec for spec in plan.fields if spec.type in ("date", "datetime")]
-    chosen_above = [f"'{name}'" for spec in dates for name in spec.columns.values()]
+    made = {side: plan.side(side).combined for side in plan.labels}  # type: ignore[arg-type]
+    chosen_above = [f"'{name}'" for spec in dates for side, name in spec.columns.items() if name not in made[side]]
     for question in (reconciliation.suggestion_json or {}).get("questions", []):
         if not ("set formats" in question and any(name in question for name in chosen_above)):
             st.info(f"{question[:1].upper()}{question[1:].rstrip('.')}.", icon=":material/help:")

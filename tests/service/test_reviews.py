@@ -72,6 +72,9 @@ def test_a_decision_is_kept_changed_and_taken_back(ran: Ran) -> None:
     trail = [one for one in ran.container.audit.entries(ran.actor) if one.action == "result.review"]
     assert [one.detail_json["verdict"] for one in trail] == ["open", "rejected", "confirmed"]
     assert trail[-1].detail_json == {"match": ran.suggested, "verdict": "confirmed", "note_length": len("as agreed")}
+    replaced = [one.detail_json["replaced"] for one in trail[:2]]
+    assert [one["verdict"] for one in replaced] == ["rejected", "confirmed"]
+    assert {one["by"] for one in replaced} == {ran.actor.account_id}
     assert ran.container.results.summary(ran.actor, ran.job_id) == before
 
 

@@ -6,8 +6,11 @@ import csv
 import io
 import itertools
 import re
+import tempfile
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -89,3 +92,24 @@ def test_categories_are_text_too(kind: pl.DataType) -> None:
     """A rule's name is text that somebody chose, whatever its column's kind."""
     frame = pl.DataFrame({"rule": pl.Series(["=1+1", "x"], dtype=kind)})
     assert csv_chunk(frame, header=False) == b"'=1+1\nx\n"
+
+
+def test_a_workbook_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The storage goes away between two pieces: what was written of the sheets goes, too."""
+
+    def pieces() -> Iterator[pl.DataFrame]:
+        yield pl.DataFrame({"a": ["x"] * 100})
+        assert list(tmp_path.iterdir()), "the sheet is begun"
+        raise OSError("gone")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(OSError, match="gone"):
+        xlsx_file("breaks", pieces())
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_reads_like_an_error_is_text() -> None:
+    """A reference called #N/A does not spoil sums over its column."""
+    with xlsx_file("breaks", [pl.DataFrame({"a": ["#N/A", "x"]})]) as file:
+        cells = [cell for (cell,) in load_workbook(file)["breaks"].iter_rows(min_row=2)]
+    assert [(cell.value, cell.data_type) for cell in cells] == [("'#N/A", "s"), ("x", "s")]
