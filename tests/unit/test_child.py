@@ -69,6 +69,7 @@ def test_no_room_for_a_stack_or_a_library_is_told_as_memory(program: Path, said:
     assert ended(program, f"import sys; sys.exit({said!r})").out_of_memory
 
 
+@pytest.mark.slow
 def test_processor_time_beyond_the_limit_is_named(program: Path) -> None:
     """A child that computes for longer than allowed is ended by the kernel."""
     limits = Limits(memory_mb=1024, cpu_seconds=1)

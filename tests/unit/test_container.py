@@ -140,6 +140,7 @@ def test_monitoring_reads_what_is_there() -> None:
         assert any(address.removeprefix("http://") in group["targets"] for group in groups)
 
 
+@pytest.mark.slow
 def test_production_starts_with_these_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With secrets as ops/deploy/make-secrets.sh makes them, the start has nothing to say against the settings."""
     made = subprocess.run(

@@ -174,6 +174,7 @@ def test_unreadable_cells_are_rejected_rows_and_money_is_conserved() -> None:
     assert summary["conserved"]
 
 
+@pytest.mark.slow
 def test_out_of_core_gives_the_same_answer() -> None:
     """Any number of partitions on disk writes the same tables."""
     left = "\n".join(f"R{k % 40} {k % 7}.00 2026-01-{1 + k % 9:02d} EUR" for k in range(300))

@@ -15,6 +15,7 @@ from recon_engine import Plan, SidesPlan, reconcile, verify
 from recon_engine.hashing import hash_file
 from recon_engine.verification.checks import Check
 
+pytestmark = pytest.mark.slow
 COLUMNS = ["ref", "amount", "day", "note", "name", "city"]
 LEFT = [
     ("1", "10.00", "2026-01-01", "red chair", "Ann", "Rome"), ("2", "20.00", "2026-01-02", "oak table", "Bob", "Oslo"),

@@ -17,7 +17,10 @@ from services.jobs import child, processes
 from services.jobs.child import Child, Limits
 from services.jobs.processes import Engine
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="engine processes are forked on Linux only")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="engine processes are forked on Linux only"),
+]
 ROOMY = Limits(memory_mb=1024, cpu_seconds=30)
 
 
