@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import polars as pl
 
@@ -40,6 +41,7 @@ def with_proposed(
             if other is not table:
                 found = _made(other, others, table, own)
                 made = {name: parts for name, parts in found.items() if parts not in made.values()} | made
+        made = dict(islice(made.items(), max(0, _MOST_MADE - len(table.combined))))
         wider.append(with_combined(table, ReaderOptions(combined=made)) if made else table)
     return wider
 
@@ -65,7 +67,7 @@ def _made(
         if share < alone[whole.name] + _BETTER or all(_is_known(usable[p], whole, others) for p in parts):
             continue
         name = whole.name if whole.name not in table.columns else f"{whole.name} of {' and '.join(parts)}"
-        if name not in table.columns and parts not in found.values() and len(found) < _MOST_MADE:
+        if name not in table.columns and parts not in found.values():
             found[name] = parts
     return found
 
