@@ -11,7 +11,7 @@ from recon_engine.columns import Column
 from recon_engine.composite_keys import composite_key, lag_of_nearest
 from recon_engine.field_roles import Roles
 from recon_engine.key_evidence import Testimony, joins_others, left_open, own_words, testimony
-from recon_engine.link_proposals import better_linked, linked_rule, readable
+from recon_engine.link_proposals import JOINED_ENOUGH, better_linked, linked_rule, readable
 from recon_engine.reference_proposals import Spoken, spoken, spoken_rules
 from recon_engine.rule_proposals import (
     ACCIDENTS,
@@ -91,7 +91,7 @@ def proposed_cascade(
 
 def or_linked(tables: Tables, found: Cascade, rows: tuple[int, int], part: int) -> Cascade:
     """The cascade, or linkage where a trial of it finds far more: of transactions in addition, after what is equal."""
-    if found.coverage >= _USUALLY:
+    if found.coverage >= JOINED_ENOUGH:
         return found
     most = ACCIDENTS if found.transactions else None
     linked = better_linked(tables, found.usable, found.rules, rows, part, most)
@@ -156,7 +156,7 @@ def _by_values(
         named = {f.spec.name for f in untold}
         told = [coded.get(f.spec.name, f) for f in fields]
         untold = [f for f in told if f.spec.name in named]
-        coverage = max(t.coverage for _, t in keys)
+        coverage = max(t.coverage * min(key.pair.left.filled, key.pair.right.filled) for key, t in keys)
         return replace(nothing, rules=_named(rules), fields=told, untold=untold, coverage=coverage)
     nothing = replace(nothing, keyless=True, doubts=(_NO_KEY,))
     columns = columns and _without(columns, mistaken)  # a file's own numbering is no code that texts speak of

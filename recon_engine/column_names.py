@@ -43,11 +43,17 @@ _CONCEPT = {
 _CONCEPTS = frozenset(_CONCEPT.values())
 _ENDINGS = ("datum", "nummer", "betrag", "konto", "name", "preis")
 _IDENTIFIERS = {"reference", "id", "account", "product"}
+_ADDRESS = re.compile(r"^\w+://\S*[/#](?=\w)")
+
+
+def own_part(name: str) -> str:
+    """Of a term of the web its own name, without the address of the vocabulary that it shares with others."""
+    return _ADDRESS.sub("", name)
 
 
 def words(name: str) -> list[str]:
     """The words of a column name in lower case without accents: 'bookingDate' and 'BOOKING_DATE' are booking, date."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    plain = "".join(c for c in unicodedata.normalize("NFKD", own_part(name)) if not unicodedata.combining(c))
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
     lower = re.sub(r"[\W_]+", " ", spaced.lower()).strip()
     return re.sub(r"\bend to end\b", "e2e", lower).split()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from recon_engine.reading.table import TextTable
-from recon_engine.rule_proposals import MappedField, Tables, joint_key, picked, sided_key, sided_value, usual_lag
+from recon_engine.rule_proposals import MappedField, Tables, joint_key, picked, sided_value, usual_lag
 
 _TRIED, _ROWS = 12, 200_000
 _HELPS, _WHOLE = 0.02, 0.98
@@ -36,8 +36,10 @@ def composite_key(
         put_off = []
         for mapped in waiting:
             trial = [*chosen, mapped]
-            key = pl.struct(sided_key(f, side, thorough=True).alias(str(i)) for i, f in enumerate(trial))
-            reached = float(table.frame.head(_ROWS).select(key.is_unique().mean()).collect().item() or 0)
+            key = joint_key(trial, side, 1)  # null where one of them is: such a record the rule cannot match
+            reached = float(
+                table.frame.head(_ROWS).select((key.is_unique() & key.is_not_null()).mean()).collect().item() or 0
+            )
             if reached > share + _HELPS or not chosen:
                 chosen, share = trial, reached
             else:

@@ -13,7 +13,7 @@ import polars as pl
 
 from recon_engine.cleaning import cleaned
 from recon_engine.column_matching import Pair
-from recon_engine.column_names import concepts, is_identifier
+from recon_engine.column_names import concepts, is_identifier, own_part
 from recon_engine.columns import Column, number_key
 from recon_engine.plan import RESERVED_NAMES, CleanName, FieldSpec, FieldType, ReaderOptions
 from recon_engine.reading.footer import misread
@@ -37,7 +37,7 @@ _LEAST_COMPARED_OVERLAP = 0.2
 
 def field_name(column: str, taken: Collection[str]) -> str:
     """A name for the field that `column` stands for, other than those `taken`."""
-    plain = pl.select(cleaned(pl.lit(column), ("unaccent",))).item() or ""
+    plain = pl.select(cleaned(pl.lit(own_part(column)), ("unaccent",))).item() or ""
     name = re.sub(r"[^0-9A-Za-z]+", "_", plain).strip("_").lower()[:60] or "field"
     name = f"f_{name}" if name[0].isdigit() else name
     name = f"{name}_value" if name in RESERVED_NAMES else name

@@ -20,9 +20,8 @@ class Roles:
     @classmethod
     def of(cls, fields: Sequence[MappedField]) -> Roles:
         """Found by name first, then by score. A whole number is an amount only where it is called one."""
-        amount = main_field(fields, ("decimal", "integer"), "amount")
-        if amount is not None and "amount" not in concepts(amount.spec.name) and amount.spec.type == "integer":
-            amount = None
+        counted = [f for f in fields if "amount" in concepts(f.spec.name) or not _whole(f)]
+        amount = main_field(counted, ("decimal", "integer"), "amount")
         date = main_field(fields, ("date", "datetime"), "date")
         return cls(amount, date, next((f for f in fields if is_currency(f)), None))
 
@@ -35,3 +34,9 @@ class Roles:
 def is_currency(mapped: MappedField) -> bool:
     """True for the field that says in which currency an amount is."""
     return mapped.spec.type == "text" and "currency" in concepts(mapped.spec.name)
+
+
+def _whole(mapped: MappedField) -> bool:
+    """Whether all values are whole numbers, also where a program has written 6 as 6.0 since other records have none."""
+    ends = (mapped.pair.left, mapped.pair.right)
+    return mapped.spec.type == "integer" or all(bool(c.raw.str.contains(r"^\s*-?\d+(\.0)?\s*$").all()) for c in ends)

@@ -25,6 +25,8 @@ _FEWEST_KEYS = 20
 _WHOLE, _TELLING = 0.98, 2
 # Linkage that finds so many times as many, and so large a share more, is worth more than values that are equal.
 _FAR_MORE, _MORE = 1.2, 0.05
+# More than all cannot be found: where values that are equal join this share, linkage need not be tried.
+JOINED_ENOUGH = (1 - _MORE) / _FAR_MORE
 # A file so many times as long as the other may hold its things several times, as linkage can tell.
 _LONGER = 1.5
 _SOON_TRIED = 30_000

@@ -152,7 +152,7 @@ def suggest(
         )
         if keyed.coverage > cascade.coverage or (cascade.keyless and better):
             pairs, cascade = spelt, keyed
-        cascade = or_linked(tables, cascade, (rows[0], rows[1]), part)
+    cascade = or_linked(tables, cascade, (rows[0], rows[1]), part)
     questions = _questions(tables, columns, pairs, rows)
     fields, rules = cascade.fields, cascade.rules
     questions += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from itertools import product
 from pathlib import Path
 
 import polars as pl
@@ -177,3 +178,27 @@ def test_claims_paid_weeks_later_have_a_key(tmp_path: Path) -> None:
     assert not found.questions
     assert "loss_date" not in found.plan.compare
     assert right_share(result, 200) == 1
+
+
+def test_records_of_several_kinds_in_one_file_are_linked(tmp_path: Path) -> None:
+    """People have a name, episodes a title and a number: the two never stand together, and 6.0 is no amount of money.
+
+    The columns are called by addresses of a vocabulary; only their last parts tell them apart.
+    """
+    term = "http://example.org/ontology/"
+
+    def table(*, later: int) -> Columns:
+        people = [f"{a} {b}" + ("e" if later and n % 9 == 0 else "") for n, (a, b) in enumerate(product(FIRST, LAST))]
+        episodes = [f"the {b} of {a}" for a, b in product(FIRST, LAST)]
+        return {
+            f"{term}title": [None] * len(people) + episodes,
+            f"{term}name": people + [None] * len(episodes),
+            f"{term}episodeNumber": [None] * len(people) + [f"{i % 20 + 1}.0" for i in range(len(episodes))],
+            f"{term}releaseDate": [None] * len(people)
+            + [str(DAYS[i] + timedelta(later)) for i in range(len(episodes))],
+        }
+
+    found, result = proposed(tmp_path, table(later=0), table(later=2))
+    assert [rule.name for rule in found.plan.rules] == ["same thing by all fields"]
+    assert {f.name for f in found.plan.fields} == {"title", "name", "episodenumber", "releasedate"}
+    assert right_share(result, 2 * len(FIRST) * len(LAST)) > 0.9  # all but those whose names are misspelt
