@@ -49,6 +49,8 @@ MISSING = 255
 SLICE = 1_000_000
 # Where at most so many times as many pairs as are asked for stand between the same records, a product of all is faster.
 _NEARLY_ALL = 4
+# A field holds what the other table mentions in its texts where so many of its values are found there.
+_WRITTEN = 0.05
 _COSINE = tuple(round(0.1 * step, 1) for step in range(1, 10))
 
 
@@ -264,16 +266,23 @@ def _overlap(first: pl.DataFrame, second: pl.DataFrame) -> float:
 
 
 def _codes(left: pl.DataFrame, right: pl.DataFrame, prepared: list[Prepared]) -> None:
-    """Give the first long text the model numbers that its records mention anywhere, but those that many mention."""
+    """Give the first long text the model numbers that its records mention anywhere, but those that many mention; those
+    of a field of their own among them, where the other table writes them into its texts.
+    """
     texts = [p for p in prepared if p.method == "tfidf"]
     if not texts:
         return
-    sides = []
-    for frame in (left, right):
-        found = pl.concat([mentioned(frame[p.name]) for p in texts]).unique()
-        often = max(3, frame.height // 300)
-        sides.append(found.filter(pl.len().over("code") <= often))
-    texts[0].codes = (sides[0], sides[1])
+    frames = (left, right)
+    said = [pl.concat([mentioned(frame[p.name]) for p in texts]).unique() for frame in frames]
+    for item in prepared:
+        if item.method in ("code", "name"):
+            own = [mentioned(frame[item.name]) for frame in frames]
+            found = [o.join(s, on="code", how="semi")["i"].n_unique() for o, s in zip(own, reversed(said), strict=True)]
+            if any(n >= _WRITTEN * max(1, o["i"].n_unique()) for n, o in zip(found, own, strict=True)):
+                said = [pl.concat([s, o]).unique() for s, o in zip(said, own, strict=True)]
+    often = [max(3, frame.height // 300) for frame in frames]
+    left_codes, right_codes = (s.filter(pl.len().over("code") <= n) for s, n in zip(said, often, strict=True))
+    texts[0].codes = (left_codes, right_codes)
 
 
 def terms(values: pl.Series) -> pl.DataFrame:

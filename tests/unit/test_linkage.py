@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,24 @@ def test_rare_values_tell_more() -> None:
     names = left.with_columns(common)["name"].gather(pairs["l"])
     same = pairs.filter(pairs["w.name"] > 0)
     assert same.filter((names == "smith").filter(pairs["w.name"] > 0))["w.name"].max() < same["w.name"].max()
+
+
+def test_a_number_in_its_own_field_is_one_that_texts_mention() -> None:
+    """Things that only their model numbers tell apart: one shop keeps these in a field, the other mostly writes them
+    into its titles.
+    """
+    chance = random.Random(4)
+    kinds = ["wall mount for flat screens", "shredder with basket", "label printer for shelves", "case for cameras"]
+    left, right = [], []
+    for i in range(400):
+        maker, kind = chance.choice(["north", "south", "alder", "birch", "cedar", "maple"]), chance.choice(kinds)
+        number = str(chance.randrange(10_000, 99_999))
+        left.append((f"{maker} {kind}", number, maker))
+        right.append((f"new {maker} {number} {kind}", None, maker) if i % 6 else left[-1])
+    fields = ["title", "model", "maker"]
+    tables = [pl.DataFrame(rows, schema=dict.fromkeys(fields, pl.String), orient="row") for rows in (left, right)]
+    linked = link(tables[0], tables[1], [LinkField(name, "text") for name in fields])
+    assert f1(one_to_one(linked.pairs, 0.9), {(i, i) for i in range(400)}) > 0.98
 
 
 def test_what_goes_together_by_chance_tells_little() -> None:
