@@ -41,10 +41,13 @@ def alike(
 
 
 class _Way:
-    """One direction of a search: distinct texts of a left and a right column, and the candidates among them."""
+    """One direction of a search: distinct texts of a left and a right column, and the candidates among them.
 
-    def __init__(self, columns: tuple[str, str], left: pl.DataFrame, right: pl.DataFrame) -> None:
-        self.columns = columns
+    `sought`: the end whose texts are looked for in the other's.
+    """
+
+    def __init__(self, columns: tuple[str, str], left: pl.DataFrame, right: pl.DataFrame, sought: str = "l") -> None:
+        self.columns, self.sought = columns, sought
         self.texts = (_distinct(left[columns[0]]), _distinct(right[columns[1]]))
         self.pairs = pl.DataFrame()
 
@@ -66,7 +69,7 @@ def _ways(
         )
         return [way], price
     other = text_column(condition.found_in)
-    ways = [_Way((name, other), left, right), _Way((other, name), left, right)]
+    ways = [_Way((name, other), left, right), _Way((other, name), left, right, sought="r")]
     ways[0].pairs, price = references.candidate_texts(*ways[0].texts, most)
     pairs, more = references.candidate_texts(ways[1].texts[1], ways[1].texts[0], most)
     ways[1].pairs = pairs.select(a="b", b="a")
@@ -106,8 +109,7 @@ def _records(
 def _likeness(condition: Condition, way: _Way, pairs: pl.DataFrame, known: Rarities) -> pl.Series:
     frame = pl.DataFrame({"l": way.texts[0].gather(pairs["a"]), "r": way.texts[1].gather(pairs["b"])})
     if condition.found_in is not None:
-        is_forward = way.columns[0] == text_column(condition.field)
-        return references.found(frame, [("l", "r") if is_forward else ("r", "l")])
+        return references.found(frame, [("l", "r") if way.sought == "l" else ("r", "l")])
     assert condition.similarity is not None
     return texts.similarity(frame, "l", "r", condition.similarity, known[condition.field, condition.similarity])
 

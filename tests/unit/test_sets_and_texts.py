@@ -177,6 +177,29 @@ def test_many_to_many_totals_take_whole_groups_then_their_parts() -> None:
     assert breaks(two_ways)["left", 1][0] == "ambiguous"
 
 
+def test_parts_of_many_to_many_are_candidates_of_each_other() -> None:
+    """27.00 and 27.00 hang together by other records, but the right one is a day late."""
+    rule = {
+        "name": "m",
+        "on": ["account", {"field": "day", "days": [-1, 0]}, {"field": "amount", "total": True}],
+        "cardinality": "many_to_many",
+    }
+    right = "A 55.00 2026-01-15\nA 27.00 2026-01-16"
+    assert groups(run("A 27.00 2026-01-15\nA 40.00 2026-01-16", right, rule)) == []
+    assert groups(run("A 27.00 2026-01-16\nA 40.00 2026-01-16", right, rule)) == [([1], [2])]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_codes_of_either_side_are_found_in_texts_of_the_other(turned: bool) -> None:
+    """One field holds texts on the one side and codes on the other, and nothing must be equal."""
+    texts = "A 30.00 2026-01-01 Freight 12312345678, 45698765432\nA 5.00 2026-01-01 Freight 55566667777"
+    codes = "A 10.00 2026-01-01 123-12345678\nA 20.00 2026-01-01 456-98765432\nA 5.00 2026-01-01 555-66667777"
+    cardinality, whole = ("many_to_one", ([1, 2], [1])) if turned else ("one_to_many", ([1], [1, 2]))
+    on = [{"field": "note", "found_in": "note"}, {"field": "amount", "total": True}]
+    result = run(*((codes, texts) if turned else (texts, codes)), {"name": "r", "on": on, "cardinality": cardinality})
+    assert groups(result) == [whole, ([3], [2]) if turned else ([2], [3])]
+
+
 def test_a_reference_is_found_in_a_narrative_in_either_direction() -> None:
     """Separators and leading zeros may be missing, and it may stand inside a longer word."""
     left = "INV-00123 10.00 2026-01-01\nAB/991 20.00 2026-01-01\nX 1.00 2026-01-01 see 00456 please"
