@@ -192,6 +192,14 @@ def read_as(options: ReaderOptions, columns: Collection[Column]) -> dict[str, An
     return side
 
 
+def unsigned(column: str) -> str:
+    """The question of amounts that are compared without their sign."""
+    return (
+        f"{column}: of the same records one file often has the amount with the other sign, so signs are not compared: "
+        "a wrong one would not show; without `absolute` in the field's cleaning it would"
+    )
+
+
 def title_of(file: str) -> str:
     """What people may call the side of a file: its name without suffix and period, in words."""
     stem = Path(re.sub(r"\.(gz|zst|zip)$", "", file)).stem

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import polars as pl
+
 from recon_engine.column_names import is_identifier
 from recon_engine.key_evidence import Testimony, misspelt
 from recon_engine.plan import FieldSpec
-from recon_engine.rule_proposals import MappedField, ProposedRule, Tables, link_rule
+from recon_engine.rule_proposals import MappedField, ProposedRule, Tables, link_rule, sided_key
 from recon_engine.rules import MOST_LINKED, Cardinality
 from recon_engine.set_proposals import Repeats, repeats
 from recon_engine.trial_linkage import Trial, trial_linkage
@@ -30,6 +32,8 @@ JOINED_ENOUGH = (1 - _MORE) / _FAR_MORE
 # A file so many times as long as the other may hold its things several times, as linkage can tell.
 _LONGER = 1.5
 _SOON_TRIED = 30_000
+# Records that are equal in all that both files have cannot be linked one by one: at least so many must not be.
+_TOLD_APART, _LOOKED_AT = 0.5, 200_000
 _MOSTLY_ONE = "records rarely have more than one counterpart"
 
 
@@ -41,6 +45,8 @@ def linked_rule(
     part: int,
 ) -> ProposedRule | None:
     """Linkage, where things have no key or one that is misspelt as the rest is; None where a key or a total will do."""
+    if not _told_apart(tables, link_fields(usable), rows):
+        return None
     joined = [(k, t) for k, t in keys if t.pairs]
     texts = [f for f in link_fields(usable) if f.spec.type == "text"]
     if joined:
@@ -82,6 +88,8 @@ def better_linked(
     conditions = [c for each in proposed for c in each.rule.on]
     if len(fields) < _TELLING or any(c.total or c.found_in for c in conditions):
         return None
+    if not _told_apart(tables, fields, rows):
+        return None
     named = {f.spec.name: f for f in usable}
     equal = [[named[c.field] for c in each.rule.on if c.is_equality and c.field in named] for each in proposed]
     cardinality, repeated = _cardinality(tables, usable, part)
@@ -93,6 +101,16 @@ def better_linked(
     told = f"of {tried.tried:,} records tried, linkage finds {tried.linked:,} counterparts, the values that are equal"
     linked = linkage_rule(fields, tried.cardinality, f"{told} {tried.joined:,}; {_told(tried, repeated)}")
     return replace(linked, rule=linked.rule.model_copy(update={"max_false_rate": most_accidents}))
+
+
+def _told_apart(tables: Tables, fields: Sequence[MappedField], rows: tuple[int, int]) -> bool:
+    """Whether most records of the smaller file are equal to no other of it in all fields."""
+    if not fields:
+        return False
+    number, side = (0, "left") if rows[0] <= rows[1] else (1, "right")
+    whole = pl.struct(sided_key(f, side, thorough=True).alias(str(i)) for i, f in enumerate(fields))
+    found = tables[number].frame.head(_LOOKED_AT).select(whole.is_unique().mean()).collect(engine="streaming")
+    return float(found.item() or 0) >= _TOLD_APART
 
 
 def _told(tried: Trial, repeated: str) -> str:

@@ -21,6 +21,7 @@ from recon_engine.field_proposals import (
     read_as,
     title_of,
     unreadable,
+    unsigned,
     worth_comparing,
 )
 from recon_engine.field_roles import is_currency
@@ -220,7 +221,7 @@ def _questions(
                 decided = None if read.undecided else read.readings[0]
                 questions.append(question(side, side, table.name, column, other, decided))
         questions += unreadable(table, count)
-    return questions
+    return questions + [unsigned(pair.left.name) for pair in pairs if pair.unsigned]
 
 
 def _without_counterpart(columns: list[list[Column]], fields: list[MappedField]) -> list[str]:

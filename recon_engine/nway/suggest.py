@@ -14,7 +14,16 @@ from recon_engine.cascade_proposals import Cascade, proposed_cascade
 from recon_engine.columns import VALUES_COMPARED, columns_of
 from recon_engine.combined_proposals import with_proposed
 from recon_engine.errors import InputError
-from recon_engine.field_proposals import described, field_name, question, read_as, title_of, unreadable, worth_comparing
+from recon_engine.field_proposals import (
+    described,
+    field_name,
+    question,
+    read_as,
+    title_of,
+    unreadable,
+    unsigned,
+    worth_comparing,
+)
 from recon_engine.field_roles import is_currency
 from recon_engine.nway.plan import TABLES, NamedSide, Pair, SidesField, SidesPlan
 from recon_engine.nway.same_columns import same_columns
@@ -246,6 +255,7 @@ class _Proposal:
                     decided = None if read.undecided else read.readings[0]
                     told.append(question(name, f"sides.{number}", table.name, column, other, decided))
             told += unreadable(table, self.rows[name])
+        told += [unsigned(spec.name) for spec, same in zip(self.fields, self.same, strict=True) if same.unsigned]
         for (a, b), cascade in self.cascades.items():
             told += [
                 f"{self.sides[a].title} and {self.sides[b].title}: {asked}"

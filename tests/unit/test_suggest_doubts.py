@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 
-from tests.unit.test_suggest_unseen import DAYS, FIRST, Columns, cents, proposed, right_share
+from tests.unit.test_suggest_unseen import DAYS, FIRST, Columns, cents, proposed, right_share, suggested
 
 pytestmark = pytest.mark.slow
 
@@ -99,3 +100,18 @@ def test_each_side_may_speak_of_the_others_numbers(tmp_path: Path) -> None:
     assert len(set(inside)) == 2
     assert not found.questions, "what is looked for in texts has its counterpart"
     assert right_share(result, 300) == 1
+
+
+def test_records_that_all_columns_leave_equal_are_not_linked(tmp_path: Path) -> None:
+    """Five shops and four prices name nobody: two files that have nothing to do with each other would be linked."""
+    chance = random.Random(1)
+    tables: list[Columns] = [
+        {
+            "store": [chance.choice(["S1", "S2", "S3", "S4", "S5"]) for _ in range(690)],
+            "amount": [chance.choice(["4.50", "9.00", "12.00", "20.00"]) for _ in range(690)],
+        }
+        for _ in range(2)
+    ]
+    found = suggested(tmp_path, *tables)
+    assert all(rule.link is None and rule.outcome == "suggested" for rule in found.plan.rules)
+    assert any("map further columns" in asked for asked in found.questions)

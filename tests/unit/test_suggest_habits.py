@@ -53,6 +53,7 @@ def test_a_sign_that_each_side_writes_its_own_way_is_left_out(tmp_path: Path) ->
     field = next(f for f in found.plan.fields if f.left == "Amount1")
     assert (field.right, field.clean.left, field.clean.right) == ("Notional", ("absolute",), ("absolute",))
     assert "but for the sign" in next(f.reason for f in found.fields if f.left == "Amount1")
+    assert any(asked.startswith("Amount1: ") and "a wrong one would not show" in asked for asked in found.questions)
     assert right_share(result, 300) == 1
 
 

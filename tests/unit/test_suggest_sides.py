@@ -284,5 +284,6 @@ def test_a_sign_that_one_side_writes_its_own_way_is_left_out_on_all(tmp_path: Pa
     found = suggested(tmp_path, first=signed, second=signed.rename({"ref": "no", "amount": "sum"}), third=third)
     field = next(f for f in found.plan.fields if f.columns.get("third") == "booked")
     assert "absolute" in str(field.clean)
+    assert any("a wrong one would not show" in asked for asked in found.questions)
     result = run(found, tmp_path / "result")
     assert not result.summary["breaks"]
