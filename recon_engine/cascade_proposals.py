@@ -86,12 +86,12 @@ def proposed_cascade(
     linked = None if roles.transactions else linked_rule(tables, usable, keys, rows, part)
     if linked is None:
         return _by_values(tables, usable, roles, keys, nothing, rows, part, columns)
-    return _linking(nothing, linked)
+    return _linking(replace(nothing, coverage=_joined(keys)), linked)
 
 
 def or_linked(tables: Tables, found: Cascade, rows: tuple[int, int], part: int) -> Cascade:
     """The cascade, or linkage where a trial of it finds far more: of transactions in addition, after what is equal."""
-    if found.coverage >= JOINED_ENOUGH:
+    if found.coverage >= JOINED_ENOUGH or any(r.rule.link for r in found.rules):
         return found
     most = ACCIDENTS if found.transactions else None
     linked = better_linked(tables, found.usable, found.rules, rows, part, most)
@@ -104,7 +104,12 @@ def or_linked(tables: Tables, found: Cascade, rows: tuple[int, int], part: int) 
 
 def _linking(found: Cascade, linked: ProposedRule) -> Cascade:
     told = [readable(f) if f.spec.name in linked.rule.fields else f for f in found.fields]
-    return replace(found, rules=[linked], fields=told, keyless=False, coverage=1.0)
+    return replace(found, rules=[linked], fields=told, keyless=False)
+
+
+def _joined(keys: Sequence[tuple[MappedField, Testimony]]) -> float:
+    """The share of the smaller side's records that a key joins; those without it count too."""
+    return max((t.coverage * min(key.pair.left.filled, key.pair.right.filled) for key, t in keys), default=0.0)
 
 
 def _by_values(
@@ -156,8 +161,7 @@ def _by_values(
         named = {f.spec.name for f in untold}
         told = [coded.get(f.spec.name, f) for f in fields]
         untold = [f for f in told if f.spec.name in named]
-        coverage = max(t.coverage * min(key.pair.left.filled, key.pair.right.filled) for key, t in keys)
-        return replace(nothing, rules=_named(rules), fields=told, untold=untold, coverage=coverage)
+        return replace(nothing, rules=_named(rules), fields=told, untold=untold, coverage=_joined(keys))
     nothing = replace(nothing, keyless=True, doubts=(_NO_KEY,))
     columns = columns and _without(columns, mistaken)  # a file's own numbering is no code that texts speak of
     keyless = _keyless(tables, fields, usable, roles, rows, part, nothing, columns)

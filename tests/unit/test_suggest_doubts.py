@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_suggest_unseen import DAYS, FIRST, Columns, cents, proposed, right_share, suggested
+from tests.unit.test_suggest_unseen import DAYS, FIRST, LAST, Columns, cents, proposed, right_share, suggested
 
 pytestmark = pytest.mark.slow
 
@@ -115,3 +115,21 @@ def test_records_that_all_columns_leave_equal_are_not_linked(tmp_path: Path) -> 
     found = suggested(tmp_path, *tables)
     assert all(rule.link is None and rule.outcome == "suggested" for rule in found.plan.rules)
     assert any("map further columns" in asked for asked in found.questions)
+
+
+def test_a_key_in_another_spelling_leads_before_all_that_is_alike(tmp_path: Path) -> None:
+    """Numbers with leading zeros on one side name people whose names are misspelt: they are not left out of linking."""
+    names = [f"{FIRST[i % 11]} {LAST[i * 7 % 13]}" for i in range(400)]
+    left: Columns = {
+        "Employee ID": [f"{100_000 + i * 131:08d}" for i in range(400)],
+        "Name": names,
+        "Born": [str(DAYS[i]) for i in range(400)],
+    }
+    right: Columns = {
+        "EMPNO": [100_000 + i * 131 for i in range(400)],
+        "NAME": [name[:-1] if i % 5 == 0 else name.upper() for i, name in enumerate(names)],
+        "DOB": left["Born"],
+    }
+    found, result = proposed(tmp_path, left, right)
+    assert ("Employee ID", "EMPNO") in {(f.left, f.right) for f in found.fields}
+    assert right_share(result, 400) == 1
