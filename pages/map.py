@@ -62,7 +62,7 @@ def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, columns: l
     st.subheader("Fields", anchor=False)
     st.caption(
         "One line per column that takes part. Double-click a cell to change it; add a line at the bottom. "
-        "Of a field under Compare, the values that differ inside a match are listed."
+        "Compare lists where the values of a field differ inside a match."
     )
     plan_parts.made_columns(plan)
     suggested = draft.still_suggested(reconciliation, plan, "fields")
@@ -77,7 +77,7 @@ def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, columns: l
     kept = st.session_state[key]
     special = mapping.read_specially(plan)
     reading = st.toggle(
-        "Show cleaning, date formats and digits" + (f" (said of {count(special, 'field')})" if special else ""),
+        "Show cleaning, date formats and digits" + (f" (in use for {count(special, 'field')})" if special else ""),
         key="fields-reading",
         on_change=draft.forget_edits,
         args=(reconciliation,),
@@ -109,7 +109,9 @@ def main() -> None:
     """Draw the page."""
     person = actor()
     reconciliation = wizard.titled(
-        person, "map", "Suggested from your files: check it, change what does not fit, then continue."
+        person,
+        "map",
+        "Which column is which, and when records match: check it, change what does not fit, then continue.",
     )
     steps = wizard.MapSteps(person, reconciliation)
     editable = may(person, Action.PLAN_EDIT)
@@ -121,7 +123,7 @@ def main() -> None:
             wizard.go("upload", reconciliation)
         return
     plan = draft.ensure(person, reconciliation)
-    other_files.refuse(person, reconciliation, plan, columns, editable, steps)
+    other_files.refuse(person, reconciliation, plan, editable, steps)
     draft.remember_untouched(reconciliation, plan)
     columns = draft.readable(plan, columns)
     if isinstance(plan, SidesPlan):
