@@ -60,9 +60,9 @@ def names(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: b
 def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, columns: list[list[str]], editable: bool) -> bool:
     """The table of fields. A change is saved as soon as the whole plan is valid; true while it is not."""
     st.subheader("Fields", anchor=False)
+    change = " Double-click a cell to change it; add a line at the bottom." if editable else ""
     st.caption(
-        "One line per column that takes part. Double-click a cell to change it; add a line at the bottom. "
-        "Compare lists where the values of a field differ inside a match."
+        f"One line per column that takes part.{change} Compare lists where the values of a field differ inside a match."
     )
     plan_parts.made_columns(plan)
     suggested = draft.still_suggested(reconciliation, plan, "fields")
@@ -108,13 +108,10 @@ def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, columns: l
 def main() -> None:
     """Draw the page."""
     person = actor()
-    reconciliation = wizard.titled(
-        person,
-        "map",
-        "Which column is which, and when records match: check it, change what does not fit, then continue.",
-    )
-    steps = wizard.MapSteps(person, reconciliation)
     editable = may(person, Action.PLAN_EDIT)
+    change = ": check it, change what does not fit, then continue" if editable else ""
+    reconciliation = wizard.titled(person, "map", f"Which column is which, and when records match{change}.")
+    steps = wizard.MapSteps(person, reconciliation)
     columns = draft.column_names(person, reconciliation)
     if not all(columns):
         steps.hold(True)

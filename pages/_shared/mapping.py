@@ -123,7 +123,7 @@ def editor(
             *(["reason"] if suggested else []),
         ],
         key=key,
-        num_rows="dynamic",
+        num_rows="fixed" if disabled else "dynamic",
         hide_index=True,
         disabled=disabled or ["confidence", "reason", "left_values", "right_values"],
         placeholder="",

@@ -17,6 +17,8 @@ from services.database.models import Job
 from services.results import MAX_SHEET_ROWS
 
 PAGE_ROWS = 50
+WIDE = 220  # pixels of a choice above a table: four of them stand in one line
+MOST_LETTERS = 64  # that choices side by side may have
 _ALL = "all"
 ROW_HELP = "Data rows are counted from 1 below the header: with the header in line 1, row 9 is line 10 of the file"
 
@@ -57,17 +59,19 @@ def part(key: str, column: str, every: str, choices: Mapping[str, str]) -> str |
     """Which rows of the table called `key` are shown: those with one of the `choices` (values of the column, and their
     names); None for `every`. The address holds it, so that it can be passed on.
     """
-    chosen: str = st.segmented_control(
-        column.capitalize(),
-        [_ALL, *choices],
-        default=_ALL,
-        required=True,
-        key=f"{key}-{column}",
-        bind="query-params",
-        on_change=first_page,
-        args=(key,),
-        format_func=lambda one: choices.get(one, every),
-    )
+    told: dict[str, Any] = {
+        "key": f"{key}-{column}",
+        "bind": "query-params",
+        "on_change": first_page,
+        "args": (key,),
+        "format_func": lambda one: choices.get(one, every),
+    }
+    options, heading = [_ALL, *choices], column.capitalize()
+    chosen: str
+    if len("".join([every, *choices.values()])) > MOST_LETTERS:  # side by side they would push the others out of line
+        chosen = st.selectbox(heading, options, width=WIDE, **told)
+    else:
+        chosen = st.segmented_control(heading, options, default=_ALL, required=True, **told)
     return None if chosen == _ALL else chosen
 
 
@@ -81,7 +85,7 @@ def order(key: str, choices: Mapping[str, str]) -> str | None:
         on_change=first_page,
         args=(key,),
         format_func=lambda one: choices.get(one, "As in the files"),
-        width=260,
+        width=WIDE,
     )
     return chosen or None
 
