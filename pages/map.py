@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages._shared import (
+    combine,
     draft,
     drift_view,
     duplicate_cards,
@@ -57,14 +58,14 @@ def names(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: b
     return changed
 
 
-def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, columns: list[list[str]], editable: bool) -> bool:
+def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, own: list[list[str]], editable: bool) -> bool:
     """The table of fields. A change is saved as soon as the whole plan is valid; true while it is not."""
     st.subheader("Fields", anchor=False)
     change = " Double-click a cell to change it; add a line at the bottom." if editable else ""
     st.caption(
         f"One line per column that takes part.{change} Compare lists where the values of a field differ inside a match."
     )
-    plan_parts.made_columns(plan)
+    combine.show(person, reconciliation, plan, own, editable)
     suggested = draft.still_suggested(reconciliation, plan, "fields")
     key, now = draft.fields_key(reconciliation), (plan.fields, plan.compare)
     if key in st.session_state and st.session_state[key]["seen"] != now:
@@ -83,8 +84,8 @@ def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, columns: l
         args=(reconciliation,),
     )
     version, marks = st.session_state.get("fields-version", 0), Marks()
-    sides = columns[0], columns[1]
-    edited = mapping.editor(kept["base"], sides, wizard.labels(plan), f"{key}-{version}", not editable, reading)
+    left, right = draft.readable(plan, own)
+    edited = mapping.editor(kept["base"], (left, right), wizard.labels(plan), f"{key}-{version}", not editable, reading)
     wrong = mapping.mistake(edited)
     if wrong:
         st.error(f"Not saved yet. {wrong}", icon=":material/error:")
@@ -122,7 +123,6 @@ def main() -> None:
     plan = draft.ensure(person, reconciliation)
     other_files.refuse(person, reconciliation, plan, editable, steps)
     draft.remember_untouched(reconciliation, plan)
-    columns = draft.readable(plan, columns)
     if isinstance(plan, SidesPlan):
         sides_map.show(person, reconciliation, plan, columns, editable, steps)
         return

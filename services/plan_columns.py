@@ -66,7 +66,7 @@ def with_columns(plan: AnyPlan, replaced: Replaced) -> dict[str, Any]:
     several = isinstance(plan, SidesPlan)
     left_out = set()
     for side, instead in replaced.items():
-        reader = next(one for one in data["sides"] if one["name"] == side) if several else data[side]
+        reader = _reader(data, side)
         for made, parts in reader.get("combined", {}).items():
             reader["combined"][made] = [instead.get(part) or part for part in parts]
         for field in data["fields"]:
@@ -79,13 +79,22 @@ def with_columns(plan: AnyPlan, replaced: Replaced) -> dict[str, Any]:
     return data
 
 
-def without_made(plan: AnyPlan, made: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """The plan's data, reading columns that the files have instead of making them of others."""
+def with_made(plan: AnyPlan, made: Mapping[str, Mapping[str, Sequence[str] | None]]) -> dict[str, Any]:
+    """The plan's data, making columns of others by the name of each side, or no longer those of which it says None."""
     data = plan.to_data()
-    for side, names in made.items():
-        reader = next(o for o in data["sides"] if o["name"] == side) if isinstance(plan, SidesPlan) else data[side]
-        reader["combined"] = {name: parts for name, parts in reader["combined"].items() if name not in names}
+    for side, columns in made.items():
+        reader = _reader(data, side)
+        combined = {**reader.get("combined", {}), **columns}
+        reader["combined"] = {name: list(parts) for name, parts in combined.items() if parts}
     return data
+
+
+def _reader(data: dict[str, Any], side: str) -> dict[str, Any]:
+    """How a plan reads a side."""
+    reader: dict[str, Any] = (
+        next(one for one in data["sides"] if one["name"] == side) if "sides" in data else data[side]
+    )
+    return reader
 
 
 def _of_type(kind: str, kinds: set[str]) -> bool:

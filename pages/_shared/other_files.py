@@ -16,7 +16,7 @@ from recon_engine.plan import SIDES
 from services.database.models import Reconciliation
 from services.fit import shared_columns
 from services.permissions import Actor
-from services.plan_columns import clashing, columns_of, lacking, proposed, with_columns, without_made
+from services.plan_columns import clashing, columns_of, lacking, proposed, with_columns, with_made
 from services.sides import by_name
 
 MOST_NAMED = 5  # columns
@@ -59,7 +59,7 @@ def refuse(
     elif missing and editable and all(set(names) < set(columns_of(plan, side)) for side, names in missing.items()):
         change = "Use these columns", _instead(plan, missing, by_name(plan, columns))
     elif twice:
-        change = "Use the file's own", without_made(plan, twice)
+        change = "Use the file's own", with_made(plan, {side: dict.fromkeys(names) for side, names in twice.items()})
     _ways_on(person, reconciliation, editable, turned, change)
     st.stop()
 

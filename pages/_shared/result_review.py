@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Literal
 
 import streamlit as st
 
 from pages._shared import wording
 from pages._shared.context import dialog, may, services
+from pages._shared.layout import download_link
 from pages._shared.messages import explained
 from services.database.models import Job
 from services.permissions import Action, Actor
@@ -51,13 +51,7 @@ def overview(person: Actor, job: Job, filters: Mapping[str, str]) -> None:
                     if st.button(f"{label} all suggested", key=f"all-{verdict}", icon=icon):
                         _decide_all(person, job, verdict, filters)
             if made != UNDECIDED and may(person, Action.RESULT_DOWNLOAD):
-                st.download_button(
-                    "Decisions (.csv)",
-                    partial(services().reviews.export_csv, person, job.id),
-                    f"decisions-{job.id}.csv",
-                    "text/csv",
-                    on_click="ignore",
-                )
+                download_link("Decisions (.csv)", f"/api/reconciliation/jobs/{job.id}/decisions")
 
 
 @dialog("Decide on all of these")

@@ -153,7 +153,7 @@ def test_a_suggested_match_is_decided_where_it_is_seen(seen: Seen) -> None:
     expect(page.get_by_text("seen on the receipt")).to_be_visible()
     expect(page.get_by_text("confirmed by a person, suggested by the run")).to_be_visible()
     with page.expect_download() as saved:
-        steps.button(page, "Decisions (.csv)").click()
+        page.get_by_role("link", name="Decisions (.csv)").click()
     told = Path(saved.value.path()).read_text(encoding="utf-8").splitlines()
     assert told[0] == "match_id,verdict,note,person,at"
     assert [line.split(",")[1:4] for line in told[1:]] == [["confirmed", "seen on the receipt", "Ada"]]

@@ -254,6 +254,7 @@ ROUTES: dict[str, tuple[Action | None, dict[str, Any]]] = {
     f"DELETE {JOB}": (Action.JOB_CANCEL, {}),
     f"GET {JOB}/results/{{table}}": (Action.RESULT_READ, {}),
     f"GET {JOB}/summary": (Action.RESULT_DOWNLOAD, {}),
+    f"GET {JOB}/decisions": (Action.RESULT_DOWNLOAD, {}),
     f"GET {JOB}/workbook": (Action.RESULT_DOWNLOAD, {}),
     f"GET {JOB}/download": (Action.RESULT_DOWNLOAD, {}),
 }

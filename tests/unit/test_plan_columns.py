@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recon_engine.nway.any_plan import AnyPlan, build_plan
-from services.plan_columns import lacking, proposed, with_columns, without_made
+from services.plan_columns import lacking, proposed, with_columns, with_made
 
 PLAN = {
     "name": "later",
@@ -71,6 +71,14 @@ def test_also_of_several_sides() -> None:
 
 def test_a_column_of_the_file_is_no_longer_made() -> None:
     """The field goes on by the same name."""
-    plan = build_plan(without_made(build_plan(PLAN), {"right": ["who"]}))
+    plan = build_plan(with_made(build_plan(PLAN), {"right": {"who": None}}))
     assert not plan.side("right").combined
     assert plan.fields[2].columns["right"] == "who"
+
+
+def test_a_column_is_made() -> None:
+    """Beside those that are made already, of two sides and of several."""
+    plan = build_plan(with_made(build_plan(PLAN), {"right": {"all": ["a + b", "c"]}}))
+    assert plan.side("right").combined == {"who": ("first", "last"), "all": ("a + b", "c")}
+    plan = build_plan(with_made(build_plan(THREE), {"c": {"all": ["a", "b"]}}))
+    assert plan.side("c").combined == {"all": ("a", "b")}  # type: ignore[arg-type]
