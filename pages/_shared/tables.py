@@ -19,6 +19,7 @@ from services.results import MAX_SHEET_ROWS
 PAGE_ROWS = 50
 WIDE = 220  # pixels of a choice above a table: four of them stand in one line
 MOST_LETTERS = 64  # that choices side by side may have
+LONGEST_SIDE = 24  # letters that the name of a side has before it is cut in a table
 _ALL = "all"
 ROW_HELP = "Data rows are counted from 1 below the header: with the header in line 1, row 9 is line 10 of the file"
 
@@ -123,6 +124,8 @@ def table(
     shown = [{heading: _shown(row.get(name)) for name, heading in headings.items()} for row in rows]
     told: dict[str, Any] = {name: st.column_config.TextColumn(alignment="right") for name in amounts}
     told |= {name: st.column_config.TextColumn(width=width) for name, width in (widths or {}).items()}
+    if any(len(str(row.get("side"))) > LONGEST_SIDE for row in rows):
+        told["side"] = st.column_config.TextColumn(width=190)
     told |= {name: st.column_config.Column(help=ROW_HELP) for name in ("row", "left_row", "right_row")}
     settings = {headings[name]: column for name, column in told.items() if name in headings}
     height = _height(len(shown), selectable)
