@@ -73,6 +73,8 @@ def trail(person: Actor) -> None:
     names = {account.id: account.name for account in services().accounts.list(person)}
     entries = services().audit.entries(person, cursor=starts[-1], limit=PAGE_ENTRIES)
     tables.table([shown(entry, names) for entry in entries], HEADINGS, "audit", widths=WIDTHS)
+    if len(starts) == 1 and entries.next is None:
+        return
     with st.container(horizontal=True):
         if st.button("Newer", icon=":material/chevron_left:", disabled=len(starts) == 1):
             starts.pop()

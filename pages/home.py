@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import streamlit as st
 
 from pages._shared import demo, layout, numbers, plan_history, wording
@@ -12,7 +14,7 @@ from services.database.models import Job, Reconciliation
 from services.permissions import Action, Actor
 
 SHOWN = 20
-WIDTHS = [4, 1.6, 1.2, 1.2, 1.4]
+WIDTHS = {"status": 120, "matched": 130, "waiting": 175, "when": 120}  # pixels: what finds no room goes below
 
 
 @dialog("New reconciliation")
@@ -36,33 +38,47 @@ def actions(person: Actor) -> None:
                 st.switch_page("map.py", query_params={"r": demo.start(person)})
 
 
-def row(reconciliation: Reconciliation, job: Job | None) -> None:
-    """One reconciliation: link to where it stands, status, share matched, breaks, when."""
+def row(person: Actor, reconciliation: Reconciliation, job: Job | None, decided: int) -> None:
+    """One reconciliation: where it stands, how it went, what waits. `decided`: how many suggested matches are."""
     steps = reachable(reconciliation, job)
     step = "results" if "results" in steps else reconciliation.step if reconciliation.step in steps else "upload"
     if job is not None and job.status != "succeeded":
         step = "run"
-    with st.container(border=True):
-        name, status, matched, breaks, when = st.columns(WIDTHS, vertical_alignment="center")
-        name.page_link(
-            f"{step}.py",
-            label=f"**{wording.literal(reconciliation.name)}**",
-            icon=":material/arrow_forward:",
-            query_params=steps.get(step, {"r": reconciliation.id}),
-        )
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        with st.container():
+            st.page_link(
+                f"{step}.py",
+                label=f"**{wording.literal(reconciliation.name)}**",
+                icon=":material/arrow_forward:",
+                query_params=steps.get(step, {"r": reconciliation.id}),
+            )
+        status, matched, waits, when = (st.container(width=width, gap="xxsmall") for width in WIDTHS.values())
         with status:
             layout.status_badge(job.status if job else "draft")
         if job is not None and job.summary_json:
-            sides = job.summary_json["rows"].values()
-            read, done, broken, suggested = (
-                sum(rows[part] for rows in sides) for part in ("read", "matched", "breaks", "suggested")
-            )
-            matched.markdown(wording.share(done, read) + " matched")
-            with breaks.container(gap="xxsmall"):
-                st.markdown(wording.count(broken, "break"))
-                if suggested:
-                    st.caption(f"{wording.number(suggested)} suggested")
+            rows = job.summary_json["rows"].values()
+            matched.markdown(wording.share(total(rows, "matched"), total(rows, "read")) + " matched")
+            with waits:
+                waiting(person, job, total(rows, "breaks"), total(rows, "suggested"), decided)
+        else:  # an empty one would not hold its place
+            matched.space("xsmall")
+            waits.space("xsmall")
         when.caption(wording.ago(reconciliation.updated_at, services().clock.now()))
+
+
+def total(rows: Iterable[Mapping[str, int]], part: str) -> int:
+    """How many rows of all sides became that."""
+    return sum(one[part] for one in rows)
+
+
+def waiting(person: Actor, job: Job, broken: int, suggested: int, decided: int) -> None:
+    """What a run left for people to do: its breaks, and what it only suggested."""
+    st.markdown(wording.count(broken, "break"))
+    if decided:
+        whole = wording.number(services().results.suggested_matches(person, job.id))
+        st.caption(f"{wording.number(decided)} of {whole} suggested decided")
+    elif suggested:
+        st.caption(f"{wording.number(suggested)} suggested")
 
 
 def main() -> None:
@@ -85,8 +101,11 @@ def main() -> None:
     st.subheader("Recent", anchor=False)
     pages = max(1, -(-len(recent) // SHOWN))
     place = st.session_state.get("recent-page", 1)
-    for reconciliation in recent[(place - 1) * SHOWN : place * SHOWN]:
-        row(reconciliation, jobs.get(reconciliation.current_job_id or ""))
+    shown = recent[(place - 1) * SHOWN : place * SHOWN]
+    decided = services().reviews.decided(person, [one.current_job_id for one in shown if one.current_job_id])
+    for reconciliation in shown:
+        job = jobs.get(reconciliation.current_job_id or "")
+        row(person, reconciliation, job, decided.get(job.id, 0) if job else 0)
     if pages > 1:
         st.pagination(pages, key="recent-page")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages._shared import (
+    combine,
     draft,
     drift_view,
     duplicate_cards,
@@ -57,14 +58,14 @@ def names(person: Actor, reconciliation: Reconciliation, plan: Plan, editable: b
     return changed
 
 
-def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, columns: list[list[str]], editable: bool) -> bool:
+def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, own: list[list[str]], editable: bool) -> bool:
     """The table of fields. A change is saved as soon as the whole plan is valid; true while it is not."""
     st.subheader("Fields", anchor=False)
+    change = " Double-click a cell to change it; add a line at the bottom." if editable else ""
     st.caption(
-        "One line per column that takes part. Double-click a cell to change it; add a line at the bottom. "
-        "Of a field under Compare, the values that differ inside a match are listed."
+        f"One line per column that takes part.{change} Compare lists where the values of a field differ inside a match."
     )
-    plan_parts.made_columns(plan)
+    combine.show(person, reconciliation, plan, own, editable)
     suggested = draft.still_suggested(reconciliation, plan, "fields")
     key, now = draft.fields_key(reconciliation), (plan.fields, plan.compare)
     if key in st.session_state and st.session_state[key]["seen"] != now:
@@ -77,14 +78,14 @@ def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, columns: l
     kept = st.session_state[key]
     special = mapping.read_specially(plan)
     reading = st.toggle(
-        "Show cleaning, date formats and digits" + (f" (said of {count(special, 'field')})" if special else ""),
+        "Show cleaning, date formats and digits" + (f" (in use for {count(special, 'field')})" if special else ""),
         key="fields-reading",
         on_change=draft.forget_edits,
         args=(reconciliation,),
     )
     version, marks = st.session_state.get("fields-version", 0), Marks()
-    sides = columns[0], columns[1]
-    edited = mapping.editor(kept["base"], sides, wizard.labels(plan), f"{key}-{version}", not editable, reading)
+    left, right = draft.readable(plan, own)
+    edited = mapping.editor(kept["base"], (left, right), wizard.labels(plan), f"{key}-{version}", not editable, reading)
     wrong = mapping.mistake(edited)
     if wrong:
         st.error(f"Not saved yet. {wrong}", icon=":material/error:")
@@ -108,11 +109,10 @@ def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, columns: l
 def main() -> None:
     """Draw the page."""
     person = actor()
-    reconciliation = wizard.titled(
-        person, "map", "Suggested from your files: check it, change what does not fit, then continue."
-    )
-    steps = wizard.MapSteps(person, reconciliation)
     editable = may(person, Action.PLAN_EDIT)
+    change = ": check it, change what does not fit, then continue" if editable else ""
+    reconciliation = wizard.titled(person, "map", f"Which column is which, and when records match{change}.")
+    steps = wizard.MapSteps(person, reconciliation)
     columns = draft.column_names(person, reconciliation)
     if not all(columns):
         steps.hold(True)
@@ -121,9 +121,8 @@ def main() -> None:
             wizard.go("upload", reconciliation)
         return
     plan = draft.ensure(person, reconciliation)
-    other_files.refuse(person, reconciliation, plan, columns, editable, steps)
+    other_files.refuse(person, reconciliation, plan, editable, steps)
     draft.remember_untouched(reconciliation, plan)
-    columns = draft.readable(plan, columns)
     if isinstance(plan, SidesPlan):
         sides_map.show(person, reconciliation, plan, columns, editable, steps)
         return

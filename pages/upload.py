@@ -129,7 +129,9 @@ def side_panel(person: Actor, reconciliation: Reconciliation, side: str, editabl
         st.subheader(TITLES[side], anchor=False)
         if editable and side in EVERY[2:]:
             side_removal(person, reconciliation, side)
-    st.caption(HINTS.get(side, FURTHER_HINT))
+    plan = wizard.saved_plan(reconciliation)
+    label = list(plan.labels.values())[reconciliation.sides.index(side)] if plan else ""
+    st.caption(f"The plan calls it **{literal(label)}**." if label else HINTS.get(side, FURTHER_HINT))
     if editable:
         take_in(person, reconciliation, side)
         put_back(person, reconciliation, side)

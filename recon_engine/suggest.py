@@ -169,7 +169,7 @@ def suggest(
     labels = _labels(tables)
     plan = Plan.model_validate(
         {
-            "name": f"{labels[0]} against {labels[1]}",
+            "name": f"{labels[0]} against {labels[1]}"[:200],
             "left": _side(tables[0], labels[0], options[0], [p.left for p in pairs]),
             "right": _side(tables[1], labels[1], options[1], [p.right for p in pairs]),
             "fields": [f.spec for f in fields],

@@ -146,6 +146,13 @@ class ResultService:
             kept = filtered(scan, {**(filters or {}), "outcome": "suggested"})
             return kept.select(pl.col("match_id").unique().sort()).collect(engine="streaming").to_series()
 
+    def suggested_matches(self, actor: Actor, job_id: str) -> int:
+        """How many matches of the run are only suggested; counted once, as a result never changes."""
+        job = self._job(actor, job_id, Action.RESULT_READ)
+        key = ("suggested", job.result_prefix)
+        seconds = self._container.settings.cache_seconds
+        return int(self._container.cache.get_json(key, seconds, lambda: self.suggested(actor, job_id).len()))
+
     def since(self, actor: Actor, job_id: str) -> dict[str, Any] | None:
         """What became of the breaks since the run before of the same plan and sides; None when there was none.
 

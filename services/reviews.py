@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from services.database.engine import serialise
-from services.database.models import Account, MatchDecision
+from services.database.models import Account, Job, MatchDecision
 from services.errors import Conflict, Invalid, TooLarge
 from services.jobs.queue import find_job
 from services.permissions import Action, Actor, check
@@ -57,6 +57,18 @@ class ReviewService:
             find_job(session, actor.workspace_id, job_id)
             made = select(verdict, func.count()).where(MatchDecision.job_id == job_id).group_by(verdict)
             return dict(session.execute(made.order_by(verdict)).all())
+
+    def decided(self, actor: Actor, job_ids: Collection[str]) -> dict[str, int]:
+        """How many suggested matches are decided, by the runs of these in which some are."""
+        check(actor, Action.RESULT_READ)
+        made = (
+            select(MatchDecision.job_id, func.count())
+            .join(Job, Job.id == MatchDecision.job_id)
+            .where(Job.workspace_id == actor.workspace_id, Job.id.in_(job_ids))
+            .group_by(MatchDecision.job_id)
+        )
+        with self._container.session() as session:
+            return dict(session.execute(made).all())
 
     def waiting(self, actor: Actor, job_id: str, filters: Filters | None = None) -> int:
         """How many suggested matches of which the filters keep a record are not decided. Raises NotFound, Invalid."""

@@ -14,8 +14,9 @@ from recon_engine.nway.plan import SidesPlan
 from recon_engine.plan import SIDES, Plan
 from services.database.models import Reconciliation, StoredFile
 from services.errors import Invalid
-from services.fit import OpenDates, columns_read, made_columns, open_dates, shared_columns
+from services.fit import OpenDates, made_columns, open_dates, shared_columns
 from services.permissions import Actor
+from services.plan_columns import clashing, lacking
 from services.sides import by_name, with_files
 
 Kind = Literal["primary", "secondary"]
@@ -61,17 +62,6 @@ def readable(plan: AnyPlan, columns: Sequence[Sequence[str]]) -> list[list[str]]
     return [[*own, *(n for n in new if n not in own)] for own, new in zip(columns, made, strict=True)]
 
 
-def lacking(plan: AnyPlan, columns: Sequence[Sequence[str]]) -> dict[str, list[str]]:
-    """By the name of each side the columns that the plan reads and the side does not have. `columns`: by side."""
-    missing: dict[str, list[str]] = {}
-    for side, own in by_name(plan, columns).items():
-        mapped = [spec.columns[side] for spec in plan.fields if side in spec.columns]  # type: ignore[index]
-        wanted = columns_read(plan.side(side), mapped)  # type: ignore[arg-type]
-        if gone := [name for name in wanted if name not in own]:
-            missing[side] = gone
-    return missing
-
-
 def undecided(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> list[OpenDates]:
     """The dates of which a person must say in which order they are written."""
     files = [files_of(person, reconciliation, side) for side in reconciliation.sides]
@@ -80,8 +70,9 @@ def undecided(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> l
 
 def left_to_do(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> str | None:
     """What a person must see to on Map before the plan can run on the files, in a sentence."""
-    columns = column_names(person, reconciliation)
-    if all(columns) and lacking(plan, columns):
+    files = by_name(plan, [files_of(person, reconciliation, side) for side in reconciliation.sides])
+    columns = {side: shared_columns(own) for side, own in files.items()}
+    if all(columns.values()) and (lacking(plan, columns) or clashing(plan, files)):
         return "The plan was made for other files: see on Map what does not fit."
     names = ", ".join(dict.fromkeys(f"`{one.name}`" for one in undecided(person, reconciliation, plan)))
     return f"Say on Map in which order the dates of {names} are written." if names else None

@@ -19,7 +19,7 @@ CLEAN_STEPS = list(get_args(CleanName))
 REASON_PIXELS = 170
 MOST_PIXELS = 260  # of a column that is as wide as its heading
 # The rows carry an id, not shown, that tells which saved field a row was; a new row has none.
-SHOWN = ["name", "left", "left_values", "right", "right_values", "type", "compare", "confidence"]
+SHOWN = ["name", "left", "left_values", "right", "right_values", "type", "compare"]
 STEPS = ["left_clean", "right_clean"]
 READING = [*STEPS, "left_format", "right_format", "scale"]
 EDITABLE = ["name", "left", "right", "type", "scale", "left_format", "right_format", *STEPS]
@@ -111,13 +111,19 @@ def editor(
     values, clean, dates = (
         {side: form.format(names[side]) for side in SIDES} for form in ("{} values", "Clean {}", "{} dates")
     )
+    suggested = any(row["reason"] for row in base)  # a plan that was saved has nothing to say of it
     shown = (step for row in base for cell in STEPS for step in _steps(row.get(cell)))
     steps = list(dict.fromkeys([*CLEAN_STEPS, *shown]))
     edited: list[Row] = st.data_editor(
         base,
-        column_order=[*SHOWN, *(READING if reading else []), "reason"],
+        column_order=[
+            *SHOWN,
+            *(["confidence"] if suggested else []),
+            *(READING if reading else []),
+            *(["reason"] if suggested else []),
+        ],
         key=key,
-        num_rows="dynamic",
+        num_rows="fixed" if disabled else "dynamic",
         hide_index=True,
         disabled=disabled or ["confidence", "reason", "left_values", "right_values"],
         placeholder="",

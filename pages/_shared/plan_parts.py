@@ -11,7 +11,6 @@ from pages._shared import draft, wizard
 from pages._shared.context import services
 from pages._shared.marks import Marks
 from pages._shared.messages import explained, notice
-from pages._shared.wording import literal
 from recon_engine.nway.any_plan import AnyPlan, parse_plan
 from services.database.models import Reconciliation
 from services.permissions import Actor
@@ -28,14 +27,6 @@ def tabs() -> tuple[TabContainer, TabContainer]:
 UNAPPLIED = "The plan file has changes that are not applied. Apply or discard them first."
 UNSAVED = "A change above is not saved yet: mend what is marked, or take it back."
 UNANSWERED = "In which order some dates are written is open: say it at the top of Fields and rules first."
-
-
-def made_columns(plan: AnyPlan) -> None:
-    """Which columns the plan makes of several: no file has them by these names."""
-    for side, label in plan.labels.items():
-        for name, parts in plan.side(side).combined.items():  # type: ignore[arg-type]
-            made = " and ".join(literal(part) for part in parts)
-            st.caption(f":material/merge: In {literal(label)}, **{literal(name)}** is made of {made}.")
 
 
 def waiting(unsaved: bool, unapplied: bool, unanswered: bool) -> str | None:

@@ -17,6 +17,7 @@ Reread = Callable[[dict[str, Any]], None]
 
 AUTOMATIC = "detect"
 EXAMPLES = 15  # letters that a cell of half a page shows
+OTHER_SHEET = "To read another, name it as *Sheet* under 'Read it differently'."
 TABS = ["Columns", "Ranges", "First rows"]
 DELIMITERS = {AUTOMATIC: "Detect", ",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Bar"}
 DECIMALS = {AUTOMATIC: "Detect", ".": "Point: 1,234.56", ",": "Comma: 1.234,56"}
@@ -47,6 +48,9 @@ def body(stored: StoredFile, reread: Reread | None, *, alone: bool) -> None:
         for issue in profile["issues"]:
             if issue["code"] == "total_row" and reread is not None and alone:
                 _total(stored, issue["row"], profile["rows"], reread)
+            elif issue["code"] == "other_sheets":  # how to choose one is said here in the words of the screen
+                told, *_ = issue["message"].partition(": set ")
+                st.info(f"{told[0].upper()}{told[1:]}. {OTHER_SHEET}", icon=":material/table_view:")
             else:
                 st.warning(issue["message"], icon=":material/warning:")
         if profile["rejected"]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared import chart_clicks, charts, result_causes, result_together, wording
+from pages._shared import chart_clicks, charts, result_causes, result_review, result_together, wording
 from pages._shared.context import services
-from pages._shared.result_rows import OUTCOMES
+from pages._shared.result_rows import OUTCOMES, has_suggested
 from pages._shared.tables import table
 from pages._shared.wizard import labels
 from recon_engine.nway.any_plan import AnyPlan
@@ -39,7 +39,7 @@ def show(person: Actor, job: Job, plan: AnyPlan) -> None:
     summary = job.summary_json or {}
     names = labels(plan)
     _headline(headline(summary, services().results.figures(person, job.id), names))
-    _conservation(summary, names)
+    _conservation(person, job, summary, names)
     _rows_and_breaks(summary, names)
     result_together.show(summary, names)
     result_causes.show(person, job, plan)
@@ -86,7 +86,7 @@ def _headline(tiles: Sequence[Tile]) -> None:
             )
 
 
-def _conservation(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
+def _conservation(person: Actor, job: Job, summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
     with st.container(border=True):
         if summary["conserved"]:
             sums = any(fields for side in summary["totals"].values() for fields in side.values())
@@ -95,14 +95,18 @@ def _conservation(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:
         else:
             st.error("The result does not add up and must not be relied on.", icon=":material/gpp_bad:")
         st.markdown(wording.conservation_sentence(summary, names))
-        _next_steps(summary)
+        _next_steps(person, job, summary)
         with st.expander("Counts and control totals"):
             table(_totals(summary, names), HEADINGS, "conservation", amounts=PARTS)
 
 
-def _next_steps(summary: Mapping[str, Any]) -> None:
+def _next_steps(person: Actor, job: Job, summary: Mapping[str, Any]) -> None:
     """What waits for a person: the breaks first, then what is only suggested."""
-    breaks, suggested = (sum(int(rows[part]) for rows in summary["rows"].values()) for part in ("breaks", "suggested"))
+    breaks, waits = sum(int(rows["breaks"]) for rows in summary["rows"].values()), 0
+    if has_suggested(job):
+        made, waits = result_review.standing_of(person, job)
+        if made != result_review.UNDECIDED:
+            st.caption(f"{made} {result_review.KEPT}")
     with st.container(horizontal=True):
         if breaks:
             st.button(
@@ -111,9 +115,9 @@ def _next_steps(summary: Mapping[str, Any]) -> None:
                 on_click=chart_clicks.open_rows,
                 args=(("Breaks", {}),),  # all of them, whatever was chosen there before
             )
-        if suggested:
+        if waits:
             st.button(
-                f"Check the {wording.count(suggested, 'suggested row')}",
+                f"Check the {wording.count(waits, 'suggested match', 'suggested matches')}",
                 type="secondary" if breaks else "primary",
                 on_click=chart_clicks.open_rows,
                 args=(("Matches", OUTCOME_OF["suggested"]),),

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Literal
 
 import streamlit as st
 
 from pages._shared import wording
 from pages._shared.context import dialog, may, services
+from pages._shared.layout import download_link
 from pages._shared.messages import explained
 from services.database.models import Job
 from services.permissions import Action, Actor
 from services.reviews import LONGEST_NOTE, MOST_AT_ONCE, Decision, Verdict
 
 KEPT = "Decisions are kept beside the result, whose figures stay as the run found them."
+UNDECIDED = "Suggested matches decided: none yet."
 WAYS: tuple[tuple[str, Verdict, str], ...] = (
     ("Confirm", "confirmed", ":material/check:"),
     ("Reject", "rejected", ":material/close:"),
@@ -23,27 +24,34 @@ WAYS: tuple[tuple[str, Verdict, str], ...] = (
 )
 
 
-def overview(person: Actor, job: Job, filters: Mapping[str, str]) -> None:
-    """How many suggested matches are decided, the decisions as a file, and the ways to decide on all that `filters`
-    leave, where only suggested ones are shown.
-    """
+def standing_of(person: Actor, job: Job) -> tuple[str, int]:
+    """What was decided on the run's suggested matches, in a sentence, and how many wait."""
     made = services().reviews.counts(person, job.id)
     told = ", ".join(f"{wording.number(many)} {verdict}" for verdict, many in made.items())
+    waits = services().results.suggested_matches(person, job.id) - sum(made.values())
+    return (f"Suggested matches decided: {told}." if made else UNDECIDED), waits
+
+
+def waiting(many: int) -> str:
+    """'1 waits', '7 wait'."""
+    return wording.count(many, "waits", "wait")
+
+
+def overview(person: Actor, job: Job, filters: Mapping[str, str]) -> None:
+    """How many suggested matches are decided, the decisions as a file, and the ways to decide on all that `filters`
+    leave, while some wait and not only confirmed ones are shown.
+    """
+    made, waits = standing_of(person, job)
+    told = f"{made}{f' {waiting(waits)}.' if waits else ''}"
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(f"Suggested matches decided: {told or 'none yet'}. {KEPT}", width="content")
+        st.caption(f"{told} {KEPT}", width="content")
         with st.container(horizontal=True, width="content", gap="small"):
-            if filters.get("outcome") == "suggested" and may(person, Action.RESULT_REVIEW):
+            if waits and filters.get("outcome") != "confirmed" and may(person, Action.RESULT_REVIEW):
                 for label, verdict, icon in WAYS[:2]:
-                    if st.button(f"{label} all", key=f"all-{verdict}", icon=icon):
+                    if st.button(f"{label} all suggested", key=f"all-{verdict}", icon=icon):
                         _decide_all(person, job, verdict, filters)
-            if made and may(person, Action.RESULT_DOWNLOAD):
-                st.download_button(
-                    "Decisions (.csv)",
-                    partial(services().reviews.export_csv, person, job.id),
-                    f"decisions-{job.id}.csv",
-                    "text/csv",
-                    on_click="ignore",
-                )
+            if made != UNDECIDED and may(person, Action.RESULT_DOWNLOAD):
+                download_link("Decisions (.csv)", f"/api/reconciliation/jobs/{job.id}/decisions")
 
 
 @dialog("Decide on all of these")

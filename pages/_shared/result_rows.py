@@ -13,6 +13,7 @@ from pages._shared.context import fragment, may, services
 from pages._shared.messages import empty_state, explained
 from pages._shared.tables import (
     PAGE_ROWS,
+    WIDE,
     amount_fields,
     apart,
     first_page,
@@ -113,7 +114,8 @@ def show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
 def _show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
     if not services().results.page(person, job.id, name, size=1).total:
         unasked = name == "duplicates" and not any(map(plan.duplicates_of, plan.labels))
-        (title, what), icon = (UNSEARCHED, "search") if unasked else (EMPTY[name], "task_alt")
+        icon = "search" if unasked else "link_off" if name == "matches" else "task_alt"
+        title, what = UNSEARCHED if unasked else EMPTY[name]
         empty_state(title, what, icon=f":material/{icon}:")  # nothing to choose from
         return
     filters, sort = _filters(job, plan, name)
@@ -202,7 +204,7 @@ def _filters(job: Job, plan: AnyPlan, name: str) -> tuple[dict[str, str], str | 
                 bind="query-params",
                 on_change=first_page,
                 args=(name,),
-                width=260,
+                width=WIDE,
             )
             chosen["rule"] = None if rule == every else rule
         if name == "differences" and len(plan.compare) > 1:
@@ -214,7 +216,7 @@ def _filters(job: Job, plan: AnyPlan, name: str) -> tuple[dict[str, str], str | 
                 bind="query-params",
                 on_change=first_page,
                 args=(name,),
-                width=260,
+                width=WIDE,
             )
             chosen["field"] = None if field == every else field
         if name in ("matches", "duplicates", "rejected"):

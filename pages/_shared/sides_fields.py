@@ -49,7 +49,7 @@ def editor(
         base,
         column_order=["name", *of_sides, "type", "confidence", "compare", "scale", "reason"],
         key=key,
-        num_rows="dynamic",
+        num_rows="fixed" if disabled else "dynamic",
         hide_index=True,
         disabled=disabled or ["confidence", "reason"],
         placeholder="",

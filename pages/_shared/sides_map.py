@@ -7,7 +7,17 @@ from typing import Any
 
 import streamlit as st
 
-from pages._shared import draft, duplicate_cards, plan_parts, questions, rule_cards, rule_counts, sides_fields, wizard
+from pages._shared import (
+    combine,
+    draft,
+    duplicate_cards,
+    plan_parts,
+    questions,
+    rule_cards,
+    rule_counts,
+    sides_fields,
+    wizard,
+)
 from pages._shared.mapping import row_id, what_changed
 from pages._shared.marks import Marks, named
 from pages._shared.messages import explained
@@ -106,10 +116,11 @@ def _fields(
     """The table of fields. A change is saved as soon as the whole plan is valid; true while it is not."""
     st.subheader("Fields", anchor=False)
     st.caption(
-        "One line per thing that sides have in common, and its column on each side that has it. Double-click a cell to "
-        "change it; add a line at the bottom. Clean steps and date formats stand in the plan file."
+        "One line per thing that sides have in common, and its column on each side that has it."
+        + (" Double-click a cell to change it; add a line at the bottom." if editable else "")
+        + " Clean steps and date formats stand in the plan file."
     )
-    plan_parts.made_columns(plan)
+    combine.show(person, reconciliation, plan, columns, editable)
     suggested = draft.still_suggested(reconciliation, plan, "fields")
     key, now = draft.fields_key(reconciliation), (plan.fields, plan.compare, plan.labels)
     if key in st.session_state and st.session_state[key]["seen"] != now:
@@ -120,7 +131,7 @@ def _fields(
         st.session_state[key] = {"base": base, "names": names, "seen": now, "suggested": set(suggested)}
     kept = st.session_state[key]
     version, marks = st.session_state.get("fields-version", 0), Marks()
-    own = by_name(plan, columns)
+    own = by_name(plan, draft.readable(plan, columns))
     edited = sides_fields.editor(kept["base"], plan, own, f"{key}-{version}", not editable)
     if wrong := sides_fields.mistake(edited):
         st.error(f"Not saved yet. {wrong}", icon=":material/error:")

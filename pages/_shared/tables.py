@@ -17,6 +17,9 @@ from services.database.models import Job
 from services.results import MAX_SHEET_ROWS
 
 PAGE_ROWS = 50
+WIDE = 220  # pixels of a choice above a table: four of them stand in one line
+MOST_LETTERS = 64  # that choices side by side may have
+LONGEST_SIDE = 24  # letters that the name of a side has before it is cut in a table
 _ALL = "all"
 ROW_HELP = "Data rows are counted from 1 below the header: with the header in line 1, row 9 is line 10 of the file"
 
@@ -57,17 +60,19 @@ def part(key: str, column: str, every: str, choices: Mapping[str, str]) -> str |
     """Which rows of the table called `key` are shown: those with one of the `choices` (values of the column, and their
     names); None for `every`. The address holds it, so that it can be passed on.
     """
-    chosen: str = st.segmented_control(
-        column.capitalize(),
-        [_ALL, *choices],
-        default=_ALL,
-        required=True,
-        key=f"{key}-{column}",
-        bind="query-params",
-        on_change=first_page,
-        args=(key,),
-        format_func=lambda one: choices.get(one, every),
-    )
+    told: dict[str, Any] = {
+        "key": f"{key}-{column}",
+        "bind": "query-params",
+        "on_change": first_page,
+        "args": (key,),
+        "format_func": lambda one: choices.get(one, every),
+    }
+    options, heading = [_ALL, *choices], column.capitalize()
+    chosen: str
+    if len("".join([every, *choices.values()])) > MOST_LETTERS:  # side by side they would push the others out of line
+        chosen = st.selectbox(heading, options, width=WIDE, **told)
+    else:
+        chosen = st.segmented_control(heading, options, default=_ALL, required=True, **told)
     return None if chosen == _ALL else chosen
 
 
@@ -81,7 +86,7 @@ def order(key: str, choices: Mapping[str, str]) -> str | None:
         on_change=first_page,
         args=(key,),
         format_func=lambda one: choices.get(one, "As in the files"),
-        width=260,
+        width=WIDE,
     )
     return chosen or None
 
@@ -119,6 +124,8 @@ def table(
     shown = [{heading: _shown(row.get(name)) for name, heading in headings.items()} for row in rows]
     told: dict[str, Any] = {name: st.column_config.TextColumn(alignment="right") for name in amounts}
     told |= {name: st.column_config.TextColumn(width=width) for name, width in (widths or {}).items()}
+    if any(len(str(row.get("side"))) > LONGEST_SIDE for row in rows):
+        told["side"] = st.column_config.TextColumn(width=190)
     told |= {name: st.column_config.Column(help=ROW_HELP) for name in ("row", "left_row", "right_row")}
     settings = {headings[name]: column for name, column in told.items() if name in headings}
     height = _height(len(shown), selectable)

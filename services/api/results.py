@@ -121,6 +121,17 @@ def summary(job_id: Id, actor: Caller, services: Services) -> Response:
     return _attachment(iter([document]), "application/pdf", f"summary-{job_id}.pdf")
 
 
+@router.get(
+    "/decisions",
+    response_class=Response,
+    responses={**problems(404), 200: {"content": {CSV: FORMATS[CSV]}}},
+)
+def decisions(job_id: Id, actor: Caller, services: Services) -> Response:
+    """What people decided on the suggested matches of the run, as CSV: match_id, verdict, note, person, at."""
+    made = services.reviews.export_csv(actor, job_id)
+    return _attachment(iter([made]), f"{CSV}; charset=utf-8", f"decisions-{job_id}.csv")
+
+
 def _attachment(pieces: Iterator[bytes], media_type: str, name: str) -> StreamingResponse:
     return StreamingResponse(
         pieces, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'}

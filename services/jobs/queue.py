@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
+from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -249,5 +250,8 @@ def as_read(plan: AnyPlan, files: Mapping[str, Sequence[StoredFile]]) -> AnyPlan
                 "choose the same under 'Read it differently' for both."
             )
         made = {"combined": {**options.get("combined", {}), **said.get("combined", {})}}
-        sides[name] = type(side).model_validate({**options, **said, **made, "files": tuple(f.name for f in own)})
+        try:
+            sides[name] = type(side).model_validate({**options, **said, **made, "files": tuple(f.name for f in own)})
+        except ValidationError as error:  # each may be right alone: together they make too many columns
+            raise Invalid(f"{plan.labels[name]}: {error.errors()[0]['msg']}.") from error
     return plan.model_copy(update={"sides": tuple(sides.values())} if isinstance(plan, SidesPlan) else sides)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
@@ -23,6 +24,8 @@ def test_a_name_in_two_columns_is_mapped_and_run(page: Page, tmp_path: Path) -> 
     expect(page.get_by_text("In Two, member is made of first and last.")).to_be_visible()
     steps.picture(page, "combined-map")
     steps.button(page, "Back to upload").click()
+    expect(page.get_by_role("button", name=re.compile("Remove$"))).to_have_count(2)
+    steps.quiet(page)
     page.get_by_text("Read it differently").last.click()
     page.get_by_role("textbox", name="Columns to combine").fill("who = group + last")
     steps.button(page, "Read again").last.click()
@@ -51,3 +54,41 @@ def test_columns_are_combined_by_hand(page: Page, tmp_path: Path) -> None:
     steps.button(page, "Read again").click()
     expect(page.get_by_text("combined: who of last and first")).to_be_visible()
     steps.picture(page, "combined-upload")
+
+
+def test_columns_are_combined_on_map(page: Page, tmp_path: Path) -> None:
+    """Chosen in a dialog, whatever signs are in their names; taken out again as long as no field reads it."""
+    one, two = people(tmp_path)
+    text = two.read_text()
+    two.write_text(text.replace("group", "team + group", 1))
+    steps.create_administrator(page)
+    steps.start(page, "Members")
+    for side, path in enumerate((one, two)):
+        steps.upload(page, side, path)
+    steps.button(page, "Continue to mapping").click()
+    expect(page.get_by_text("would stay open")).to_be_visible()
+    steps.quiet(page)
+    steps.button(page, "Combine columns").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Two", exact=True).click()
+    steps.quiet(page)
+    for name in ("team + group", "last"):
+        dialog.get_by_role("combobox").click()
+        page.get_by_role("option", name=name, exact=True).click()
+        steps.quiet(page)
+    name = dialog.get_by_label("Name of the new column")
+    expect(name).to_have_value("team + group last")
+    name.fill("first")
+    name.press("Tab")
+    expect(dialog.get_by_text("Two has a column 'first' already.")).to_be_visible()
+    name.fill("who")
+    name.press("Tab")
+    expect(dialog.get_by_text("already.")).to_have_count(0)
+    steps.button(page, "Combine").click()
+    expect(page.get_by_text("In Two, who is made of team + group and last.")).to_be_visible()
+    expect(page.get_by_text("'who' can be mapped now.")).to_be_visible()
+    expect(page.get_by_role("button", name="Take it out"), "what a field reads stays").to_have_count(1)
+    page.get_by_role("button", name="Take it out").click()
+    expect(page.get_by_text("In Two, who is made of")).to_have_count(0)
+    steps.button(page, "Undo").click()
+    expect(page.get_by_text("In Two, who is made of")).to_be_visible()

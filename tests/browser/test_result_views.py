@@ -93,12 +93,12 @@ def test_results_of_another_run_begin_at_their_overview(seen: Seen) -> None:
 
 @pytest.mark.timeout(180)
 def test_what_is_only_suggested_is_a_step_to_take(seen: Seen) -> None:
-    """Home says how many records wait, the overview leads to them: of both sides, and no confirmed one among them."""
+    """Home says how many are suggested, the overview leads to them: of both sides, and no confirmed one among them."""
     page = seen.page
     page.goto("/")
     expect(page.get_by_text("4 suggested")).to_have_count(len(seen.jobs))
     page.goto(f"/results?job={seen.jobs[0]}")
-    steps.button(page, "Check the 4 suggested rows").click()
+    steps.button(page, "Check the 2 suggested matches").click()
     expect(page.get_by_role("radio", name="Suggested")).to_be_checked()
     expect(page.get_by_text("4 records in matches")).to_be_visible()
 
@@ -153,7 +153,7 @@ def test_a_suggested_match_is_decided_where_it_is_seen(seen: Seen) -> None:
     expect(page.get_by_text("seen on the receipt")).to_be_visible()
     expect(page.get_by_text("confirmed by a person, suggested by the run")).to_be_visible()
     with page.expect_download() as saved:
-        steps.button(page, "Decisions (.csv)").click()
+        page.get_by_role("link", name="Decisions (.csv)").click()
     told = Path(saved.value.path()).read_text(encoding="utf-8").splitlines()
     assert told[0] == "match_id,verdict,note,person,at"
     assert [line.split(",")[1:4] for line in told[1:]] == [["confirmed", "seen on the receipt", "Ada"]]
@@ -165,14 +165,18 @@ def test_a_suggested_match_is_decided_where_it_is_seen(seen: Seen) -> None:
 
 @pytest.mark.timeout(180)
 def test_all_suggested_matches_in_view_are_decided_at_once(seen: Seen) -> None:
-    """Offered where only suggested ones are shown; asked once more with their number, and one note for all."""
+    """Offered while some wait and suggested ones are shown; asked once more with their number, and one note for all."""
     page = seen.page
     page.goto(f"/results?job={seen.jobs[0]}&section=Matches")
-    expect(page.get_by_text("Suggested matches decided: none yet")).to_be_visible()
-    expect(page.get_by_role("button", name=re.compile("Confirm all$"))).to_have_count(0)
+    expect(page.get_by_text("Suggested matches decided: none yet. 2 wait.")).to_be_visible()
+    confirm = page.get_by_role("button", name=re.compile("Confirm all suggested$"))
+    expect(confirm).to_be_visible()
+    page.get_by_role("radio", name="Confirmed").click()
+    expect(page.get_by_text("74 records in matches")).to_be_visible()
+    expect(confirm).to_have_count(0)
     page.get_by_role("radio", name="Suggested").click()
     expect(page.get_by_text("4 records in matches", exact=True)).to_be_visible()
-    steps.button(page, "Reject all").click()
+    steps.button(page, "Reject all suggested").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("2 matches in this view, on all of its pages, wait for a decision")).to_be_visible()
     dialog.get_by_label("Note").fill("the bank corrects them")
@@ -180,9 +184,14 @@ def test_all_suggested_matches_in_view_are_decided_at_once(seen: Seen) -> None:
     steps.quiet(page)
     steps.button(page, "Reject 2 matches").click()
     expect(dialog).to_be_hidden()
+    expect(page.get_by_text("Suggested matches decided: 2 rejected. Decisions are kept")).to_be_visible()
+    expect(confirm, "nothing waits").to_have_count(0)
+    steps.section(page, "Overview")
     expect(page.get_by_text("Suggested matches decided: 2 rejected.")).to_be_visible()
-    steps.button(page, "Confirm all").click()
-    expect(dialog.get_by_text("Every suggested match in this view is decided already.")).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("Check the"))).to_have_count(0)
+    page.goto("/")
+    expect(page.get_by_text("2 of 2 suggested decided")).to_have_count(1)
+    expect(page.get_by_text("4 suggested", exact=True)).to_have_count(len(seen.jobs) - 1)
 
 
 @pytest.mark.timeout(180)

@@ -184,6 +184,7 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "previews.look_at_pairs": (Action.PLAN_READ, (PLAN, FILE, FILE)),
     "plans.try_cause": (Action.PLAN_EDIT, (JOB_ID, 1)),
     "results.suggested": (Action.RESULT_READ, (JOB_ID,)),
+    "results.suggested_matches": (Action.RESULT_READ, (JOB_ID,)),
     "results.since": (Action.RESULT_READ, (JOB_ID,)),
     "results.summary": (Action.RESULT_READ, (JOB_ID,)),
     "results.figures": (Action.RESULT_READ, (JOB_ID,)),
@@ -199,6 +200,7 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "results.download_zip": (Action.RESULT_DOWNLOAD, (JOB_ID,)),
     "reviews.decisions": (Action.RESULT_READ, (JOB_ID,)),
     "reviews.counts": (Action.RESULT_READ, (JOB_ID,)),
+    "reviews.decided": (Action.RESULT_READ, ([JOB_ID],)),
     "reviews.waiting": (Action.RESULT_READ, (JOB_ID,)),
     "reviews.decide": (Action.RESULT_REVIEW, (JOB_ID, 1, "confirmed")),
     "reviews.decide_all": (Action.RESULT_REVIEW, (JOB_ID, "confirmed", "", {}, 1)),
@@ -252,6 +254,7 @@ ROUTES: dict[str, tuple[Action | None, dict[str, Any]]] = {
     f"DELETE {JOB}": (Action.JOB_CANCEL, {}),
     f"GET {JOB}/results/{{table}}": (Action.RESULT_READ, {}),
     f"GET {JOB}/summary": (Action.RESULT_DOWNLOAD, {}),
+    f"GET {JOB}/decisions": (Action.RESULT_DOWNLOAD, {}),
     f"GET {JOB}/workbook": (Action.RESULT_DOWNLOAD, {}),
     f"GET {JOB}/download": (Action.RESULT_DOWNLOAD, {}),
 }

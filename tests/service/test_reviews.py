@@ -87,6 +87,14 @@ def test_decisions_are_saved_as_csv(ran: Ran) -> None:
     assert end == ""
 
 
+def test_how_far_the_decisions_are_is_told(ran: Ran) -> None:
+    """Of many runs in one question, those without any left out; of one, how many there are to decide."""
+    assert ran.container.results.suggested_matches(ran.actor, ran.job_id) == 1
+    assert ran.container.reviews.decided(ran.actor, [ran.job_id, "none"]) == {}
+    ran.container.reviews.decide(ran.actor, ran.job_id, ran.suggested, "rejected")
+    assert ran.container.reviews.decided(ran.actor, [ran.job_id, "none"]) == {ran.job_id: 1}
+
+
 def test_only_what_is_suggested_is_decided(ran: Ran) -> None:
     """What counts already, does not exist, or is no decision is refused."""
     decide = ran.container.reviews.decide

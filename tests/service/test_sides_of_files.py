@@ -163,6 +163,9 @@ def test_a_column_that_the_plan_makes_is_not_missing(container: Container, admin
     both = as_read(Plan.build({**plan, "right": right}), {"left": [read], "right": [read]})
     assert list(both.right.combined) == ["key", "day", "pair"], "what the file and what the plan makes"
     assert "A1 2026-01-01" in shared_columns([read])["key"]["samples"]
+    many = {"label": "Bank", "combined": {f"c{number}": ("txn", "value") for number in range(99)}}
+    with pytest.raises(Invalid, match=r"^Bank: .*at most 100 items"):
+        as_read(Plan.build({**PLAN, "right": many}), {"left": [read], "right": [read]})
 
 
 def test_a_saved_plan_has_versions(container: Container, admin: Actor) -> None:

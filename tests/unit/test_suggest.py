@@ -45,6 +45,16 @@ def test_columns_are_mapped_by_name_and_value(tmp_path: Path) -> None:
     assert (day.type, day.formats.right) == ("date", "%d/%m/%Y")
 
 
+def test_long_names_of_files_are_no_hindrance(tmp_path: Path) -> None:
+    """The name of the plan is cut to what one may have."""
+    paths = [tmp_path / f"{letter * 150}.csv" for letter in "ab"]
+    for path, text in zip(paths, ledger_and_bank(), strict=True):
+        path.write_text(text)
+    plan = suggest(*paths).plan
+    assert plan.name.startswith("A" + "a" * 149 + " against B")
+    assert len(plan.name) == 200
+
+
 def test_rules_follow_what_joined_records_show(tmp_path: Path) -> None:
     """Exact first, then the observed lag, then the observed cents, then the key alone."""
     found = suggested(tmp_path, *ledger_and_bank())

@@ -1,0 +1,64 @@
+"""Columns that the plan makes of several: which there are, and how another one is made, or one is taken out again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from pages._shared import draft, wizard
+from pages._shared.context import dialog
+from pages._shared.messages import explained
+from pages._shared.wording import literal
+from recon_engine.nway.any_plan import AnyPlan
+from services.database.models import Reconciliation
+from services.permissions import Actor
+from services.plan_columns import columns_of, with_made
+from services.sides import by_name
+
+Columns = Mapping[str, Sequence[str]]
+
+
+def show(
+    person: Actor, reconciliation: Reconciliation, plan: AnyPlan, columns: Sequence[Sequence[str]], editable: bool
+) -> None:
+    """Each column that is made, which no file has by its name, and the way to make another one."""
+    for side, label in plan.labels.items():
+        for name, parts in plan.side(side).combined.items():  # type: ignore[arg-type]
+            made = " and ".join(literal(part) for part in parts)
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                told = f":material/merge: In {literal(label)}, **{literal(name)}** is made of {made}."
+                st.caption(told, width="content")
+                unread = name not in (spec.columns.get(side) for spec in plan.fields)  # type: ignore[call-overload]
+                if editable and unread and st.button("Take it out", key=f"unmake-{side}-{name}", type="tertiary"):
+                    _save(person, reconciliation, with_made(plan, {side: {name: None}}), f"'{name}' is taken out.")
+    if editable and st.button("Combine columns", icon=":material/merge:", type="tertiary", help=WHAT_FOR):
+        _make(person, reconciliation, plan, by_name(plan, columns))
+
+
+WHAT_FOR = "For what one file writes in several columns and the other in one, such as a name"
+
+
+@dialog("Combine columns")
+def _make(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, columns: Columns) -> None:
+    """Ask of which side, which columns in which order, and what the new one is called."""
+    names = wizard.labels(plan)
+    side = st.radio("Side", list(names), format_func=names.__getitem__, horizontal=True)
+    taken = [*columns[side], *columns_of(plan, side)]
+    parts = st.multiselect("Columns, in their order", columns[side], max_selections=20, key=f"combine-{side}")
+    name = st.text_input(
+        "Name of the new column", " ".join(parts), max_chars=200, key=f"combine-{side}-{parts}"
+    ).strip()
+    if name in taken:
+        st.error(f"{literal(names[side])} has a column '{literal(name)}' already.", icon=":material/error:")
+    ready = len(parts) > 1 and bool(name) and name not in taken
+    if st.button("Combine", type="primary", disabled=not ready):
+        _save(person, reconciliation, with_made(plan, {side: {name: parts}}), f"'{name}' can be mapped now.")
+
+
+def _save(person: Actor, reconciliation: Reconciliation, data: dict[str, Any], what: str) -> None:
+    with explained():
+        draft.save(person, reconciliation, data, what)
+        draft.forget_edits(reconciliation)
+        st.rerun()
