@@ -49,12 +49,7 @@ def encoding_of(path: Path, name: str) -> tuple[str, int]:
 def transcoded(path: Path, name: str, encoding: str, mark: int, scratch: Scratch) -> Path:
     """A UTF-8 copy of the file. Raises InputError where the bytes are not what the encoding allows."""
     target = scratch.path("utf8.txt")
-    try:
-        decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
-    except LookupError as error:
-        raise InputError(
-            f"{name}: there is no encoding '{encoding}'; use a name such as utf-8, cp1252, utf-16"
-        ) from error
+    decoder = _decoder(encoding, name)
     lines = 1
     try:
         with path.open("rb") as source, target.open("wb") as out:
@@ -69,6 +64,17 @@ def transcoded(path: Path, name: str, encoding: str, mark: int, scratch: Scratch
             f"{name}: the text at or after line {lines} is not {encoding}; set encoding: to the right one"
         ) from error
     return target
+
+
+def _decoder(encoding: str, name: str) -> codecs.IncrementalDecoder:
+    """What makes text of bytes. By the same door Python has base64 or rot13, which it does not use for text."""
+    try:
+        "".encode(encoding)
+        return codecs.getincrementaldecoder(encoding)(errors="strict")
+    except (LookupError, ValueError) as error:
+        raise InputError(
+            f"{name}: there is no encoding '{encoding}'; use a name such as utf-8, cp1252, utf-16"
+        ) from error
 
 
 def _wide(head: bytes) -> str | None:

@@ -129,6 +129,20 @@ def test_encodings(tmp_path: Path, content: bytes, encoding: str, text: str) -> 
     assert table.facts.value("encoding") == encoding
 
 
+@pytest.mark.parametrize("encoding", ["no-such", "rot13", "base64", "hex", "zlib", "bz2", "uu", "quopri"])
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", '[{"a": 1}]'], ids=["csv", "json"])
+def test_what_makes_no_text_of_bytes_is_no_encoding(tmp_path: Path, content: str, encoding: str) -> None:
+    """Packings and ciphers, which the language has by the same door as encodings, are refused like unknown names."""
+    with pytest.raises(InputError, match=f"there is no encoding '{encoding}'; use a name such as"):
+        opened(tmp_path, content, encoding=encoding)
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    """It is called what it is."""
+    with pytest.raises(InputError, match="is a folder"):
+        open_table(tmp_path)
+
+
 def test_a_few_undecodable_rows_are_rejected(tmp_path: Path) -> None:
     """A damaged row in a UTF-8 file is told as rejected, not replaced by signs."""
     good = "".join(f"é{i},1\n" for i in range(30)).encode()
