@@ -76,7 +76,7 @@ def link(
     pairs that are known. Pairs of at least `probability` (and, below it, of at least `FLOOR`) are returned. `decoys`:
     records of each table whose likeness to others of it shows what chance does.
     """
-    # Whether their values are equal is all that is asked of the silent: what other methods prepare would be for nothing.
+    # Of fields that do not speak, all that is asked is whether they are equal.
     silent = [replace(f, method="exact") for f in fields if not f.speaks]
     fields = [f for f in fields if f.speaks]
     if not fields or left.is_empty() or right.is_empty():
