@@ -40,6 +40,13 @@ def test_types_come_from_the_values(tmp_path: Path, values: list[str], kind: str
     assert profiled(tmp_path, values).type == kind
 
 
+def test_why_digits_stay_text(tmp_path: Path) -> None:
+    """Leading zeros, too many of them, or other digits than 0 to 9: the reason that is told is the one there is."""
+    for value, told in (("007", "leading zeros"), ("9" * 19, "more than 18 digits"), ("٦١٩٥٠٣", "other digits than 0")):
+        (reason,) = profiled(tmp_path, [value] * 3).reasons
+        assert told in reason
+
+
 def test_an_ambiguous_date_is_undecided_until_one_value_proves_it(tmp_path: Path) -> None:
     """01/02 can be read both ways: both formats are listed; 31/01 decides, and its row is the proof."""
     unsure = profiled(tmp_path, ["01/02/2024", "03/04/2024"])
