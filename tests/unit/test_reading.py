@@ -120,6 +120,8 @@ def test_lines_above_the_header_are_skipped_and_told(tmp_path: Path) -> None:
         ("name\nGÖTZ\n".encode("utf-16"), "utf-16-le", "GÖTZ"),
         ("name\nMüller and Peña\n".encode("cp1252"), "cp1252", "Müller and Peña"),
         ("\ufeffname\nGÖTZ\n".encode(), "utf-8", "GÖTZ"),
+        ("name\nİnönü Bulvarı Bağdat Şubesi\n".encode("cp1254"), "cp1254", "İnönü Bulvarı Bağdat Şubesi"),
+        ("name\nÞorgerður á Ísafirði Týr\n".encode("cp1252"), "cp1252", "Þorgerður á Ísafirði Týr"),
     ],
 )
 def test_encodings(tmp_path: Path, content: bytes, encoding: str, text: str) -> None:
@@ -127,6 +129,15 @@ def test_encodings(tmp_path: Path, content: bytes, encoding: str, text: str) -> 
     table = opened(tmp_path, content)
     assert (table.columns, rows(table)) == (("name",), [(1, text)])
     assert table.facts.value("encoding") == encoding
+
+
+def test_letters_of_turkey_or_of_iceland_are_asked_for(tmp_path: Path) -> None:
+    """Where one of them alone stands in the text, nothing tells which it is; among other Western letters it is none."""
+    for told in ("Dağ", "Sigurður"):
+        with pytest.raises(UndecidedError, match="set encoding:, such as cp1254 or cp1252"):
+            opened(tmp_path, f"name\n{told}\n".encode("cp1254" if told == "Dağ" else "cp1252"))
+    western = "name\n" + "Müller and François\n" * 9 + "Sigurður\n"
+    assert opened(tmp_path, western.encode("cp1252")).facts.value("encoding") == "cp1252"
 
 
 @pytest.mark.parametrize("encoding", ["no-such", "rot13", "base64", "hex", "zlib", "bz2", "uu", "quopri"])
