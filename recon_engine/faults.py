@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -77,3 +77,18 @@ def _says(error: Any) -> str:
     given = {"input": error["input"], **error.get("ctx", {})}
     told = _WORDS[error["type"]].format(**given) if error["type"] in _WORDS else str(error["msg"])
     return " ".join(told.removeprefix("Value error, ").split())
+
+
+def repeated(what: str, names: list[str], *at: str) -> Iterator[Misplaced]:
+    """Names that stand there more than once, each time; `at`: the list, and what of its items is the name."""
+    several = sorted({n for n in names if names.count(n) > 1})
+    told = f"{what} names must be unique; repeated: {', '.join(several)}"
+    for number, name in enumerate(names):
+        if name in several:
+            yield (at[0], number, *at[1:]), told
+
+
+def unknown(name: str, names: list[str], at: Location, where: str = "") -> Iterator[Misplaced]:
+    """A name that no field has."""
+    if name not in names:
+        yield at, f"{where}there is no field '{name}'; the fields are {', '.join(names)}"

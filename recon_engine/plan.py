@@ -11,9 +11,9 @@ import yaml
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, field_validator
 
 from recon_engine.errors import PlanError
-from recon_engine.faults import Location, Misplaced, plan_error
+from recon_engine.faults import Location, Misplaced, plan_error, repeated, unknown
 from recon_engine.plan_text import plan_data
-from recon_engine.rules import Budget, Condition, Duplicates, Link, Model, NetOf, Rule, SideName, short_form
+from recon_engine.rules import WAYS, Budget, Condition, Duplicates, Link, Model, NetOf, Rule, SideName, short_form
 
 __all__ = [
     "Budget",
@@ -142,6 +142,9 @@ class ReaderOptions(Model):
         for name, parts in self.combined.items():
             if len(set(parts)) < len(parts):
                 yield ("combined", name), f"'{name}' is made of a column twice; name each once"
+        if self.decimal is not None and self.decimal == self.thousands:
+            told = f"'{self.decimal}' cannot be the decimal mark too; name the other mark, or leave thousands out"
+            yield ("thousands",), told
 
 
 class Side(ReaderOptions):
@@ -237,8 +240,8 @@ class Plan(Model):
 
     def _faults(self) -> Iterator[Misplaced]:
         names = [f.name for f in self.fields]
-        yield from _repeated("field", names, "fields", "name")
-        yield from _repeated("rule", [r.name for r in self.rules], "rules", "name")
+        yield from repeated("field", names, "fields", "name")
+        yield from repeated("rule", [r.name for r in self.rules], "rules", "name")
         if self.left.label == self.right.label:
             yield ("right", "label"), "left and right need different labels"
         for number, rule in enumerate(self.rules):
@@ -246,29 +249,37 @@ class Plan(Model):
         for side in SIDES:
             if (search := self.duplicates_of(side)) is not None:
                 yield from self._faults_of_rule(search.rule, names, ("duplicates", side))
-        yield from _repeated("compared field", list(self.compare), "compare")
+        yield from repeated("compared field", list(self.compare), "compare")
         for number, name in enumerate(self.compare):
-            yield from _unknown(name, names, ("compare", number))
+            yield from unknown(name, names, ("compare", number))
         if self.currency is not None:
-            yield from _unknown(self.currency.field, names, ("currency", "field"))
+            yield from unknown(self.currency.field, names, ("currency", "field"))
 
     def _faults_of_rule(self, rule: Rule, names: list[str], at: Location) -> Iterator[Misplaced]:
         where = f"rule '{rule.name}': "
         for number, condition in enumerate(rule.on):
             yield from self._faults_of_condition(condition, names, (*at, "on", number), where)
         if rule.link is not None:
-            named: list[tuple[Location, str]] = [(("fields", n), name) for n, name in enumerate(rule.link.fields)]
-            named += [(("compare_as", name), name) for name in rule.link.compare_as]
-            named += [(("block_on", n), name) for n, key in enumerate(rule.link.block_on) for name in key]
-            for place, name in named:
-                yield from _unknown(name, names, (*at, "link", *place), where)
+            yield from self._faults_of_link(rule.link, names, (*at, "link"), where)
+
+    def _faults_of_link(self, link: Link, names: list[str], at: Location, where: str) -> Iterator[Misplaced]:
+        named: list[tuple[Location, str]] = [(("fields", n), name) for n, name in enumerate(link.fields)]
+        named += [(("compare_as", name), name) for name in link.compare_as]
+        named += [(("block_on", n), name) for n, key in enumerate(link.block_on) for name in key]
+        for place, name in named:
+            yield from unknown(name, names, (*at, *place), where)
+        for name, method in link.compare_as.items():
+            kind = self.field(name).type if name in names else None
+            if kind and method not in WAYS[kind]:
+                told = f"'{name}' is {kind}, which can be compared as {', '.join(WAYS[kind])}; not as {method}"
+                yield (*at, "compare_as", name), where + told
 
     def _faults_of_condition(
         self, condition: Condition, names: list[str], at: Location, where: str
     ) -> Iterator[Misplaced]:
         named = {"field": condition.field, **({"found_in": condition.found_in} if condition.found_in else {})}
         for key, name in named.items():
-            yield from _unknown(name, names, (*at, key), where)
+            yield from unknown(name, names, (*at, key), where)
         kinds = {key: self.field(name).type for key, name in named.items() if name in names}
         kind = kinds.get("field")
         measured = [k for k in ("within", "percent", "total", "sign", "net_of") if getattr(condition, k)]
@@ -382,17 +393,3 @@ def _step(step: CleanStep) -> tuple[str, tuple[FieldType, ...]]:
     if step in NUMERIC_STEPS:
         return step, ("decimal", "integer")
     return step, ("date", "datetime") if step in DATE_STEPS else ("text",)
-
-
-def _repeated(what: str, names: list[str], *at: str) -> Iterator[Misplaced]:
-    """Names that stand there more than once, each time; `at`: the list, and what of its items is the name."""
-    repeated = sorted({n for n in names if names.count(n) > 1})
-    told = f"{what} names must be unique; repeated: {', '.join(repeated)}"
-    for number, name in enumerate(names):
-        if name in repeated:
-            yield (at[0], number, *at[1:]), told
-
-
-def _unknown(name: str, names: list[str], at: Location, where: str = "") -> Iterator[Misplaced]:
-    if name not in names:
-        yield at, f"{where}there is no field '{name}'; the fields are {', '.join(names)}"

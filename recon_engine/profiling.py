@@ -354,6 +354,8 @@ def _text_reasons(values: pl.Series) -> list[str]:
         return ["the column is empty"]
     text = values.str.strip_chars()
     if bool(text.str.contains(r"^[+-]?\d+$").all()):
+        if bool(text.str.contains("[^0-9+-]").any()):
+            return ["other digits than 0 to 9: kept as text"]
         if bool(text.str.contains(r"^[+-]?0\d").any()):
             return ["digits with leading zeros: a code, kept as text"]
         return ["more than 18 digits: a code, kept as text"]

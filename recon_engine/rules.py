@@ -15,6 +15,15 @@ from recon_engine.faults import Misplaced, misplaced
 SideName = Literal["left", "right"]
 Similarity = Literal["jaro_winkler", "levenshtein", "token_set", "tfidf"]
 LinkMethod = Literal["name", "code", "tfidf", "exact", "date", "datetime", "number"]
+WAYS: dict[str, tuple[LinkMethod, ...]] = {
+    "text": ("name", "code", "tfidf", "exact"),
+    "decimal": ("number", "exact"),
+    "integer": ("number", "exact"),
+    "date": ("date", "exact"),
+    "datetime": ("datetime", "exact"),
+    "boolean": ("exact",),
+}
+"""How a linkage can compare the fields of each type."""
 Cardinality = Literal["one_to_one", "one_to_many", "many_to_one", "many_to_many"]
 DecimalWindow = tuple[Decimal, Decimal]
 _WINDOWS = ("within", "percent", "days")
@@ -183,7 +192,7 @@ class Link(Model):
     fields: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_LINKED)]
     probability: Annotated[float, Field(gt=0, lt=1)] = 0.95
     compare_as: dict[str, LinkMethod] = {}
-    block_on: tuple[tuple[str, ...], ...] = ()
+    block_on: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
 
 
 class Rule(Model):

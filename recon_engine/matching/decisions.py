@@ -120,9 +120,8 @@ def _linked(
     fields, columns = [], []
     for name in dict.fromkeys((*wanted.fields, *(n for key in wanted.block_on for n in key))):
         spec = plan.field(name)
-        fields.append(LinkField(name, KINDS[spec.type], wanted.compare_as.get(name)))
+        fields.append(LinkField(name, KINDS[spec.type], wanted.compare_as.get(name), speaks=name in wanted.fields))
         columns.append(pl.col(text_column(name) if spec.type == "text" else name).alias(name))
-    fields = [f for f in fields if f.name in wanted.fields]
     tables = left.select(columns), right.select(columns)
     found = link(*tables, fields, probability=wanted.probability, block_on=wanted.block_on or None)
     scored = found.pairs.with_columns(

@@ -10,7 +10,7 @@ Pure functions on frames; neither the order of rows nor which table is called le
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -76,10 +76,13 @@ def link(
     pairs that are known. Pairs of at least `probability` (and, below it, of at least `FLOOR`) are returned. `decoys`:
     records of each table whose likeness to others of it shows what chance does.
     """
+    # Of fields that do not speak, all that is asked is whether they are equal.
+    silent = [replace(f, method="exact") for f in fields if not f.speaks]
+    fields = [f for f in fields if f.speaks]
     if not fields or left.is_empty() or right.is_empty():
         return _nothing(fields)
     prepared = prepare(left, right, fields)
-    plan = plan_blocking(prepared, block_on, most_pairs)
+    plan = plan_blocking(prepared, block_on, most_pairs, prepare(left, right, silent))
     blocked = block(prepared, plan)
     candidates, known = _with_labels(blocked.pairs, labels)
     closely = [compare_closely(item, candidates["l"], candidates["r"]) for item in prepared]

@@ -7,7 +7,7 @@ budget of pairs is used. The union is compared. Nothing is drawn by chance, and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -32,13 +32,20 @@ _MAY_MISS = 0.01
 
 @dataclass(frozen=True)
 class Plan:
-    """The keys to block on; `whole` compares every pair; `beginnings` adds keys of the first letters of two fields."""
+    """The keys to block on; `whole` compares every pair; `beginnings` adds keys of the first letters of two fields;
+    `apart`: fields of keys that speak neither for nor against a pair.
+    """
 
     keys: list[Key]
     most_pairs: int
     given: bool = False
     whole: bool = False
     beginnings: bool = False
+    apart: Sequence[Prepared] = ()
+
+    def sided(self, sides: str) -> Plan:
+        """The same for the pairs within one table: `ll` or `rr`."""
+        return replace(self, apart=[item.sided(sides) for item in self.apart])
 
 
 @dataclass(frozen=True)
@@ -50,10 +57,15 @@ class Blocked:
     capped: bool
 
 
-def plan_blocking(prepared: Sequence[Prepared], block_on: Sequence[Sequence[str]] | None, most_pairs: int) -> Plan:
-    """The keys of two tables: as given, or chosen."""
+def plan_blocking(
+    prepared: Sequence[Prepared],
+    block_on: Sequence[Sequence[str]] | None,
+    most_pairs: int,
+    apart: Sequence[Prepared] = (),
+) -> Plan:
+    """The keys of two tables: as given, of fields `apart` from those compared too, or chosen."""
     if block_on is not None:
-        return Plan([tuple(key) for key in block_on], most_pairs, given=True)
+        return Plan([tuple(key) for key in block_on], most_pairs, given=True, apart=apart)
     if len(prepared[0].left) * len(prepared[0].right) <= min(WHOLE, most_pairs):
         return Plan([], most_pairs, whole=True)
     keys, missed = choose(prepared)
@@ -111,7 +123,7 @@ def _keys(
     prepared: Sequence[Prepared], plan: Plan, only: pl.Series | None
 ) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame]]:
     """Each key's name and its values on both sides; with `only`, of these left records."""
-    by_name = {p.name: p for p in prepared}
+    by_name = {p.name: p for p in (*prepared, *plan.apart)}
     for key in plan.keys:
         items = [by_name[n] for n in key]
         yield " + ".join(key), _keyed([i.left for i in items], only), _keyed([i.right for i in items])

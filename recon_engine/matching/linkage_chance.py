@@ -140,7 +140,7 @@ class Together:
         for side, name in (("l", "left"), ("r", "right")):
             own = [p.sided(side * 2) for p in prepared]
             chosen = by_content(prepared, name, decoys)["i"]
-            pairs = block(own, plan, chosen).pairs.filter(pl.col("l") != pl.col("r"))
+            pairs = block(own, plan.sided(side * 2), chosen).pairs.filter(pl.col("l") != pl.col("r"))
             share = len(chosen) / max(1, rows[side])
             if share == 1:
                 pairs = pairs.filter(pl.col("l") < pl.col("r"))

@@ -56,11 +56,14 @@ _COSINE = tuple(round(0.1 * step, 1) for step in range(1, 10))
 
 @dataclass(frozen=True)
 class LinkField:
-    """A field to compare: `method` None is chosen from the data."""
+    """A field to compare: `method` None is chosen from the data. One that does not speak for or against a pair is there
+    to be blocked on.
+    """
 
     name: str
     kind: Kind
     method: str | None = None
+    speaks: bool = True
 
 
 @dataclass

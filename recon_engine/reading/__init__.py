@@ -40,6 +40,8 @@ def _finished(path: Path, table: TextTable, options: ReaderOptions) -> TextTable
 
 
 def _opened(path: Path, options: ReaderOptions, name: str) -> TextTable:
+    if path.is_dir():
+        raise InputError(f"{name or path}: is a folder ({path}); name the file in it")
     if not path.is_file():
         raise InputError(f"{name}: there is no such file ({path}); check the path")
     try:

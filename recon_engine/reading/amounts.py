@@ -8,20 +8,23 @@ _CODES = (
     "USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|SEK|NOK|DKK|ISK|CZK|PLN|HUF|RON|BGN|TRY|RUB|UAH|INR|CNY|HKD|SGD|"
     "KRW|TWD|THB|MYR|IDR|PHP|VND|BRL|MXN|ARS|CLP|COP|PEN|ZAR|ILS|AED|SAR|QAR|EGP|NGN|KES"
 )
-_SIGNS = r"(?:US|A|C|AU|CA|NZ|HK|S|R|MX)?\$|[€£¥₹₽₩₪₺₴₫฿]|Kč|zł"
+_SIGNS = r"(?:US|A|C|AU|CA|NZ|HK|S|R|MX)?\$|[€£¥￥₹₽₩₪₺₴₫฿円]|Kč|zł|[Kk]r\.?|Ft|[Ll]ei"
 _CURRENCY = rf"(?:{_SIGNS}|{_CODES})"
+# Without a space, TL before digits is a code more often than money.
+_BEFORE, _AFTER = rf"{_CURRENCY}|TL ", rf"{_CURRENCY}|TL"
 _NUMBER = r"[0-9](?:[0-9.,' ]*[0-9.,])?|[.,][0-9]+"
 _WRITTEN = (
-    rf"^(?P<open>\()?\s*(?P<before>[+-])?\s*(?P<left>{_CURRENCY})?\s*(?P<inside>[+-])?\s*(?P<number>{_NUMBER})"
-    rf"\s*(?P<after>[+-])?\s*(?P<right>{_CURRENCY})?\s*(?P<close>\))?\s*(?P<book>[CcDd][Rr])?$"
+    rf"^(?P<open>\()?\s*(?P<before>[+-])?\s*(?P<left>{_BEFORE})?\s*(?P<inside>[+-])?\s*(?P<number>{_NUMBER})"
+    rf"\s*(?P<after>[+-])?\s*(?P<right>{_AFTER})?\s*(?P<close>\))?\s*(?P<book>[CcDd][Rr])?$"
 )
 # What may stand around a number's digits and marks, character by character.
-_AROUND = " \u00a0\u202f()+-\u2212$€£¥₹₽₩₪₺₴₫฿" + "".join(chr(c) for c in range(65, 91)) + "crdčzł"
+_AROUND = " \u00a0\u202f()+-\u2212△▲$€£¥￥₹₽₩₪₺₴₫฿円" + "".join(chr(c) for c in range(65, 91)) + "crdčzłktlei"
+_MINUS = "[\u2212△▲]"  # the triangles in books from Japan
 
 
 def bare(text: pl.Expr) -> pl.Expr:
     """The number's text without what stands around its digits and marks; what is no number is cut just the same."""
-    return text.str.strip_chars(_AROUND)
+    return text.str.replace_all("kr.", "kr", literal=True).str.strip_chars(_AROUND)
 
 
 def currency_written(column: str, cells: pl.LazyFrame) -> str:
@@ -58,5 +61,5 @@ def _joined(currency: str) -> pl.Expr:
 
 
 def _parts(text: pl.Expr) -> pl.Expr:
-    plain = text.str.strip_chars().str.replace_all("[\u00a0\u202f]", " ").str.replace_all("\u2212", "-", literal=True)
+    plain = text.str.strip_chars().str.replace_all("[\u00a0\u202f]", " ").str.replace_all(_MINUS, "-")
     return plain.str.extract_groups(_WRITTEN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -41,6 +41,10 @@ DATE_FORMATS = (
     "%d %b %Y",
     "%d-%b-%Y",
     "%d-%b-%y",
+    "%d/%b/%Y",
+    "%d%b%y",
+    "%a, %d %b %Y",
+    "%Y年%m月%d日",
     "%d %B %Y",
     "%b %d, %Y",
     "%B %d, %Y",
@@ -64,7 +68,21 @@ DATETIME_FORMATS = (
     "%m/%d/%Y %H:%M:%S%.f",
     "%d/%m/%Y %H:%M",
     "%m/%d/%Y %H:%M",
+    "%d/%m/%Y %I:%M:%S %p",
+    "%m/%d/%Y %I:%M:%S %p",
+    "%d/%m/%Y %I:%M %p",
+    "%m/%d/%Y %I:%M %p",
+    "%Y/%m/%d %H:%M:%S%.f",
+    "%Y/%m/%d %H:%M",
     "%d.%m.%Y %H:%M:%S%.f",
+    "%d.%m.%Y %H:%M",
+    "%d-%m-%Y %H:%M:%S%.f",
+    "%m-%d-%Y %H:%M:%S%.f",
+    "%d-%m-%Y %H:%M",
+    "%m-%d-%Y %H:%M",
+    # Nobody who writes the month first has points within the time.
+    "%d-%m-%Y %H.%M.%S",
+    "%d %b %Y %H:%M:%S",
     "%Y%m%d%H%M%S",
     ISO,  # where a column has several of the forms above
 )
@@ -230,12 +248,19 @@ def fitting_formats(values: pl.Series, kind: str) -> list[str]:
 
     For type date, formats of timestamps count too: the date is taken from them.
     """
-    text = values.drop_nulls().str.strip_chars().unique()
-    forms = DATE_FORMATS + DATETIME_FORMATS if kind == "date" else DATETIME_FORMATS + DATE_FORMATS
-    frame = text.to_frame("text")
+    return usual(_fitting(values, kind, _known(kind)))
+
+
+def _known(kind: str) -> Sequence[str]:
+    return DATE_FORMATS + DATETIME_FORMATS if kind == "date" else DATETIME_FORMATS + DATE_FORMATS
+
+
+def _fitting(values: pl.Series, kind: str, forms: Sequence[str]) -> list[str]:
+    """Those of the formats that read every value."""
+    frame = values.drop_nulls().str.strip_chars().unique().to_frame("text")
     checks = [_reader(kind)(pl.col("text"), form).is_not_null().all().alias(form) for form in forms]
     row = frame.select(checks).row(0, named=True)
-    return usual([form for form in forms if row[form]])
+    return [form for form in forms if row[form]]
 
 
 def usual(forms: list[str]) -> list[str]:
@@ -300,13 +325,13 @@ def _number_marks(
 
 
 def _date_format(text: pl.LazyFrame, column: str, spec: FieldSpec, file: str, side: SideName) -> str:
-    """The one format that fits; when a sample leaves several, every value is asked."""
+    """The one format that fits; when a sample leaves several, every value is asked, for these alone."""
     sample = _column(text.head(_SAMPLE_ROWS), column)
-    forms = fitting_formats(sample, spec.type)
-    if len(forms) != 1 or forms[0] not in DATE_FORMATS[:1]:
+    fitting = _fitting(sample, spec.type, _known(spec.type))
+    if usual(fitting) != [DATE_FORMATS[0]]:
         sample = _column(text, column)
-        forms = fitting_formats(sample, spec.type)
-    forms = forms or _most_fitting(sample, spec.type)
+        fitting = _fitting(sample, spec.type, fitting) if fitting else []
+    forms = usual(fitting) or _most_fitting(sample, spec.type)
     readings = {tuple(_readings(sample, spec.type, form)) for form in forms}
     if len(readings) > 1:
         shown = " or ".join(forms)
@@ -324,7 +349,7 @@ def _readings(values: pl.Series, kind: str, form: str) -> list[object]:
 
 def _most_fitting(values: pl.Series, kind: str) -> list[str]:
     """When no format reads every value: those that read most, so that the others show up as rejected rows."""
-    forms = DATE_FORMATS + DATETIME_FORMATS if kind == "date" else DATETIME_FORMATS + DATE_FORMATS
+    forms = _known(kind)
     frame = values.str.strip_chars().to_frame("t")
     counts = frame.select(_reader(kind)(pl.col("t"), f).is_not_null().sum().alias(f) for f in forms).row(0)
     best = max(counts)

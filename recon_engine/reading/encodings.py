@@ -23,6 +23,9 @@ _MARKS = (
 )
 # Polish, Czech, Hungarian: told from Western only by the words that the letters make.
 _CENTRAL = {"cp1250", "iso8859_2"}
+# Turkish: ğ, ı and ş stand where Western tables have Iceland's ð, ý and þ, which no text has without its á, í and æ.
+_TURKISH = frozenset("ğışĞİŞçöüÇÖÜâîûÂÎÛ".encode("cp1254"))
+_OWN, _OWN_SHARE, _FOREIGN_SHARE = frozenset("ğış".encode("cp1254")), 0.2, 0.05
 # Below this share of broken lines a file is UTF-8 with damage, above it is something else.
 _DAMAGED_SHARE = 0.1
 
@@ -49,12 +52,7 @@ def encoding_of(path: Path, name: str) -> tuple[str, int]:
 def transcoded(path: Path, name: str, encoding: str, mark: int, scratch: Scratch) -> Path:
     """A UTF-8 copy of the file. Raises InputError where the bytes are not what the encoding allows."""
     target = scratch.path("utf8.txt")
-    try:
-        decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
-    except LookupError as error:
-        raise InputError(
-            f"{name}: there is no encoding '{encoding}'; use a name such as utf-8, cp1252, utf-16"
-        ) from error
+    decoder = _decoder(encoding, name)
     lines = 1
     try:
         with path.open("rb") as source, target.open("wb") as out:
@@ -69,6 +67,17 @@ def transcoded(path: Path, name: str, encoding: str, mark: int, scratch: Scratch
             f"{name}: the text at or after line {lines} is not {encoding}; set encoding: to the right one"
         ) from error
     return target
+
+
+def _decoder(encoding: str, name: str) -> codecs.IncrementalDecoder:
+    """What makes text of bytes. By the same door Python has base64 or rot13, which it does not use for text."""
+    try:
+        "".encode(encoding)
+        return codecs.getincrementaldecoder(encoding)(errors="strict")
+    except (LookupError, ValueError) as error:
+        raise InputError(
+            f"{name}: there is no encoding '{encoding}'; use a name such as utf-8, cp1252, utf-16"
+        ) from error
 
 
 def _wide(head: bytes) -> str | None:
@@ -112,6 +121,13 @@ def _is_utf8(line: bytes) -> bool:
 
 def _guess(sample: bytes, name: str) -> str:
     """A single-byte Western table when accented letters stand alone in words, as they do in no other script."""
+    if turkish := _turkish(sample):
+        if turkish == len(_OWN):
+            return "cp1254"
+        raise UndecidedError(
+            f"{name}: the text is not UTF-8; its letters can be Turkish (ğ ı ş) or Western (ð ý þ); "
+            "set encoding:, such as cp1254 or cp1252"
+        )
     runs = re.findall(rb"[\x80-\xff]+", sample)
     short = sum(1 for run in runs if len(run) <= 2)
     best = charset_normalizer.from_bytes(sample).best()
@@ -124,6 +140,15 @@ def _guess(sample: bytes, name: str) -> str:
             f"{name}: the text is not UTF-8 and its encoding cannot be told; set encoding:, such as cp1252 or shift_jis"
         )
     return best.encoding
+
+
+def _turkish(sample: bytes) -> int:
+    """How many of the letters that are only Turkish there are, of either case, in what can be Turkish; else 0."""
+    letters = [byte for byte in sample if byte >= 0xC0]
+    own = [byte | 0x20 for byte in letters if byte | 0x20 in _OWN]  # in lower case
+    foreign = sum(byte not in _TURKISH for byte in letters)
+    can_be = len(own) >= len(letters) * _OWN_SHARE and foreign <= len(letters) * _FOREIGN_SHARE
+    return len(set(own)) if can_be else 0
 
 
 def _decodes(sample: bytes, encoding: str) -> bool:

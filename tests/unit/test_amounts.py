@@ -9,7 +9,9 @@ import polars as pl
 import pytest
 
 from recon_engine import reconcile
+from recon_engine.plan import FieldSpec, ReaderOptions
 from recon_engine.reading.amounts import signed
+from recon_engine.reading.casting import cast_for
 from recon_engine.suggest import suggest
 from recon_engine.value_types import candidates
 
@@ -45,13 +47,49 @@ def test_signs_and_currencies(written: str, read: str | None) -> None:
     assert pl.DataFrame({"v": [written]}).select(signed(pl.col("v"), "$")).item() == read
 
 
+@pytest.mark.parametrize(
+    ("written", "read", "marks"),
+    [
+        (["6\u00a0742,68 kr", "-7\u00a0686,68 kr"], ["6 742,68", "-7 686,68"], (",", " ")),
+        (["1.234,50 kr.", "-5,00 kr."], ["1.234,50", "-5,00"], (",", ".")),
+        (["kr. 1.234,50", "kr. -5,00"], ["1.234,50", "-5,00"], (",", ".")),
+        (["265.967,03TL", "-5,00 TL"], ["265.967,03", "-5,00"], (",", ".")),
+        (["TL 1.234,50", "-TL\u00a05,00"], ["1.234,50", "-5,00"], (",", ".")),
+        (["₺1.234,50", "5,00 ₺"], ["1.234,50", "5,00"], (",", ".")),
+        (["12 345,50 zł", "5,00 zł"], ["12 345,50", "5,00"], (",", " ")),
+        (["12 345,50 Kč", "5,00 Kč"], ["12 345,50", "5,00"], (",", " ")),
+        (["12.345,5 Ft", "5,00 Ft"], ["12.345,5", "5,00"], (",", ".")),
+        (["1.234,50 lei", "5,00 lei"], ["1.234,50", "5,00"], (",", ".")),
+        (["△292,835", "1,122,708"], ["-292,835", "1,122,708"], (".", ",")),
+        (["▲¥1,292,835", "¥5", "¥△7"], ["-1,292,835", "5", "-7"], (".", ",")),
+        (["1,292,835円", "△5円"], ["1,292,835", "-5"], (".", ",")),
+    ],
+)
+def test_money_of_other_places(written: list[str], read: list[str], marks: tuple[str, str]) -> None:
+    """Currencies by their short names, before or after the number, and Japan's triangle for less than nothing."""
+    (found,) = candidates("x", pl.Series(written))
+    assert (found.kind, (found.mark, found.thousands)) == ("decimal", marks)
+    values = pl.DataFrame({"v": written}).select(signed(pl.col("v"), found.currency or "")).to_series()
+    assert values.to_list() == read
+    field = FieldSpec(name="f", left="v", right="v", type="decimal")
+    frame = pl.DataFrame({"v": written}).lazy()
+    cast = cast_for(field, "left", ReaderOptions(decimal=marks[0], thousands=marks[1]), frame, "f.csv")  # type: ignore[arg-type]
+    assert not frame.select(cast.failed.any()).collect().item()
+
+
 def test_columns_of_amounts_are_numbers() -> None:
     """With the marks and the currency that the column has; texts, phones and mixed currencies stay text."""
     (dollars,) = candidates("x", pl.Series(["$1,234.50", "($2.00)", "3.10"]))
     assert (dollars.kind, dollars.mark, dollars.thousands, dollars.currency) == ("decimal", ".", ",", "$")
     (euros,) = candidates("x", pl.Series(["1.234,56 €", "5,00- €"]))
     assert (euros.mark, euros.thousands, euros.currency) == (",", ".", "€")
-    for texts in (["(433) 517-8521"] * 3, ["12.00%"] * 9, ["€5", "$5"] * 9, ["PAY1234", "PAY1235"]):
+    for texts in (
+        ["(433) 517-8521"] * 3,
+        ["12.00%"] * 9,
+        ["€5", "$5"] * 9,
+        ["PAY1234", "PAY1235"],
+        ["TL1250", "TL1251"],
+    ):
         assert candidates("x", pl.Series(texts)) == []
 
 

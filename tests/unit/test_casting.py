@@ -70,6 +70,38 @@ def test_date_order_is_decided_by_the_values(values: list[str], expected: list[s
     assert read(values, "date") == expected
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["03/12/2025 06:33:24 PM", "03/13/2025 12:01:00 AM"], ["2025-03-12 18:33:24", "2025-03-13 00:01:00"]),
+        (["3/12/2025 6:33 pm", "13/2/2025 12:05 AM"], ["2025-12-03 18:33:00", "2025-02-13 00:05:00"]),
+        (["2025/03/12 06:33"], ["2025-03-12 06:33:00"]),
+        (["2025/03/12 16:33:24"], ["2025-03-12 16:33:24"]),
+        (["12-03-2025 06.33.11"], ["2025-03-12 06:33:11"]),
+        (["12-13-2025 06:33"], ["2025-12-13 06:33:00"]),
+        (["12.03.2025 06:33"], ["2025-03-12 06:33:00"]),
+        (["05 Jan 2025 10:11:12"], ["2025-01-05 10:11:12"]),
+        (["05JAN25", "5Feb25"], ["2025-01-05 00:00:00", "2025-02-05 00:00:00"]),
+        (["05JAN2025"], ["2025-01-05 00:00:00"]),
+        (["05/Jan/2025"], ["2025-01-05 00:00:00"]),
+        (["Mon, 06 Jan 2025", "Tue, 06 Jan 2025"], ["2025-01-06 00:00:00", None]),
+        (["2025年2月26日", "2025年12月06日"], ["2025-02-26 00:00:00", "2025-12-06 00:00:00"]),
+    ],
+)
+def test_moments_as_programs_write_them(values: list[str], expected: list[str | None]) -> None:
+    """Half days, months by name, years before and after: known without a format in the plan."""
+    told = [t and t.removesuffix(".000000") for t in read([*values], "datetime")]
+    assert told == expected
+    assert read([*values], "date") == [t and t[:10] for t in expected]
+
+
+def test_half_days_do_not_decide_the_order_of_day_and_month() -> None:
+    """03/12 at 6 PM is asked for as 03/12 is; between dashes, too."""
+    for undecided in (["03/12/2025 06:33 PM"], ["03/12/2025 06:33:24 PM"], ["03-12-2025 06:33"]):
+        with pytest.raises(UndecidedError, match="no value decides"):
+            read([*undecided], "datetime")
+
+
 def test_a_date_order_that_no_value_decides_is_asked_for() -> None:
     """01/02 and 03/04 can both be read day first and month first."""
     with pytest.raises(UndecidedError, match="no value decides"):

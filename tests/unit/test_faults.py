@@ -12,7 +12,7 @@ from recon_engine import Plan, PlanError
 DATA: dict[str, Any] = {
     "name": "t",
     "left": {"label": "Ledger"},
-    "right": {"label": "Bank"},
+    "right": {"label": "Bank", "decimal": "."},
     "fields": [
         {"name": "ref", "left": "ref", "right": "id"},
         {"name": "amount", "left": "amount", "right": "value", "type": "decimal"},
@@ -60,6 +60,26 @@ def changed(path: str, value: Any) -> dict[str, Any]:
             "there is no field 'x'",
         ),
         ("rules/1", {"name": "l", "link": {"fields": []}}, "rules[1].link.fields", "must have at least 1"),
+        (
+            "rules/1",
+            {"name": "l", "link": {"fields": ["ref"], "block_on": [[]]}},
+            "rules[1].link.block_on[0]",
+            "least 1",
+        ),
+        *(
+            (
+                "rules/1",
+                {"name": "l", "link": {"fields": ["ref", "amount", "day"], "compare_as": {field: way}}},
+                f"rules[1].link.compare_as.{field}",
+                f"'{field}' is {kind}, which can be compared as {ways}; not as {way}",
+            )
+            for field, kind, ways, way in (
+                ("amount", "decimal", "number, exact", "code"),
+                ("day", "date", "date, exact", "datetime"),
+                ("ref", "text", "name, code, tfidf, exact", "number"),
+            )
+        ),
+        ("right/thousands", ".", "right.thousands", "'.' cannot be the decimal mark too"),
         ("fields/0/clean", {"right": ["trim", "negate"]}, "fields[0].clean.right[1]", CLEAN),
         ("fields", [*DATA["fields"], DATA["fields"][0]], "fields[3].name", "field names must be unique; repeated: ref"),
         ("fields/0/scale", 2, "fields[0].scale", "scale is only for type decimal"),

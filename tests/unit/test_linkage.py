@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -194,6 +195,18 @@ def test_given_keys_and_their_limit() -> None:
     assert capped.capped
     assert capped.parameters["candidates"] <= 5_000
     assert capped.parameters["blocking"][0]["dropped"] > 0
+
+
+def test_a_key_of_a_field_that_says_nothing() -> None:
+    """A field that only blocks finds the pairs that have it in common, and no weight of theirs is its."""
+    left, right = people(900, 600)
+    fields = [replace(field, speaks=field.name != "code") for field in FIELDS]
+    given = link(left, right, fields, block_on=[["code"]])
+    assert [key["key"] for key in given.parameters["blocking"]] == ["code"]
+    assert probabilities(given)
+    assert "w.code" not in given.pairs.columns
+    codes = left["code"].gather(given.pairs["l"]), right["code"].gather(given.pairs["r"])
+    assert (codes[0].str.to_lowercase() == codes[1].str.to_lowercase()).all()
 
 
 def test_labels_are_used() -> None:

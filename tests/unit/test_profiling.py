@@ -27,6 +27,9 @@ def profiled(folder: Path, values: list[str], header: str = "v", **options: obje
         (["00123", "12"], "text"),
         (["2024-01-31", "2024-02-01"], "date"),
         (["2024-01-31T10:00:00Z"], "datetime"),
+        (["03/13/2025 06:33:24 PM", "03/01/2025 01:00:00 AM"], "datetime"),
+        (["05JAN25", "28FEB25"], "date"),
+        (["A05JAN25", "28FEB25"], "text"),
         (["yes", "no"], "boolean"),
         (["a", "1"], "text"),
         (["1234567890123456789012"], "text"),
@@ -35,6 +38,13 @@ def profiled(folder: Path, values: list[str], header: str = "v", **options: obje
 def test_types_come_from_the_values(tmp_path: Path, values: list[str], kind: str) -> None:
     """Every value must fit the type; codes with leading zeros stay text."""
     assert profiled(tmp_path, values).type == kind
+
+
+def test_why_digits_stay_text(tmp_path: Path) -> None:
+    """Leading zeros, too many of them, or other digits than 0 to 9: the reason that is told is the one there is."""
+    for value, told in (("007", "leading zeros"), ("9" * 19, "more than 18 digits"), ("٦١٩٥٠٣", "other digits than 0")):
+        (reason,) = profiled(tmp_path, [value] * 3).reasons
+        assert told in reason
 
 
 def test_an_ambiguous_date_is_undecided_until_one_value_proves_it(tmp_path: Path) -> None:

@@ -120,6 +120,8 @@ def test_lines_above_the_header_are_skipped_and_told(tmp_path: Path) -> None:
         ("name\nGÖTZ\n".encode("utf-16"), "utf-16-le", "GÖTZ"),
         ("name\nMüller and Peña\n".encode("cp1252"), "cp1252", "Müller and Peña"),
         ("\ufeffname\nGÖTZ\n".encode(), "utf-8", "GÖTZ"),
+        ("name\nİnönü Bulvarı Bağdat Şubesi\n".encode("cp1254"), "cp1254", "İnönü Bulvarı Bağdat Şubesi"),
+        ("name\nÞorgerður á Ísafirði Týr\n".encode("cp1252"), "cp1252", "Þorgerður á Ísafirði Týr"),
     ],
 )
 def test_encodings(tmp_path: Path, content: bytes, encoding: str, text: str) -> None:
@@ -127,6 +129,29 @@ def test_encodings(tmp_path: Path, content: bytes, encoding: str, text: str) -> 
     table = opened(tmp_path, content)
     assert (table.columns, rows(table)) == (("name",), [(1, text)])
     assert table.facts.value("encoding") == encoding
+
+
+def test_letters_of_turkey_or_of_iceland_are_asked_for(tmp_path: Path) -> None:
+    """Where one of them alone stands in the text, nothing tells which it is; among other Western letters it is none."""
+    for told in ("Dağ", "Sigurður"):
+        with pytest.raises(UndecidedError, match="set encoding:, such as cp1254 or cp1252"):
+            opened(tmp_path, f"name\n{told}\n".encode("cp1254" if told == "Dağ" else "cp1252"))
+    western = "name\n" + "Müller and François\n" * 9 + "Sigurður\n"
+    assert opened(tmp_path, western.encode("cp1252")).facts.value("encoding") == "cp1252"
+
+
+@pytest.mark.parametrize("encoding", ["no-such", "rot13", "base64", "hex", "zlib", "bz2", "uu", "quopri"])
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", '[{"a": 1}]'], ids=["csv", "json"])
+def test_what_makes_no_text_of_bytes_is_no_encoding(tmp_path: Path, content: str, encoding: str) -> None:
+    """Packings and ciphers, which the language has by the same door as encodings, are refused like unknown names."""
+    with pytest.raises(InputError, match=f"there is no encoding '{encoding}'; use a name such as"):
+        opened(tmp_path, content, encoding=encoding)
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    """It is called what it is."""
+    with pytest.raises(InputError, match="is a folder"):
+        open_table(tmp_path)
 
 
 def test_a_few_undecodable_rows_are_rejected(tmp_path: Path) -> None:
