@@ -15,15 +15,16 @@ from recon_engine.faults import Misplaced, misplaced
 SideName = Literal["left", "right"]
 Similarity = Literal["jaro_winkler", "levenshtein", "token_set", "tfidf"]
 LinkMethod = Literal["name", "code", "tfidf", "exact", "date", "datetime", "number"]
+_WRITTEN: tuple[LinkMethod, ...] = ("name", "code", "tfidf", "exact")
 WAYS: dict[str, tuple[LinkMethod, ...]] = {
-    "text": ("name", "code", "tfidf", "exact"),
-    "decimal": ("number", "exact"),
-    "integer": ("number", "exact"),
-    "date": ("date", "exact"),
-    "datetime": ("datetime", "exact"),
-    "boolean": ("exact",),
+    "text": _WRITTEN,
+    "decimal": ("number", *_WRITTEN),
+    "integer": ("number", *_WRITTEN),
+    "date": ("date", *_WRITTEN),
+    "datetime": ("datetime", *_WRITTEN),
+    "boolean": _WRITTEN,
 }
-"""How a linkage can compare the fields of each type."""
+"""How a linkage can compare the fields of each type: as such, or as text that is written."""
 Cardinality = Literal["one_to_one", "one_to_many", "many_to_one", "many_to_many"]
 DecimalWindow = tuple[Decimal, Decimal]
 _WINDOWS = ("within", "percent", "days")

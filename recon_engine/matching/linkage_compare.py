@@ -152,10 +152,10 @@ def prepare(left: pl.DataFrame, right: pl.DataFrame, fields: Sequence[LinkField]
     for spec in fields:
         sides = [frame[spec.name] for frame in normal]
         method = spec.method or _choose(spec.kind, sides)
-        if method == "code":
-            sides = [s.str.replace_all(" ", "", literal=True) for s in sides]
         if method in ("name", "code", "tfidf") and spec.kind != "text":
             sides = [s.cast(pl.String) for s in sides]
+        if method == "code":
+            sides = [s.str.replace_all(" ", "", literal=True) for s in sides]
         item = Prepared(spec.name, method, sides[0], sides[1], _labels(method))
         if method == "tfidf":
             item.vectors = _vectors(sides[0], sides[1])

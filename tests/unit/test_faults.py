@@ -74,8 +74,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
                 f"'{field}' is {kind}, which can be compared as {ways}; not as {way}",
             )
             for field, kind, ways, way in (
-                ("amount", "decimal", "number, exact", "code"),
-                ("day", "date", "date, exact", "datetime"),
+                ("amount", "decimal", "number, name, code, tfidf, exact", "date"),
+                ("day", "date", "date, name, code, tfidf, exact", "datetime"),
                 ("ref", "text", "name, code, tfidf, exact", "number"),
             )
         ),

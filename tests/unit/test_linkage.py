@@ -209,6 +209,15 @@ def test_a_key_of_a_field_that_says_nothing() -> None:
     assert (codes[0].str.to_lowercase() == codes[1].str.to_lowercase()).all()
 
 
+@pytest.mark.parametrize("way", ["name", "code", "tfidf", "exact"])
+def test_days_and_numbers_can_be_compared_as_they_are_written(way: str) -> None:
+    """Any field can be compared as text."""
+    left, right = (t.with_columns(pl.col("code").cast(pl.Int64)) for t in people(300, 200))
+    fields = [LinkField("name", "text"), LinkField("born", "date", way), LinkField("code", "number", way)]
+    pairs = one_to_one(link(left, right, fields).pairs, 0.9)
+    assert f1(pairs, {(i, i) for i in range(200)}) > 0.8
+
+
 def test_labels_are_used() -> None:
     """Labelled pairs take part in learning, also those that no key would have found."""
     left, right = people(900, 600)
