@@ -44,16 +44,20 @@ def unpadded(a: Column, b: Column, overlap: float) -> Spelt | None:
     """Codes of which some have leading zeros on one side only: no two of a side may become one."""
     if overlap < _SPELT_ALIKE or a.kind == b.kind == "integer" or not _are_codes(a, b):
         return None
-    steps: Steps = ("strip_leading_zeros",)
-    one, two = as_text(a), as_text(b)
-    if not any(c.keys.str.contains(r"^0\d").any() for c in (one, two)):
+    written = as_text(a), as_text(b)
+    if not any(c.keys.str.contains(r"^0\d").any() for c in written):
         return None
-    keys = [_spelt(c.keys, steps) for c in (one, two)]
-    share = contained(*keys)
-    if any(len(k) < len(c.keys) for k, c in zip(keys, (one, two), strict=True)) or share < overlap + _UNPADDED_BETTER:
+    one, two = (spelt_as(c, ("strip_leading_zeros",)) for c in written)
+    share = contained(one.keys, two.keys)
+    if _kept((one, two), written) < 1 or share < overlap + _UNPADDED_BETTER:
         return None
-    one, two = (replace(c, keys=k, spelling=steps) for c, k in zip((one, two), keys, strict=True))
     return one, two, share
+
+
+def spelt_as(text: Column, steps: Steps) -> Column:
+    """A column of text in a spelling."""
+    keys = text.keys.alias("v").to_frame().select(cleaned(pl.col("v"), steps)).to_series().drop_nulls().unique()
+    return replace(text, keys=keys, spelling=steps)
 
 
 def left_out(steps: Steps) -> str:
@@ -68,14 +72,11 @@ def _meeting(one: Column, two: Column, steps: Steps, least: float) -> Spelt | No
     """The columns in a spelling that keeps nearly all of their codes apart, and the share then in common, from `least`
     on.
     """
-    keys = [_spelt(c.keys, steps) for c in (one, two)]
-    if any(len(k) < max(_FEWEST_CODES, _KEPT_APART * len(c.keys)) for k, c in zip(keys, (one, two), strict=True)):
+    left, right = (spelt_as(c, steps) for c in (one, two))
+    if min(len(left.keys), len(right.keys)) < _FEWEST_CODES or _kept((left, right), (one, two)) < _KEPT_APART:
         return None
-    share = contained(*keys)
-    if share < max(_SPELT_ALIKE, least):
-        return None
-    left, right = (replace(c, keys=k, spelling=steps) for c, k in zip((one, two), keys, strict=True))
-    return left, right, share
+    share = contained(left.keys, right.keys)
+    return (left, right, share) if share >= max(_SPELT_ALIKE, least) else None
 
 
 def _ends(one: Column, two: Column, *, lettered: bool) -> Iterator[Steps]:
@@ -105,5 +106,6 @@ def _has_words(column: Column) -> bool:
     return several and column.raw.str.replace_all(r"[0-9]+", "").n_unique() > _FORMS
 
 
-def _spelt(keys: pl.Series, steps: Steps) -> pl.Series:
-    return keys.alias("v").to_frame().select(cleaned(pl.col("v"), steps)).to_series().drop_nulls().unique()
+def _kept(spelt: tuple[Column, Column], written: tuple[Column, Column]) -> float:
+    """The share of codes that a spelling keeps apart, on the side where it is less."""
+    return min(len(s.keys) / max(1, len(w.keys)) for s, w in zip(spelt, written, strict=True))
