@@ -69,6 +69,21 @@ def test_an_invoice_is_found_in_the_words_of_its_payment(tmp_path: Path) -> None
     assert swapped.plan.rules[0].on[0].found_in == "invoice_no"
 
 
+def test_a_year_in_every_text_that_is_also_a_number_hides_no_other(tmp_path: Path) -> None:
+    """Every text holds two codes: the amount tells of which one it speaks, and the year's own payment is found too."""
+    numbers = range(1_900, 2_200)
+    left = {"invoice": [f"{n}" for n in numbers], "amount": [cents(n) for n in numbers]}
+    right = {
+        "text": [f"Invoice {n} of {n % 28 + 1:02}.03.2025 thank you" for n in reversed(numbers)],
+        "amount": [cents(n) for n in reversed(numbers)],
+    }
+    found, result = suggested(tmp_path, left, right)
+    first = found.plan.rules[0]
+    assert [(c.field, c.found_in) for c in first.on] == [("invoice", "invoice"), ("amount", None)]
+    assert first.outcome == "confirmed"
+    assert matched(result)[first.name] == len(numbers)
+
+
 def test_charges_add_up_to_the_payout_that_names_their_batch(tmp_path: Path) -> None:
     """The bank's text names the batch of which each charge is a part; their amounts are no differences."""
     batches = [f"po_{i * 7_919_777:010x}" for i in range(1, 61)]
