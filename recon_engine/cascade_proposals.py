@@ -29,7 +29,7 @@ from recon_engine.rule_proposals import (
     rule,
     usual_lag,
 )
-from recon_engine.set_proposals import repeated_rules, repeats, sum_rule, sums_near_days
+from recon_engine.set_proposals import repeated_rules, repeats, sum_rule, sums_near_days, sums_some_days_later
 from recon_engine.word_proposals import worded, worded_rules
 
 # Keys tried, keys used; the best come first.
@@ -313,12 +313,10 @@ def _keyless(
             return found
     if roles.amount is not None:
         others, named = composite_key(*tables, [f for f in usable if f is not roles.amount], rows)
-        groups = repeats(tables, others, roles.amount, None, part) if named >= _NAMES_ONE and others else None
-        sums = sum_rule(others, roles.amount, roles.currency, groups) if groups else None
-        found.rules = [sums] if sums else _by_several(tables, others, named, roles, part)
-        if sums and roles.date is not None and roles.date in others and undated:
-            lag = observed(*tables, undated, roles.amount, roles.date, part).lag
-            found.rules += sums_near_days(sums, roles.date, lag) if lag else []
+        found.rules = _adding_up(tables, others, named, undated, roles, part)
+        if named >= _NAMES_ONE and not found.rules and (later := sums_some_days_later(tables, others, roles, part)):
+            # What is of the same day belongs to another sum.
+            return replace(found, rules=[later], untold=[*found.untold, *(f for f in others if f is roles.date)])
     nothing = Observed(0, 0, 0, 0, None, None, 0)
     seen = observed(*tables, undated, roles.amount, roles.date, part) if undated else nothing
     referred = any(f.spec.type in ("text", "integer") for f in undated)
@@ -345,6 +343,20 @@ def _keyless(
         equal = "those that are equal in it are taken for each other: map further columns before you trust the matches"
         found.doubts += (f"{told}, and {equal}",)
     return found
+
+
+def _adding_up(
+    tables: Tables, keys: list[MappedField], named: float, undated: list[MappedField], roles: Roles, part: int
+) -> list[ProposedRule]:
+    """Where fields besides the amount name a record together: sums of them, and else what is left as amounts differ."""
+    groups = repeats(tables, keys, roles.amount, None, part) if named >= _NAMES_ONE and keys else None
+    sums = sum_rule(keys, roles.amount, roles.currency, groups) if groups and roles.amount else None
+    if sums is None:
+        return _by_several(tables, keys, named, roles, part)
+    if roles.date is None or roles.date not in keys or not undated:
+        return [sums]
+    lag = observed(*tables, undated, roles.amount, roles.date, part).lag
+    return [sums, *([sums_near_days(sums, roles.date, lag)] if lag else [])]
 
 
 def _by_several(tables: Tables, keys: list[MappedField], named: float, roles: Roles, part: int) -> list[ProposedRule]:

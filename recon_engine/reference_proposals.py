@@ -41,8 +41,9 @@ class Spoken:
     """What texts that hold a code show, in shares of such texts.
 
     `field`: the codes' column and the texts' as one field; `codes`: the side of the codes; `held`: the share of texts
-    that hold one; `lone`: that lead to a single record; `equal`: whose amount is that record's; `several`: how many
-    lead to several records, and `fits`: the share of these whose amount is their sum. `same_day`: of lone ones.
+    that hold one; `lone`: that lead to a single record, some as the only one of several with their amount; `equal`:
+    whose amount is that record's; `several`: how many lead to several records, and `fits`: the share of these whose
+    amount is their sum. `same_day`: of lone ones.
     `amount`: the field that adds up, where only that tells which columns it is of.
     """
 
@@ -213,12 +214,19 @@ def _seen(
     texts = two.gather_every(max(1, two.height // _TEXTS))
     pairs = _pairs(records["v"], texts["v"])
     led = pl.DataFrame([pairs["b"], *(records[c].gather(pairs["a"]) for c in ("len", "amount", "day"))])
-    led = led.group_by("b").agg(pl.col("len", "amount").sum(), pl.col("day").first())
-    led = led.with_columns(
-        fits=(pl.col("amount") - texts["amount"].gather(led["b"])).abs() < _CENT,
-        same_day=pl.col("day") == texts["day"].gather(led["b"]),
+    led = led.with_columns(wanted=texts["amount"].gather(led["b"]), on=texts["day"].gather(led["b"]))
+    fits = (pl.col("amount") - pl.col("wanted")).abs() < _CENT
+    led = led.group_by("b").agg(
+        pl.col("len", "amount").sum(),
+        pl.col("wanted", "on").first(),
+        pl.col("day").sort_by(fits, descending=True).first(),
+        meant=fits.sum(),
     )
-    lone, several = led.filter(pl.col("len") == 1), led.filter(pl.col("len") > 1)
+    # A text may hold what is a code by chance, as the year is: the amount tells which of several it speaks of.
+    by_amount = (pl.col("len") > 1) & (pl.col("meant") == 1) & ~fits.fill_null(value=False)
+    led = led.with_columns(fits=fits | by_amount, lone=(pl.col("len") == 1) | by_amount)
+    led = led.with_columns(same_day=pl.col("day") == pl.col("on"))
+    lone, several = led.filter("lone"), led.filter(~pl.col("lone"))
     return Spoken(
         field=_as_field(held, taken),
         codes=held.codes,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from recon_engine.field_roles import Roles
 from recon_engine.reading.table import TextTable
 from recon_engine.rule_proposals import MappedField, On, ProposedRule, Tables, joint_key, picked, rule, sided_value
 from recon_engine.rules import Cardinality
@@ -17,6 +18,8 @@ _SINGLE, _SEVERAL = 0.9, 0.3
 _SUMS_FIT, _FEWEST_SUMS = 0.5, 3
 _EQUAL = 0.7
 _CENT = 0.005
+# A payout comes up to so many days after what it is the sum of.
+_LATEST, _ISO = 10, len("2026-03-01")
 
 
 @dataclass(frozen=True)
@@ -46,22 +49,24 @@ def repeats(
     tables: Tables, keys: Sequence[MappedField], amount: MappedField | None, date: MappedField | None, part: int
 ) -> Repeats | None:
     """Group both sides by `keys` and compare the groups; None where no key is shared."""
-    sides = []
-    for table, side in zip(tables, ("left", "right"), strict=True):
-        sides.append(_grouped(table, side, keys, amount, date, part))
-    both = sides[0].join(sides[1], on="key", suffix="_right")
+    one, two = (_grouped(t, s, keys, amount, date, part) for t, s in zip(tables, ("left", "right"), strict=True))
+    return _compared(one, two)
+
+
+def _compared(one: pl.DataFrame, two: pl.DataFrame) -> Repeats | None:
+    both = one.join(two, on="key", suffix="_right")
     if both.is_empty():
         return None
     single = {side: float((both[n] == 1).mean() or 0) for side, n in (("left", "n"), ("right", "n_right"))}  # type: ignore[arg-type]
-    one = max(single, key=lambda side: single[side])
-    a, b = ("", "_right") if one == "left" else ("_right", "")
+    lone = max(single, key=lambda side: single[side])
+    a, b = ("", "_right") if lone == "left" else ("_right", "")
     several = both.filter((pl.col(f"n{a}") == 1) & (pl.col(f"n{b}") > 1))
     off = (pl.col(f"sum{a}") - pl.col(f"sum{b}")).abs() < _CENT
     alike = [(pl.col(f"sum{a}") - pl.col(f"{end}{b}")).abs() < _CENT for end in ("min", "max")]
     fits, equal = several.select(off.mean(), pl.all_horizontal(alike).mean().alias("equal")).row(0)
     dated = both.select(pl.col("days").list.set_intersection("days_right").list.len() > 0).to_series().mean()
     return Repeats(
-        one, both.height, single[one], float((both[f"n{b}"] > 1).mean() or 0), several.height,  # type: ignore[arg-type]
+        lone, both.height, single[lone], float((both[f"n{b}"] > 1).mean() or 0), several.height,  # type: ignore[arg-type]
         float(fits or 0), float(equal or 0), float(dated or 0),  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -103,6 +108,33 @@ def sum_rule(
     )
 
 
+def sums_some_days_later(tables: Tables, keys: Sequence[MappedField], roles: Roles, part: int) -> ProposedRule | None:
+    """Several records that add up to one which is always as many days later or earlier, where the day is one of `keys`;
+    in large files only where it is all of them: days are not picked.
+    """
+    amount, date = roles.amount, roles.date
+    if amount is None or date is None or date not in keys or (part > 1 and len(keys) > 1):
+        return None
+    ordered = [*(k for k in keys if k is not date), date]
+    one, two = (
+        _grouped(t, side, ordered, amount, date, 1).with_columns(rest=pl.col("key").str.head(-_ISO))
+        for t, side in zip(tables, ("left", "right"), strict=True)
+    )
+    found = None
+    for lag in range(-_LATEST, _LATEST + 1):
+        later = pl.col("days").list.first().dt.offset_by(f"{lag}d").cast(pl.String)
+        seen = _compared(one.with_columns(key=pl.col("rest") + later), two)
+        sums = sum_rule(keys, amount, roles.currency, seen) if seen else None
+        if sums and seen and (found is None or seen.several * seen.fits > found[0]):
+            found = seen.several * seen.fits, sums, lag
+    if found is None:
+        return None
+    _, sums, lag = found
+    days = f"{abs(lag)} day{'s' if abs(lag) > 1 else ''} {'later' if lag > 0 else 'earlier'}"
+    why = f"{sums.reason}, {days} on the right side"
+    return _on_days(sums, date, (lag, lag), "other day", sums.confidence, why)
+
+
 def repeated_rules(
     keys: Sequence[MappedField], extras: Sequence[MappedField], amount: MappedField | None, seen: Repeats
 ) -> list[ProposedRule]:
@@ -125,10 +157,16 @@ def repeated_rules(
     return rules
 
 
-def sums_near_days(sums: ProposedRule, date: MappedField, lag: tuple[int, int]) -> list[ProposedRule]:
+def sums_near_days(sums: ProposedRule, date: MappedField, lag: tuple[int, int]) -> ProposedRule:
     """The same sums on days that lie apart as those of single records do, where the day is one of their keys."""
+    told = f"{sums.reason}, with days as near as in records that agree in the rest"
+    return _on_days(sums, date, lag, "near dates", 0.8, told)
+
+
+def _on_days(
+    sums: ProposedRule, date: MappedField, lag: tuple[int, int], name: str, confidence: float, why: str
+) -> ProposedRule:
     day = date.spec.name
     on: On = [*(c.model_dump(exclude_defaults=True) for c in sums.rule.on if c.field != day)]
     on.append({"field": day, "days": list(lag)})
-    told = f"{sums.reason}, with days as near as in records that agree in the rest"
-    return [rule(f"{sums.rule.name}, near dates", on, 0.8, told, stage=2, cardinality=sums.rule.cardinality)]
+    return rule(f"{sums.rule.name}, {name}", on, confidence, why, stage=2, cardinality=sums.rule.cardinality)

@@ -11,12 +11,13 @@ from recon_engine.cleaning import cleaned
 from recon_engine.columns import Column, Steps, as_text, contained
 from recon_engine.plan import FirstStep, LastStep
 
-# What is left out, by the name it has in reasons. Codes must stay apart nearly all, and many more come together.
+# What is left out, by the name it has in reasons. Codes must stay apart nearly all, and many more come together; by
+# an end, those of one side only: the other writes some in several ways (PL01/0 and PL01 / E0), but not all in two.
 _LEFT_OUT: dict[Steps, str] = {
     ("strip_leading_zeros",): "leading zeros",
     ("digits_only", "strip_leading_zeros"): "letters and leading zeros",
 }
-_FEWEST_CODES, _KEPT_APART, _SPELT_ALIKE, _SPELT_BETTER, _WORDY = 10, 0.95, 0.5, 0.3, 0.2
+_FEWEST_CODES, _KEPT_APART, _SEVERAL_WAYS, _SPELT_ALIKE, _SPELT_BETTER, _WORDY = 10, 0.95, 0.6, 0.5, 0.3, 0.2
 _UNPADDED_BETTER = 0.02
 # Codes that are the same at one end have at least so many characters in common there; more are not asked for.
 _SHORTEST_END, _LONGEST_END = 7, 12
@@ -36,7 +37,7 @@ def respelt(a: Column, b: Column, overlap: float, *, ends_only: bool = False) ->
     for choice in (*choices, list(_ends(one, two, lettered=not ends_only))):
         found = [each for steps in choice if (each := _meeting(one, two, steps, overlap + _SPELT_BETTER))]
         if found:
-            return max(found, key=lambda each: each[2])
+            return max(found, key=lambda each: each[2] * min(_kept(each, (one, two))))
     return None
 
 
@@ -44,16 +45,19 @@ def unpadded(a: Column, b: Column, overlap: float) -> Spelt | None:
     """Codes of which some have leading zeros on one side only: no two of a side may become one."""
     if overlap < _SPELT_ALIKE or a.kind == b.kind == "integer" or not _are_codes(a, b):
         return None
-    steps: Steps = ("strip_leading_zeros",)
-    one, two = as_text(a), as_text(b)
-    if not any(c.keys.str.contains(r"^0\d").any() for c in (one, two)):
+    written = as_text(a), as_text(b)
+    if not any(c.keys.str.contains(r"^0\d").any() for c in written):
         return None
-    keys = [_spelt(c.keys, steps) for c in (one, two)]
-    share = contained(*keys)
-    if any(len(k) < len(c.keys) for k, c in zip(keys, (one, two), strict=True)) or share < overlap + _UNPADDED_BETTER:
-        return None
-    one, two = (replace(c, keys=k, spelling=steps) for c, k in zip((one, two), keys, strict=True))
-    return one, two, share
+    one, two = (spelt_as(c, ("strip_leading_zeros",)) for c in written)
+    share = contained(one.keys, two.keys)
+    met = one, two, share
+    return met if min(_kept(met, written)) == 1 and share >= overlap + _UNPADDED_BETTER else None
+
+
+def spelt_as(text: Column, steps: Steps) -> Column:
+    """A column of text in a spelling."""
+    keys = text.keys.alias("v").to_frame().select(cleaned(pl.col("v"), steps)).to_series().drop_nulls().unique()
+    return replace(text, keys=keys, spelling=steps)
 
 
 def left_out(steps: Steps) -> str:
@@ -65,17 +69,14 @@ def left_out(steps: Steps) -> str:
 
 
 def _meeting(one: Column, two: Column, steps: Steps, least: float) -> Spelt | None:
-    """The columns in a spelling that keeps nearly all of their codes apart, and the share then in common, from `least`
-    on.
-    """
-    keys = [_spelt(c.keys, steps) for c in (one, two)]
-    if any(len(k) < max(_FEWEST_CODES, _KEPT_APART * len(c.keys)) for k, c in zip(keys, (one, two), strict=True)):
+    """The columns in a spelling that keeps their codes apart, and the share then in common, from `least` on."""
+    left, right = (spelt_as(c, steps) for c in (one, two))
+    share = contained(left.keys, right.keys)
+    if min(len(left.keys), len(right.keys)) < _FEWEST_CODES or share < max(_SPELT_ALIKE, least):
         return None
-    share = contained(*keys)
-    if share < max(_SPELT_ALIKE, least):
-        return None
-    left, right = (replace(c, keys=k, spelling=steps) for c, k in zip((one, two), keys, strict=True))
-    return left, right, share
+    kept = _kept((left, right, share), (one, two))
+    enough = _KEPT_APART if steps in _LEFT_OUT else _SEVERAL_WAYS
+    return (left, right, share) if max(kept) >= _KEPT_APART and min(kept) >= enough else None
 
 
 def _ends(one: Column, two: Column, *, lettered: bool) -> Iterator[Steps]:
@@ -105,5 +106,7 @@ def _has_words(column: Column) -> bool:
     return several and column.raw.str.replace_all(r"[0-9]+", "").n_unique() > _FORMS
 
 
-def _spelt(keys: pl.Series, steps: Steps) -> pl.Series:
-    return keys.alias("v").to_frame().select(cleaned(pl.col("v"), steps)).to_series().drop_nulls().unique()
+def _kept(spelt: Spelt, written: tuple[Column, Column]) -> tuple[float, float]:
+    """The share of each side's codes that a spelling keeps apart."""
+    left, right = (len(s.keys) / max(1, len(w.keys)) for s, w in zip(spelt[:2], written, strict=True))
+    return left, right

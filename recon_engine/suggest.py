@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from recon_engine.nway.plan import SidesPlan
 
 
-_MEET_BETTER, _JOINS_MOST = 0.3, 0.5
+# Where a key joins fewer records, codes may be in another spelling; so many more values in common show it without one.
+JOINS_MOST, MEET_BETTER = 0.5, 0.3
 # What names records: columns so much filled and so little repeated, of so many values; so many are spoken of.
 _FILLED, _REPEATS, _FEWEST_NAMED, _NAMED = 0.5, 0.5, 20, 3
 
@@ -144,10 +145,10 @@ def suggest(
         )
     fields = _fields(pairs)
     cascade = proposed_cascade(tables, fields, (rows[0], rows[1]), part, (columns[0], columns[1]))
-    if cascade.coverage < _JOINS_MOST:
+    if cascade.coverage < JOINS_MOST:
         spelt = matched_columns(agreeing(tables, every_pair(*columns, spelt=True), part))
         # Codes that meet in another spelling are half of a key, as an article is beside its shelf.
-        better = sum(p.overlap for p in spelt) >= sum(p.overlap for p in pairs) + _MEET_BETTER
+        better = sum(p.overlap for p in spelt) >= sum(p.overlap for p in pairs) + MEET_BETTER
         keyed = proposed_cascade(
             tables, _fields(spelt), (rows[0], rows[1]), part, (columns[0], columns[1]) if better else None
         )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import gcd
 
 from recon_engine.column_matching import Pair, every_pair, matched_columns, pair_of
-from recon_engine.columns import Column
+from recon_engine.columns import Column, as_text, contained
 from recon_engine.reading.table import TextTable
 from recon_engine.record_agreement import agreeing
+from recon_engine.spellings import spelt_as
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,25 @@ class SameColumns:
 
 
 def same_columns(
-    sides: Mapping[str, Sequence[Column]], tables: Mapping[str, TextTable], part: int
+    sides: Mapping[str, Sequence[Column]],
+    tables: Mapping[str, TextTable],
+    part: int,
+    spelt: Collection[tuple[str, str]] = (),
 ) -> list[SameColumns]:
     """Columns that mean the same, in the order of the sides and of their columns.
 
     The surest pairs come first; a pair that would put two columns of a side together is left out. `part`: of large
-    files, one record in so many is looked at.
+    files, one record in so many is looked at. `spelt`: the pairs of sides whose codes may be in another spelling.
     """
     found = [
         ((left, right), pair)
         for left, right in combinations(sides, 2)
         for pair in matched_columns(
-            agreeing((tables[left], tables[right]), every_pair(list(sides[left]), list(sides[right])), part)
+            agreeing(
+                (tables[left], tables[right]),
+                every_pair(list(sides[left]), list(sides[right]), spelt=(left, right) in spelt),
+                part,
+            )
         )
     ]
     found.sort(key=lambda each: (-each[1].score, each[1].left.name, each[1].right.name, each[0]))
@@ -107,4 +115,15 @@ def _whole(group: SameColumns, names: Sequence[str], found: Sequence[tuple[tuple
     # The first side's sign is the plan's.
     turned = next(iter(columns)) in group.negated
     negated = frozenset(columns) - group.negated if turned else group.negated
-    return replace(group, columns=columns, negated=negated, pairs=pairs)
+    return replace(group, columns=_in_one_spelling(columns, pairs.values()), negated=negated, pairs=pairs)
+
+
+def _in_one_spelling(columns: dict[str, Column], pairs: Collection[Pair]) -> dict[str, Column]:
+    """The columns in that spelling of two of them in which the codes of all most meet: a field is cleaned in one way
+    on every side, and two sides alone may need to leave out less.
+    """
+    ways = dict.fromkeys(pair.left.spelling for pair in pairs if pair.left.spelling)
+    spelt = [{side: spelt_as(as_text(column), steps) for side, column in columns.items()} for steps in ways]
+    return max(
+        spelt, key=lambda way: sum(contained(a.keys, b.keys) for a, b in combinations(way.values(), 2)), default=columns
+    )

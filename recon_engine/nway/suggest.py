@@ -26,13 +26,13 @@ from recon_engine.field_proposals import (
 )
 from recon_engine.field_roles import is_currency
 from recon_engine.nway.plan import TABLES, NamedSide, Pair, SidesField, SidesPlan
-from recon_engine.nway.same_columns import same_columns
+from recon_engine.nway.same_columns import SameColumns, same_columns
 from recon_engine.nway.suggest_rules import joined_rules
 from recon_engine.reading import open_table
 from recon_engine.reading.joined import joined
 from recon_engine.reading.table import TextTable, staged
 from recon_engine.rule_proposals import MappedField, key_fields, rule
-from recon_engine.suggest import Proposed
+from recon_engine.suggest import JOINS_MOST, MEET_BETTER, Proposed
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,30 @@ def suggest_sides(sides: Sequence[NamedSide]) -> SidesSuggestion:
     return _Proposal(sides, tables).suggestion()
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """What follows where these columns mean the same: the fields they are, of all sides and of two, and their rules."""
+
+    same: list[SameColumns]
+    fields: list[SidesField]
+    mapped: dict[Pair, list[MappedField]]
+    cascades: dict[Pair, Cascade]
+
+    def coverage(self, pair: Pair) -> float:
+        """The share of the smaller side's records that a key of the pair joins."""
+        return self.cascades[pair].coverage if pair in self.cascades else 0.0
+
+    @property
+    def joined(self) -> float:
+        """The coverage of all pairs."""
+        return sum(map(self.coverage, self.mapped))
+
+    @property
+    def meeting(self) -> float:
+        """How many values of the fields are in common, in shares of their columns."""
+        return sum(m.pair.overlap for mapped in self.mapped.values() for m in mapped)
+
+
 class _Proposal:
     """What the files show: which columns mean the same, and the rules of each pair of sides."""
 
@@ -90,17 +114,13 @@ class _Proposal:
         parts = {n: t.parts or () for n, t in tables.items()}
         whole = {n: [c for c in own if c.name not in parts[n]] for n, own in columns.items()}
         self.written = {n: {c.name: c for c in own} for n, own in columns.items()}
-        self.same = same_columns(whole, tables, part)
-        self.fields = self._fields()
-        self.mapped = {pair: self._mapped(pair) for pair in combinations(self.sides, 2)}
-        found = {
-            pair: proposed_cascade(
-                (tables[pair[0]], tables[pair[1]]), fields, (self.rows[pair[0]], self.rows[pair[1]]), part
-            )
-            for pair, fields in self.mapped.items()
-            if fields
-        }
-        self.cascades = self._leading(found)
+        shown = self._shown(same_columns(whole, tables, part), part)
+        if apart := [pair for pair in shown.mapped if shown.coverage(pair) < JOINS_MOST]:
+            spelt = self._shown(same_columns(whole, tables, part, apart), part)
+            better = not shown.joined and spelt.meeting >= shown.meeting + MEET_BETTER  # half of a key, as a shelf's is
+            shown = spelt if better or spelt.joined > shown.joined else shown
+        self.same, self.fields, self.mapped = shown.same, shown.fields, shown.mapped
+        self.cascades = self._leading(shown.cascades)
 
     def suggestion(self) -> SidesSuggestion:
         """All of it as a plan."""
@@ -123,10 +143,20 @@ class _Proposal:
         )
         return SidesSuggestion(plan, tuple(map(self._told, fields)), tuple(rules), tuple(self._questions()))
 
-    def _fields(self) -> list[SidesField]:
+    def _shown(self, same: list[SameColumns], part: int) -> _Shown:
+        fields = self._fields(same)
+        mapped = {pair: _mapped(pair, fields, same) for pair in combinations(self.sides, 2)}
+        cascades = {
+            (a, b): proposed_cascade((self.tables[a], self.tables[b]), each, (self.rows[a], self.rows[b]), part)
+            for (a, b), each in mapped.items()
+            if each
+        }
+        return _Shown(same, fields, mapped, cascades)
+
+    def _fields(self, every: Sequence[SameColumns]) -> list[SidesField]:
         names: list[str] = []
         fields = []
-        for same in self.same:
+        for same in every:
             names.append(field_name(next(iter(same.columns.values())).name, names))
             told = described(same.columns, same.negated, same.times, unsigned=same.unsigned)
             if "formats" in told:
@@ -134,11 +164,6 @@ class _Proposal:
             columns = {side: column.name for side, column in same.columns.items()}
             fields.append(SidesField.model_validate({"name": names[-1], "columns": columns, **told}))
         return fields
-
-    def _mapped(self, pair: Pair) -> list[MappedField]:
-        """The fields that both sides have."""
-        pairs = [(spec, same.pair(*pair)) for spec, same in zip(self.fields, self.same, strict=True)]
-        return [MappedField(spec.between(*pair), found) for spec, found in pairs if found]
 
     def _leading(self, found: dict[Pair, Cascade]) -> dict[Pair, Cascade]:
         """The pairs that get rules: all that share a key; others, the surest first, where nothing else leads to a side.
@@ -262,3 +287,9 @@ class _Proposal:
                 for asked in (*cascade.questions, *cascade.doubts)
             ]
         return told
+
+
+def _mapped(pair: Pair, fields: Sequence[SidesField], every: Sequence[SameColumns]) -> list[MappedField]:
+    """The fields that both sides have."""
+    pairs = [(spec, same.pair(*pair)) for spec, same in zip(fields, every, strict=True)]
+    return [MappedField(spec.between(*pair), found) for spec, found in pairs if found]

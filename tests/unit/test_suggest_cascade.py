@@ -139,6 +139,27 @@ def test_repeats_are_added_up_only_where_the_sums_fit(tmp_path: Path, *, adds_up
         assert (summary["rows"]["left"]["matched"], summary["breaks"]) == (80, {})
 
 
+@pytest.mark.parametrize("lag", [2, -1])
+def test_sums_of_another_day_are_found_where_it_always_is_as_far(tmp_path: Path, lag: int) -> None:
+    """A payout has the charges of the day but one before, now and then a single one; refunds lessen it."""
+    days = [date(2026, 1, 1) + timedelta(i) for i in range(80)]
+    charges = [
+        (i, (999, 1999, -1999, 4900, 19900)[(i * 7 + k * k) % 5] + k) for i in range(80) for k in range(i % 6 + 1)
+    ]
+    left = {"created": [str(days[i]) for i, _ in charges], "net": [f"{Decimal(c) / 100}" for _, c in charges]}
+    sums = [sum(c for i, c in charges if i == n) for n in range(80)]
+    right = {
+        "Date": [f"{day + timedelta(lag):%d/%m/%Y}" for day in reversed(days)],
+        "Credit": [f"{Decimal(total) / 100}" for total in reversed(sums)],
+    }
+    found = suggested(tmp_path, left, right)
+    (rule,) = found.plan.rules
+    assert (rule.cardinality, rule.outcome) == ("many_to_one", "confirmed")
+    assert [(c.field, c.total, c.days) for c in rule.on] == [("net", True, None), ("created", False, (lag, lag))]
+    assert "created" not in found.plan.compare
+    assert reconcile(found.plan).summary["rows"]["left"]["matched"] == len(charges)
+
+
 def test_other_codes_are_translated(tmp_path: Path) -> None:
     """SIPO and household go together wherever the rest agrees: a lookup is proposed; mixed codes get none."""
     codes, words = ["SIPO", "UVER", "LEAS"], ["household", "loan", "leasing"]

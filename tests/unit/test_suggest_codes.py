@@ -10,6 +10,10 @@ import pytest
 
 from recon_engine import Result, reconcile
 from recon_engine.column_names import concepts, name_likeness
+from recon_engine.columns import columns_of
+from recon_engine.plan import FirstStep, ReaderOptions
+from recon_engine.reading import open_table
+from recon_engine.spellings import respelt
 from recon_engine.suggest import Suggestion, suggest
 
 pytestmark = pytest.mark.slow
@@ -67,6 +71,21 @@ def test_an_invoice_is_found_in_the_words_of_its_payment(tmp_path: Path) -> None
     assert sum(rule["matches"] for rule in judged) == 6
     (swapped, _) = suggested(tmp_path, right, left)
     assert swapped.plan.rules[0].on[0].found_in == "invoice_no"
+
+
+def test_a_year_in_every_text_that_is_also_a_number_hides_no_other(tmp_path: Path) -> None:
+    """Every text holds two codes: the amount tells of which one it speaks, and the year's own payment is found too."""
+    numbers = range(1_900, 2_200)
+    left = {"invoice": [f"{n}" for n in numbers], "amount": [cents(n) for n in numbers]}
+    right = {
+        "text": [f"Invoice {n} of {n % 28 + 1:02}.03.2025 thank you" for n in reversed(numbers)],
+        "amount": [cents(n) for n in reversed(numbers)],
+    }
+    found, result = suggested(tmp_path, left, right)
+    first = found.plan.rules[0]
+    assert [(c.field, c.found_in) for c in first.on] == [("invoice", "invoice"), ("amount", None)]
+    assert first.outcome == "confirmed"
+    assert matched(result)[first.name] == len(numbers)
 
 
 def test_charges_add_up_to_the_payout_that_names_their_batch(tmp_path: Path) -> None:
@@ -132,6 +151,38 @@ def test_accounts_in_another_spelling_are_a_key(tmp_path: Path, written: str, st
     assert "left out" in next(f.reason for f in found.fields if f.name == "account")
     assert not result.summary["breaks"]
     assert result.summary["differences"] == 6
+
+
+def test_a_policy_that_one_side_writes_in_two_ways_is_one(tmp_path: Path) -> None:
+    """Its sections, some of which name an endorsement otherwise, add up to what the other side has once."""
+    policies = [f"PL{i * 7_919 % 1_000_003:07}" for i in range(1, 301)]
+    lines = [(i, k) for i in range(300) for k in range(1 + i % 3)]
+    left = {
+        "Certificate": [
+            f"{policies[i]} / E{i % 2}" if (i + k) % 4 == 0 else f"{policies[i]}/{i % 2}" for i, k in lines
+        ],
+        "Inception": [day(i) for i, _ in lines],
+        "GWP share": [f"{i + 100 * k + 50}.25" for i, k in lines],
+    }
+    right = {
+        "policy_number": [f"{policy}-{i % 2:02}" for i, policy in enumerate(policies)],
+        "effective_date": [day(i) for i in range(300)],
+        "annual_premium": [f"{sum(4 * (i + 100 * k + 50) + 1 for k in range(1 + i % 3)) / 4:.2f}" for i in range(300)],
+    }
+    found, result = suggested(tmp_path, left, right)
+    assert found.plan.field("certificate").clean.left == ("alphanumeric", "casefold", FirstStep(first=9))
+    assert not result.summary["breaks"]
+
+
+def test_variants_that_differ_in_their_end_alone_stay_apart(tmp_path: Path) -> None:
+    """Each article is there in two, of which the other side has one: what is left of both names neither."""
+    articles = [f"AR{i * 7_919 % 1_000_003:07}" for i in range(1, 151)]
+    left = {"Article": [f"{a}{size}" for a in articles for size in "SL"], "Pieces": [f"{i % 7}" for i in range(300)]}
+    right = {"Item code": [f"{a}-{'XL' if i % 2 else 'XS'}" for i, a in enumerate(articles)], "Units": ["5"] * 150}
+    for name, table in (("left", left), ("right", right)):
+        pl.DataFrame(table).write_csv(tmp_path / f"{name}.csv")
+    columns = (columns_of(open_table(tmp_path / f"{n}.csv"), ReaderOptions(), 300, 1)[0] for n in ("left", "right"))
+    assert respelt(*columns, overlap=0.0) is None
 
 
 def test_counts_are_compared_article_by_article(tmp_path: Path) -> None:

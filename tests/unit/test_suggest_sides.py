@@ -97,6 +97,23 @@ def test_copies_with_gaps_need_one_cascade_for_all_pairs(tmp_path: Path) -> None
     assert result.summary["missing"] == {name: 2 * (gap - 1) for name, gap in gaps.items() if gap > 1}
 
 
+def test_codes_that_each_side_spells_in_its_own_way_are_one_key(tmp_path: Path) -> None:
+    """Two of the three need only lose their zeros; the third has letters, and one way of cleaning must do for all."""
+    numbers = [n for n in range(ROWS) if n % 25]
+    tables = {
+        "orders": sales(1_000).with_columns(ref="SO-" + pl.Series([f"{20_001 + n}" for n in range(1, ROWS)])),
+        "shipments": pl.DataFrame({"order_id": [f"{20_001 + n:08}" for n in range(ROWS)], "parcels": 5}),
+        "invoices": sales(25).with_columns(ref=pl.Series([f"{20_001 + n}" for n in numbers])),
+    }
+    for names in ([*tables], [*tables][::-1]):
+        found = suggested(tmp_path, **{name: tables[name] for name in names})
+        key = next(f for f in found.plan.fields if f.columns.get("shipments") == "order_id")
+        assert key.columns == {name: tables[name].columns[0] for name in names}
+        assert key.clean == ("digits_only", "strip_leading_zeros")
+        result = run(found, tmp_path / "-".join(names))
+        assert result.summary["matches"] == len(numbers)
+
+
 def test_rules_of_a_pair_say_between_whom(tmp_path: Path) -> None:
     """A lag of one side, a turned sign, other names and another way to write dates: each where it was seen."""
     found = suggested(tmp_path, **orders_ledger_bank())
