@@ -38,7 +38,7 @@ def actions(person: Actor) -> None:
                 st.switch_page("map.py", query_params={"r": demo.start(person)})
 
 
-def row(person: Actor, reconciliation: Reconciliation, job: Job | None, decided: int) -> None:
+def row(reconciliation: Reconciliation, job: Job | None, decided: int) -> None:
     """One reconciliation: where it stands, how it went, what waits. `decided`: how many suggested matches are."""
     steps = reachable(reconciliation, job)
     step = "results" if "results" in steps else reconciliation.step if reconciliation.step in steps else "upload"
@@ -59,7 +59,7 @@ def row(person: Actor, reconciliation: Reconciliation, job: Job | None, decided:
             rows = job.summary_json["rows"].values()
             matched.markdown(wording.share(total(rows, "matched"), total(rows, "read")) + " matched")
             with waits:
-                waiting(person, job, total(rows, "breaks"), total(rows, "suggested"), decided)
+                waiting(total(rows, "breaks"), total(rows, "suggested"), decided)
         else:  # an empty one would not hold its place
             matched.space("xsmall")
             waits.space("xsmall")
@@ -71,12 +71,11 @@ def total(rows: Iterable[Mapping[str, int]], part: str) -> int:
     return sum(one[part] for one in rows)
 
 
-def waiting(person: Actor, job: Job, broken: int, suggested: int, decided: int) -> None:
-    """What a run left for people to do: its breaks, and what it only suggested."""
+def waiting(broken: int, suggested: int, decided: int) -> None:
+    """What a run left for people to do: its breaks, the rows that it only suggested, how many matches are decided."""
     st.markdown(wording.count(broken, "break"))
     if decided:
-        whole = wording.number(services().results.suggested_matches(person, job.id))
-        st.caption(f"{wording.number(decided)} of {whole} suggested decided")
+        st.caption(f"{wording.number(suggested)} suggested, {wording.count(decided, 'match')} decided")
     elif suggested:
         st.caption(f"{wording.number(suggested)} suggested")
 
@@ -105,7 +104,7 @@ def main() -> None:
     decided = services().reviews.decided(person, [one.current_job_id for one in shown if one.current_job_id])
     for reconciliation in shown:
         job = jobs.get(reconciliation.current_job_id or "")
-        row(person, reconciliation, job, decided.get(job.id, 0) if job else 0)
+        row(reconciliation, job, decided.get(job.id, 0) if job else 0)
     if pages > 1:
         st.pagination(pages, key="recent-page")
 

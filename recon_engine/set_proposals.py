@@ -130,6 +130,8 @@ def sums_some_days_later(tables: Tables, keys: Sequence[MappedField], roles: Rol
     if found is None:
         return None
     _, sums, lag = found
+    if lag == 0:
+        return sums
     days = f"{abs(lag)} day{'s' if abs(lag) > 1 else ''} {'later' if lag > 0 else 'earlier'}"
     why = f"{sums.reason}, {days} on the right side"
     return _on_days(sums, date, (lag, lag), "other day", sums.confidence, why)

@@ -65,10 +65,15 @@ def with_columns(plan: AnyPlan, replaced: Replaced) -> dict[str, Any]:
     data = plan.to_data()
     several = isinstance(plan, SidesPlan)
     left_out = set()
-    for side, instead in replaced.items():
+    for side, columns in replaced.items():
+        instead = dict(columns)
         reader = _reader(data, side)
-        for made, parts in reader.get("combined", {}).items():
-            reader["combined"][made] = [instead.get(part) or part for part in parts]
+        for made, parts in reader.pop("combined", {}).items():
+            now = [name for part in parts if (name := columns.get(part, part)) is not None]
+            if len(now) > 1:
+                reader.setdefault("combined", {})[made] = now
+            else:
+                instead[made] = None  # of one column nothing is made
         for field in data["fields"]:
             own = field["columns"] if several else field
             if own.get(side) in instead:

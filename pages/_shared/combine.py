@@ -32,21 +32,34 @@ def show(
                 st.caption(told, width="content")
                 unread = name not in (spec.columns.get(side) for spec in plan.fields)  # type: ignore[call-overload]
                 if editable and unread and st.button("Take it out", key=f"unmake-{side}-{name}", type="tertiary"):
-                    _save(person, reconciliation, with_made(plan, {side: {name: None}}), f"'{name}' is taken out.")
+                    _save(
+                        person,
+                        reconciliation,
+                        with_made(plan, {side: {name: None}}),
+                        f"'{literal(name)}' is taken out.",
+                    )
     if editable and st.button("Combine columns", icon=":material/merge:", type="tertiary", help=WHAT_FOR):
-        _make(person, reconciliation, plan, by_name(plan, columns))
+        files = by_name(plan, [draft.files_of(person, reconciliation, side) for side in reconciliation.sides])
+        uploaded = {
+            side: {name for file in own for name in file.options_json.get("combined", {})}
+            for side, own in files.items()
+        }
+        _make(person, reconciliation, plan, by_name(plan, columns), uploaded)
 
 
 WHAT_FOR = "For what one file writes in several columns and the other in one, such as a name"
 
 
 @dialog("Combine columns")
-def _make(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, columns: Columns) -> None:
-    """Ask of which side, which columns in which order, and what the new one is called."""
+def _make(
+    person: Actor, reconciliation: Reconciliation, plan: AnyPlan, columns: Columns, made: Mapping[str, set[str]]
+) -> None:
+    """Ask of which side, which columns in which order, and what the new one is called. `made`: of others on Upload."""
     names = wizard.labels(plan)
-    side = st.radio("Side", list(names), format_func=names.__getitem__, horizontal=True)
-    taken = [*columns[side], *columns_of(plan, side)]
-    parts = st.multiselect("Columns, in their order", columns[side], max_selections=20, key=f"combine-{side}")
+    side = st.radio("Side", list(names), format_func=lambda one: literal(names[one]), horizontal=True)
+    taken = [*columns[side], *columns_of(plan, side), *plan.side(side).combined]  # type: ignore[arg-type]
+    whole = [name for name in columns[side] if name not in made[side]]
+    parts = st.multiselect("Columns, in their order", whole, max_selections=20, key=f"combine-{side}")
     name = st.text_input(
         "Name of the new column", " ".join(parts), max_chars=200, key=f"combine-{side}-{parts}"
     ).strip()
@@ -54,7 +67,7 @@ def _make(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, columns:
         st.error(f"{literal(names[side])} has a column '{literal(name)}' already.", icon=":material/error:")
     ready = len(parts) > 1 and bool(name) and name not in taken
     if st.button("Combine", type="primary", disabled=not ready):
-        _save(person, reconciliation, with_made(plan, {side: {name: parts}}), f"'{name}' can be mapped now.")
+        _save(person, reconciliation, with_made(plan, {side: {name: parts}}), f"'{literal(name)}' can be mapped now.")
 
 
 def _save(person: Actor, reconciliation: Reconciliation, data: dict[str, Any], what: str) -> None:

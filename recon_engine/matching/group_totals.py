@@ -1,8 +1,8 @@
 """Totals of many against many: groups that hang together, whole or in parts.
 
 A group is all records connected by candidate pairs. When both sides of it add up to each other, it is one match. In a
-small group that does not, every pair of subsets is looked at in which each record is a candidate of one across: those
-that fit and hold no smaller ones that fit are matches when no two of them share a record; else they are ambiguous.
+small group that does not, every pair of subsets is looked at that hang together as well: those that fit and hold no
+smaller ones that fit are matches when no two of them share a record; else they are ambiguous.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from recon_engine.matching.conditions import CLOSE
 from recon_engine.matching.connected import components
@@ -41,7 +42,6 @@ def settle_group_totals(
     groups = _groups(pairs, members, values)
     low, high = window.intervals(groups["total"].to_numpy(), 0)
     fits = pl.Series((low <= groups["total_r"].to_numpy()) & (groups["total_r"].to_numpy() <= high))
-    whole, others = groups.filter(fits), groups.filter(~fits & (groups["n"] + groups["n_r"] > 2))
     whole, others = groups.filter(fits), groups.filter(~fits & (groups["n"] + groups["n_r"] > 2))
     is_small = (others["n"] <= _LARGEST) & (others["n_r"] <= _LARGEST)
     parted = _parted(window, _small(others.filter(is_small), members, pairs), values, ids)
@@ -132,6 +132,17 @@ def _parted(window: TotalWindow, groups: pl.DataFrame, values: tuple[Ints, Ints]
     )
 
 
+def _hanging_together(may: Ints, one: Ints, two: Ints) -> NDArray[np.bool_]:
+    """Per fit (record x fit), whether all its records are reached from its first by candidates that it holds too."""
+    reached = np.zeros_like(one)
+    reached[one.argmax(axis=0), np.arange(one.shape[1])] = 1
+    for _ in range(len(one)):
+        across = (may.T @ reached > 0) & (two > 0)
+        reached |= (may @ across.astype(np.int64) > 0) & (one > 0)
+    across = (may.T @ reached > 0) & (two > 0)
+    return np.asarray((reached == one).all(axis=0) & (across == two).all(axis=0))
+
+
 def _parts(
     window: TotalWindow, sides: tuple[Ints, Ints], may: Ints, values: tuple[Ints, Ints], ids: tuple[Ids, Ids]
 ) -> tuple[list[tuple[Ints, Ints]], bool, float]:
@@ -150,8 +161,7 @@ def _parts(
     chance = float((near[1:, 1:].sum(axis=1) * (span / (span + 2 * wide))[1:]).sum())
     left, right = np.nonzero(fits)
     one, two = masks[0][:, left], masks[1][:, right]  # record x fit
-    joined = ((may @ two > 0) | (one == 0)).all(axis=0) & ((may.T @ one > 0) | (two == 0)).all(axis=0)
-    held = np.concatenate([one, two])[:, joined].astype(np.bool_)
+    held = np.concatenate([one, two])[:, _hanging_together(may, one, two)].astype(np.bool_)
     fitting = held.shape[1]
     if fitting == 0 or fitting > _MOST_FITS:
         return ([], True, chance) if fitting == 0 else ([sides], False, chance)

@@ -276,11 +276,12 @@ def _codes(left: pl.DataFrame, right: pl.DataFrame, prepared: list[Prepared]) ->
     if not texts:
         return
     frames = (left, right)
-    said = [pl.concat([mentioned(frame[p.name]) for p in texts]).unique() for frame in frames]
+    written = [pl.concat([mentioned(frame[p.name]) for p in texts]).unique() for frame in frames]
+    said = written
     for item in prepared:
         if item.method in ("code", "name"):
             own = [mentioned(frame[item.name]) for frame in frames]
-            found = [o.join(s, on="code", how="semi")["i"].n_unique() for o, s in zip(own, reversed(said), strict=True)]
+            found = [o.join(s, on="code", how="semi")["i"].n_unique() for o, s in zip(own, written[::-1], strict=True)]
             if any(n >= _WRITTEN * max(1, o["i"].n_unique()) for n, o in zip(found, own, strict=True)):
                 said = [pl.concat([s, o]).unique() for s, o in zip(said, own, strict=True)]
     often = [max(3, frame.height // 300) for frame in frames]

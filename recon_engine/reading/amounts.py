@@ -30,7 +30,7 @@ def bare(text: pl.Expr) -> pl.Expr:
 def currency_written(column: str, cells: pl.LazyFrame) -> str:
     """The currency sign or code that most cells of a column have; "" where none has one."""
     parts = _parts(pl.col(column))
-    sign = pl.coalesce(parts.struct.field("left"), parts.struct.field("right")).alias("sign")
+    sign = _currency(pl.coalesce(parts.struct.field("left"), parts.struct.field("right"))).alias("sign")
     found = cells.select(sign).drop_nulls().group_by("sign").len().collect(engine="streaming")
     return str(found.sort("len", "sign", descending=[True, False])["sign"][0]) if found.height else ""
 
@@ -53,11 +53,16 @@ def _joined(currency: str) -> pl.Expr:
     brackets = pl.col("open").is_not_null()
     debit = pl.col("book").fill_null("").str.to_lowercase() == "dr"
     negative = pl.sum_horizontal(*(m.cast(pl.UInt8) for m in (*minus, brackets, debit)))
-    left, right = (pl.col(name).fill_null("") for name in ("left", "right"))
+    left, right = (_currency(pl.col(name).fill_null("")) for name in ("left", "right"))
     known = ((left == "") | (right == "")) & (left + right).is_in(["", currency])
     sound = pl.col("number").is_not_null() & (brackets == pl.col("close").is_not_null()) & (negative <= 1) & known
     sign = pl.when(negative == 1).then(pl.lit("-")).otherwise(pl.lit(""))
     return pl.when(sound).then(sign + pl.col("number"))
+
+
+def _currency(written: pl.Expr) -> pl.Expr:
+    """One currency in one way: kr, Kr and kr. are the same."""
+    return written.str.strip_chars(" .").replace({"Kr": "kr", "Lei": "lei", "￥": "¥", "円": "¥"})
 
 
 def _parts(text: pl.Expr) -> pl.Expr:

@@ -125,8 +125,8 @@ def _guess(sample: bytes, name: str) -> str:
         if turkish == len(_OWN):
             return "cp1254"
         raise UndecidedError(
-            f"{name}: the text is not UTF-8; its letters can be Turkish (ğ ı ş) or Western (ð ý þ); "
-            "set encoding:, such as cp1254 or cp1252"
+            f"{name}: the text is not UTF-8; its letters can be Turkish (ğ ı ş), Western (ð ý þ) or Central European "
+            "(đ ý ţ); set encoding:, such as cp1254, cp1252 or cp1250"
         )
     runs = re.findall(rb"[\x80-\xff]+", sample)
     short = sum(1 for run in runs if len(run) <= 2)

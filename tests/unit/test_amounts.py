@@ -10,7 +10,7 @@ import pytest
 
 from recon_engine import reconcile
 from recon_engine.plan import FieldSpec, ReaderOptions
-from recon_engine.reading.amounts import signed
+from recon_engine.reading.amounts import currency_written, signed
 from recon_engine.reading.casting import cast_for
 from recon_engine.suggest import suggest
 from recon_engine.value_types import candidates
@@ -75,6 +75,18 @@ def test_money_of_other_places(written: list[str], read: list[str], marks: tuple
     frame = pl.DataFrame({"v": written}).lazy()
     cast = cast_for(field, "left", ReaderOptions(decimal=marks[0], thousands=marks[1]), frame, "f.csv")  # type: ignore[arg-type]
     assert not frame.select(cast.failed.any()).collect().item()
+
+
+def test_one_currency_is_written_in_several_ways() -> None:
+    """With a point or a capital, before the number or after it."""
+    for written in (
+        ["5,20 kr", "6,20 kr", "7,20 kr.", "8,20 Kr"],
+        ["TL 5,20", "TL 6,20", "7,20 TL"],
+        ["¥5,20", "￥6,20", "7,20円"],
+    ):
+        frame = pl.DataFrame({"v": written})
+        values = frame.select(signed(pl.col("v"), currency_written("v", frame.lazy()))).to_series()
+        assert values.to_list() == [f"{n},20" for n in range(5, 5 + len(written))]
 
 
 def test_columns_of_amounts_are_numbers() -> None:

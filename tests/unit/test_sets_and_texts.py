@@ -187,6 +187,10 @@ def test_parts_of_many_to_many_are_candidates_of_each_other() -> None:
     right = "A 55.00 2026-01-15\nA 27.00 2026-01-16"
     assert groups(run("A 27.00 2026-01-15\nA 40.00 2026-01-16", right, rule)) == []
     assert groups(run("A 27.00 2026-01-16\nA 40.00 2026-01-16", right, rule)) == [([1], [2])]
+    # Two off by 2.00 each, the one more and the other less, are held together by a third alone.
+    rule["on"][1] = {"field": "day", "days": 2}
+    right = "A 12.00 2026-01-01\nA 3.00 2026-01-05\nA 100.00 2026-01-03"
+    assert groups(run("A 10.00 2026-01-01\nA 5.00 2026-01-05", right, rule)) == []
 
 
 @pytest.mark.parametrize("turned", [False, True])
