@@ -14,7 +14,7 @@ from services.database.models import Job, Reconciliation
 from services.permissions import Action, Actor
 
 SHOWN = 20
-WIDTHS = {"status": 120, "matched": 130, "waiting": 175, "when": 120}  # pixels: what finds no room goes below
+WIDTHS = {"status": 120, "matched": 130, "waiting": 215, "when": 120}  # pixels: what finds no room goes below
 
 
 @dialog("New reconciliation")
@@ -75,7 +75,7 @@ def waiting(broken: int, suggested: int, decided: int) -> None:
     """What a run left for people to do: its breaks, the rows that it only suggested, how many matches are decided."""
     st.markdown(wording.count(broken, "break"))
     if decided:
-        st.caption(f"{wording.number(suggested)} suggested, {wording.count(decided, 'match')} decided")
+        st.caption(f"{wording.number(suggested)} suggested, {wording.count(decided, 'match', 'matches')} decided")
     elif suggested:
         st.caption(f"{wording.number(suggested)} suggested")
 
