@@ -93,6 +93,15 @@ def upload(page: Page, side: int, path: Path) -> None:
     quiet(page)
 
 
+def to_map(page: Page, name: str, left: Path, right: Path) -> None:
+    """As the first person there is, from nothing to the mapping of two files."""
+    create_administrator(page)
+    start(page, name)
+    upload(page, 0, left)
+    upload(page, 1, right)
+    button(page, "Continue to mapping").click()
+
+
 def allow_small_difference(page: Page) -> None:
     """Change the last rule, suggested as "the same reference": the amount may then be at most 0.05 off."""
     page.get_by_role("button", name=re.compile("Edit$")).last.click()

@@ -14,11 +14,7 @@ from tests.unit.test_combined_columns import people
 def test_a_name_in_two_columns_is_mapped_and_run(page: Page, tmp_path: Path) -> None:
     """The plan that is suggested fits the files, keeps what is made by hand besides, and its run finds everybody."""
     one, two = people(tmp_path)
-    steps.create_administrator(page)
-    steps.start(page, "Members")
-    for side, path in enumerate((one, two)):
-        steps.upload(page, side, path)
-    steps.button(page, "Continue to mapping").click()
+    steps.to_map(page, "Members", one, two)
     expect(page.get_by_text("would stay open")).to_be_visible()
     steps.quiet(page)
     expect(page.get_by_text("In Two, member is made of first and last.")).to_be_visible()
@@ -61,11 +57,7 @@ def test_columns_are_combined_on_map(page: Page, tmp_path: Path) -> None:
     one, two = people(tmp_path)
     text = two.read_text()
     two.write_text(text.replace("group", "team + group", 1))
-    steps.create_administrator(page)
-    steps.start(page, "Members")
-    for side, path in enumerate((one, two)):
-        steps.upload(page, side, path)
-    steps.button(page, "Continue to mapping").click()
+    steps.to_map(page, "Members", one, two)
     expect(page.get_by_text("would stay open")).to_be_visible()
     steps.quiet(page)
     steps.button(page, "Combine columns").click()

@@ -14,11 +14,7 @@ from tests.unit.test_combined_columns import people
 def test_columns_that_are_called_otherwise_take_their_place(page: Page, tmp_path: Path) -> None:
     """The rules of the saved plan stay: a column is found again by its type, another one is left out."""
     ledger, bank = steps.write_files(tmp_path)
-    steps.create_administrator(page)
-    steps.start(page, "October")
-    for side, path in enumerate((ledger, bank)):
-        steps.upload(page, side, path)
-    steps.button(page, "Continue to mapping").click()
+    steps.to_map(page, "October", ledger, bank)
     expect(page.get_by_text("would stay open")).to_be_visible()
     rules = page.locator("[class*=st-key-rule-card-]").count()
     _use_saved(page)
@@ -47,11 +43,7 @@ def test_columns_that_are_called_otherwise_take_their_place(page: Page, tmp_path
 def test_a_column_that_the_plan_makes_may_come_with_the_file(page: Page, tmp_path: Path) -> None:
     """Said on Map, not by a run that fails: the file's own is read from then on."""
     one, two = people(tmp_path)
-    steps.create_administrator(page)
-    steps.start(page, "Members")
-    for side, path in enumerate((one, two)):
-        steps.upload(page, side, path)
-    steps.button(page, "Continue to mapping").click()
+    steps.to_map(page, "Members", one, two)
     expect(page.get_by_text("In Two, member is made of first and last.")).to_be_visible()
     _use_saved(page)
     with two.open(newline="") as file:
