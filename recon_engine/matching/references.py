@@ -6,8 +6,7 @@ the references' rarest characters in a row says which texts can hold them: nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+import numpy as np
 import polars as pl
 
 from recon_engine.matching.text_parts import windows
@@ -45,12 +44,11 @@ def found(pairs: pl.DataFrame, conditions: list[tuple[str, str]]) -> pl.Series:
     `conditions`: (column of references, column of texts) for each direction; the better one counts. Null where no
     direction has both.
     """
+    folds = {column: _of_distinct(pairs, column) for column in dict.fromkeys(c for way in conditions for c in way)}
     each = []
     for reference, text in conditions:
-        wanted = _of_distinct(pairs[reference], folded)
-        spaced = _of_distinct(pairs[text], _spaced)
-        run = _of_distinct(spaced, lambda t: t.str.replace_all(" ", "", literal=True))
-        frame = pl.DataFrame({"w": wanted, "s": spaced, "r": run})
+        wanted = folds[reference].select(w=pl.when(pl.col("r") != "").then("r"))
+        frame = pl.concat([wanted, folds[text]], how="horizontal")
         words = pl.concat_str(pl.lit(" "), pl.col("w"), pl.lit(" "))
         whole = pl.col("s").str.contains(words, literal=True) | (pl.col("r") == pl.col("w"))
         embedded = pl.col("r").str.contains(pl.col("w"), literal=True)
@@ -61,13 +59,28 @@ def found(pairs: pl.DataFrame, conditions: list[tuple[str, str]]) -> pl.Series:
     return pl.DataFrame(each).select(pl.max_horizontal(pl.all())).to_series()
 
 
-def _of_distinct(texts: pl.Series, fold: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
-    """`fold` of every text, worked out once for each distinct one."""
-    distinct = texts.drop_nulls().unique()
-    if distinct.is_empty():
-        return texts
-    place = texts.cast(pl.Enum(distinct)).to_physical()
-    return distinct.to_frame("").select(fold(pl.col(""))).to_series().gather(place)
+def _of_distinct(pairs: pl.DataFrame, column: str) -> pl.DataFrame:
+    """A column of texts as s: words with spaces between, and r: run together; worked out once for each record.
+
+    Columns `l.*` and `r.*` are of the records whose positions are in `l` and `r`; where pairs have no positions, texts
+    that repeat are worked out once.
+    """
+    texts, end = pairs.get_column(column), column.partition(".")[0]
+    if end in pairs.columns and pairs.schema[end].is_integer():
+        place = pairs.get_column(end).to_numpy()
+        seen = np.zeros(int(place.max(initial=0)) + 1, dtype=np.uint32)
+        rows = np.arange(len(place), dtype=np.uint32)
+        seen[place] = rows
+        shown = np.flatnonzero(seen[place] == rows)
+        seen[place[shown]] = np.arange(len(shown), dtype=np.uint32)
+        distinct, at = texts.gather(shown), pl.Series(seen[place])
+    else:
+        distinct = texts.drop_nulls().unique()
+        if distinct.is_empty():
+            distinct = pl.Series(texts.name, [""])
+        at = texts.cast(pl.Enum(distinct)).to_physical()
+    spaced = distinct.to_frame().select(s=_spaced(pl.first()))
+    return spaced.with_columns(r=pl.col("s").str.replace_all(" ", "", literal=True))[at]
 
 
 def candidate_texts(references: pl.Series, texts: pl.Series, most: int) -> tuple[pl.DataFrame, int]:
