@@ -137,7 +137,8 @@ def _by_values(
         found = _by_key(tables, key, [*coded.values()], roles, part, first=not joining)
         if t.coverage < _LEADS and not found.repeats:
             continue  # it names a few by chance: others together may name most
-        if roles.date and roles.date not in untold and found.seen.joined and found.seen.same_day < _SAME_DAY:
+        seen = found.seen
+        if roles.date and roles.date not in untold and seen.joined and (seen.same_day < _SAME_DAY or seen.other_times):
             untold.append(roles.date)  # nearly every match would have a difference
         joining.append(key)
         first = first or (key if found.alone and len(joining) == 1 else None)  # its last rule takes all that it names

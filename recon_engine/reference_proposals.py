@@ -31,6 +31,10 @@ _DIGITS_BETTER = 0.02
 _VARIETY = 20
 _CENT = 0.005
 _SEEN, _SUMS_FIT, _FEWEST_SUMS, _USUAL = 0.005, 0.5, 3, 0.5
+# Some are not paid in full yet: where so many are by several texts together, that is how they are paid.
+_PARTS_FIT = 0.2
+# Of more texts than these only those are looked at that hold a code as it is written.
+_MANY_TEXTS = 100_000
 _AMOUNTS = 6
 Side = Literal["left", "right"]
 _SIDES: tuple[Side, Side] = ("left", "right")
@@ -43,7 +47,8 @@ class Spoken:
     `field`: the codes' column and the texts' as one field; `codes`: the side of the codes; `held`: the share of texts
     that hold one; `lone`: that lead to a single record, some as the only one of several with their amount; `equal`:
     whose amount is that record's; `several`: how many lead to several records, and `fits`: the share of these whose
-    amount is their sum. `same_day`: of lone ones.
+    amount is their sum. `same_day`: of lone ones. `parted`: how many records are spoken of by several texts, and
+    `parts_fit`: the share of these to whose amount the texts' add up.
     `amount`: the field that adds up, where only that tells which columns it is of.
     """
 
@@ -55,12 +60,19 @@ class Spoken:
     several: int
     fits: float
     same_day: float
+    parted: int = 0
+    parts_fit: float = 0.0
     amount: MappedField | None = None
 
     @property
     def cardinality(self) -> Cardinality:
         """Several records of the codes' side for one text."""
         return "many_to_one" if self.codes == "left" else "one_to_many"
+
+    @property
+    def in_parts(self) -> Cardinality:
+        """Several texts for one record of the codes' side."""
+        return "one_to_many" if self.codes == "left" else "many_to_one"
 
 
 @dataclass(frozen=True)
@@ -141,6 +153,10 @@ def spoken_rules(seen: Spoken, amount: MappedField | None, currency: MappedField
                 f"all by {name} in the text", base, 0.6, why, stage=3, outcome="suggested", cardinality=seen.cardinality
             )
             rules.append(last)
+    if seen.parted >= _FEWEST_SUMS and seen.parts_fit >= _PARTS_FIT:
+        on = [*base, {"field": amount.spec.name, "total": True}]
+        why = f"{told}; in {seen.parts_fit:.0%} of the records that several speak of these add up to the amount"
+        rules.append(rule(f"paid in parts by {name} in the text", on, 0.9, why, stage=1, cardinality=seen.in_parts))
     if seen.lone * (1 - seen.equal) > _SEEN:
         why = f"{told}, but of those that lead to one record {1 - seen.equal:.0%} have another amount"
         rules.append(rule(f"{name} in the text", base, 0.6, why, stage=3, outcome="suggested"))
@@ -227,6 +243,8 @@ def _seen(
     led = led.with_columns(fits=fits | by_amount, lone=(pl.col("len") == 1) | by_amount)
     led = led.with_columns(same_day=pl.col("day") == pl.col("on"))
     lone, several = led.filter("lone"), led.filter(~pl.col("lone"))
+    records = records.filter(pl.col("len") == 1).select("v", whole="amount")
+    parted = _in_parts(records.gather_every(max(1, records.height // _TEXTS)), two.select("v", part="amount"))
     return Spoken(
         field=_as_field(held, taken),
         codes=held.codes,
@@ -236,14 +254,28 @@ def _seen(
         several=several.height,
         fits=_mean(several["fits"]),
         same_day=_mean(lone["same_day"]),
+        parted=parted.height,
+        parts_fit=_mean((parted["whole"] - parted["part"]).abs() < _CENT),
     )
+
+
+def _in_parts(records: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
+    """Of the records (v: the code, and amounts) that several texts (v, and other amounts) speak of: their amounts, and
+    the sums of the texts'.
+    """
+    if texts.height > _MANY_TEXTS:
+        texts = texts.filter(pl.col("v").str.contains_any(records["v"].implode(), ascii_case_insensitive=True))
+    pairs = _pairs(records["v"], texts["v"])
+    held = texts.drop("v")[pairs["b"]].with_columns(a=pairs["a"])
+    sums = held.group_by("a").agg(pl.len(), pl.exclude("len").sum()).filter(pl.col("len") > 1).sort("a")
+    return sums.drop("a", "len").hstack(records.drop("v")[sums["a"]])
 
 
 def _added_up(
     tables: Tables, columns: tuple[Sequence[Column], Sequence[Column]], held: _Held, taken: Sequence[str]
 ) -> MappedField | None:
-    """The column of the codes' side that adds up to one of the texts' side, where texts lead to several records: such
-    columns have no values in common.
+    """The columns of both sides that add up, where texts lead to several records, or several texts to one: such columns
+    have few values in common.
     """
     number = _SIDES.index(held.codes)
     parts, wholes = ([c for c in columns[k] if c.kind == "decimal"][:_AMOUNTS] for k in (number, 1 - number))
@@ -261,19 +293,24 @@ def _added_up(
     records = one.group_by("v").agg(pl.len(), pl.exclude("v").sum()).sort("v").head(_CODES)
     texts = two.gather_every(max(1, two.height // _TEXTS))
     pairs = _pairs(records["v"], texts["v"])
-    led = records.drop("v")[pairs["a"]].with_columns(b=pairs["b"]).group_by("b").agg(pl.all().sum())
-    led = led.filter(pl.col("len") > 1)
-    if led.height < _FEWEST_SUMS:
-        return None
+    led = records.select("len", pl.exclude("v", "len").name.prefix("a"))[pairs["a"]].with_columns(b=pairs["b"])
+    led = led.group_by("b").agg(pl.all().sum()).filter(pl.col("len") > 1)
+    together = led.hstack(texts.select(pl.exclude("v").name.prefix("b"))[led["b"]])
+    single = records.filter(pl.col("len") == 1).select("v", pl.exclude("v", "len").name.prefix("a"))
+    single = single.gather_every(max(1, single.height // _TEXTS))
+    parted = _in_parts(single, two.select("v", pl.exclude("v").name.prefix("b")))
     fits = [
-        (_mean((led[str(i)] - sign * texts[str(j)].gather(led["b"])).abs() < _CENT), i, j, sign)
+        (share / least, share, i, j, sign)
+        for sums, least in ((together, _SUMS_FIT), (parted, _PARTS_FIT))
         for i, j, sign in product(range(len(parts)), range(len(wholes)), (1, -1))
+        if sums.height >= _FEWEST_SUMS
+        for share in (_mean((sums[f"a{i}"] - sign * sums[f"b{j}"]).abs() < _CENT),)
     ]
-    share, i, j, sign = max(fits, key=lambda each: each[0])
-    if share < _SUMS_FIT:
+    enough, share, i, j, sign = max(fits, default=(0.0, 0.0, 0, 0, 1))
+    if enough < 1:
         return None
     left, right = (parts[i], wholes[j]) if held.codes == "left" else (wholes[j], parts[i])
-    why = f"in {share:.0%} of the texts that lead to several records {parts[i].name} adds up to {wholes[j].name}"
+    why = f"where several belong to one, by the codes in {held.text.name}, {parts[i].name} and {wholes[j].name} add up"
     pair = Pair(left, right, round(share, 2), 0.0, why, negated=sign < 0)
     return mapped_field(pair, taken)
 

@@ -58,6 +58,7 @@ class Observed:
 
     `far`: those whose amounts differ by more than a small difference. `fee`: what was kept back, and how often.
     `nearest`: the key repeats, and the lag is that of the nearest records that share it, with those of the same day.
+    `same_time`: those of the same time of day, where there is one.
     """
 
     joined: int
@@ -70,6 +71,12 @@ class Observed:
     far: float = 0.0
     fee: tuple[dict[str, str], float] | None = None
     nearest: bool = False
+    same_time: float | None = None
+
+    @property
+    def other_times(self) -> bool:
+        """Whether records of the same day usually have another time."""
+        return self.same_time is not None and self.same_time < _USUAL * self.same_day
 
 
 def key_fields(fields: list[MappedField]) -> list[MappedField]:
@@ -107,7 +114,7 @@ def observed(
     """Join the records that share `keys`, unique on both sides, and look at what differs."""
     sides = []
     for table, side in ((left, "left"), (right, "right")):
-        values = [_value(amount, side, "amount"), _value(date, side, "day")]
+        values = [_value(amount, side, "amount"), _value(date, side, "day"), _time(date, side)]
         sides.append(picked(table.frame, joint_key(keys, side, part), [v for v in values if v is not None], part))
     one, two = (s.collect(engine="streaming") for s in sides)
     unique = [f.filter(pl.col("key").is_unique()) for f in (one, two)]
@@ -127,8 +134,9 @@ def observed(
         days = (both["day_right"] - both["day"]).dt.total_days().drop_nulls()
         same_day = float((days == 0).sum()) / n
         lag = usual_lag(days)
+    same_time = float((both["time"] == both["time_right"]).sum()) / n if "time" in both.columns else None
     coverage = both.height / max(1, min(one.height, two.height))
-    return Observed(both.height, coverage, equal, same_day, lag, tolerance, close, far, fee)
+    return Observed(both.height, coverage, equal, same_day, lag, tolerance, close, far, fee, same_time=same_time)
 
 
 def picked(rows: pl.LazyFrame, key: pl.Expr, values: Iterable[pl.Expr], part: int) -> pl.LazyFrame:
@@ -155,6 +163,12 @@ def _value(mapped: MappedField | None, side: str, alias: str) -> pl.Expr | None:
     if mapped is None:
         return None
     return sided_value(mapped, side).cast(pl.Float64 if alias == "amount" else pl.Date).alias(alias)
+
+
+def _time(mapped: MappedField | None, side: str) -> pl.Expr | None:
+    if mapped is None or mapped.spec.type != "datetime":
+        return None
+    return sided_value(mapped, side).cast(pl.Datetime("us")).alias("time")
 
 
 def sided_value(mapped: MappedField, side: str) -> pl.Expr:
@@ -234,9 +248,14 @@ def keyed_rules(
     equal: On = [*base, *([amount.spec.name] if amount else [])]
     rules = []
     both = min(seen.equal_amount if amount else 1.0, seen.same_day if date else 1.0)
-    if both > _SEEN:
-        on = [*equal, *([date.spec.name] if date else [])]
-        rules.append(rule(f"exact{by}", on, 0.99 - less, f"{joined}; at least {both:.0%} agree in the rest", stage=0))
+    day: On = [date.spec.name] if date else []
+    if both > _SEEN and (not seen.other_times or (seen.same_time or 0) > _SEEN):
+        told = f"{joined}; at least {min(both, seen.same_time or 1.0):.0%} agree in the rest"
+        rules.append(rule(f"exact{by}", [*equal, *day], 0.99 - less, told, stage=0))
+    if date and seen.other_times:
+        day = [{"field": date.spec.name, "days": [0, 0]}]
+        told = f"{joined}; {seen.same_day:.0%} are of the same day, most of these at another time"
+        rules += [rule(f"same day{by}", [*equal, *day], 0.95 - less, told, stage=0)] if both > _SEEN else []
     window: On = [{"field": date.spec.name, "days": list(seen.lag)}] if date and seen.lag else []
     if date and seen.lag:
         reason = (
@@ -246,7 +265,7 @@ def keyed_rules(
         rules.append(rule(f"other day{by}", [*equal, *window], 0.9 - less, reason, stage=1))
     if amount and seen.tolerance:
         close = {"field": amount.spec.name, "within": seen.tolerance}
-        on = [*base, close, *(window or ([date.spec.name] if date else []))]
+        on = [*base, close, *(window or day)]
         reason = (
             f"{seen.close:.1%} of records with the same {name} differ by up to {seen.tolerance} in {amount.spec.name}"
         )
@@ -255,7 +274,7 @@ def keyed_rules(
         kept, share = seen.fee
         [(kind, size)] = kept.items()
         net = {"field": amount.spec.name, "net_of": kept, "within": "0.01"}
-        on = [*base, net, *(window or ([date.spec.name] if date else []))]
+        on = [*base, net, *(window or day)]
         reason = f"in {share:.0%} of records with the same {name} a {kind} fee of {size} was kept back"
         rules.append(rule(f"net of fee{by}", on, 0.85 - less, reason, stage=2))
     reason, outcome = f"{joined}; what differs is listed as differences", "confirmed"

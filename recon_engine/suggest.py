@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import polars as pl
 import yaml
 
-from recon_engine.cascade_proposals import or_linked, proposed_cascade
+from recon_engine.cascade_proposals import Cascade, Columns, or_linked, proposed_cascade
 from recon_engine.column_matching import Pair, every_pair, matched_columns
 from recon_engine.columns import VALUES_COMPARED, Column, columns_of
 from recon_engine.combined_proposals import with_proposed
@@ -29,6 +29,7 @@ from recon_engine.plan import Plan, ReaderOptions
 from recon_engine.reading import open_table
 from recon_engine.reading.table import TextTable, staged
 from recon_engine.record_agreement import agreeing
+from recon_engine.reference_proposals import spoken, spoken_rules
 from recon_engine.rule_proposals import MappedField, ProposedRule
 
 if TYPE_CHECKING:
@@ -139,13 +140,13 @@ def suggest(
     pairs = matched_columns(agreeing(tables, every_pair(*columns), part))
     if not pairs:  # in another spelling they may have
         pairs = matched_columns(agreeing(tables, every_pair(*columns, spelt=True), part))
-    if not pairs:
-        raise InputError(
-            f"{tables[0].name} and {tables[1].name} have no columns with like names or values; map the fields yourself"
-        )
     fields = _fields(pairs)
-    cascade = proposed_cascade(tables, fields, (rows[0], rows[1]), part, (columns[0], columns[1]))
-    if cascade.coverage < JOINS_MOST:
+    cascade = (
+        proposed_cascade(tables, fields, (rows[0], rows[1]), part, (columns[0], columns[1]))
+        if pairs
+        else _by_codes(tables, (columns[0], columns[1]))
+    )
+    if pairs and cascade.coverage < JOINS_MOST:
         spelt = matched_columns(agreeing(tables, every_pair(*columns, spelt=True), part))
         # Codes that meet in another spelling are half of a key, as an article is beside its shelf.
         better = sum(p.overlap for p in spelt) >= sum(p.overlap for p in pairs) + MEET_BETTER
@@ -154,7 +155,8 @@ def suggest(
         )
         if keyed.coverage > cascade.coverage or (cascade.keyless and better):
             pairs, cascade = spelt, keyed
-    cascade = or_linked(tables, cascade, (rows[0], rows[1]), part)
+    cascade = or_linked(tables, cascade, (rows[0], rows[1]), part) if pairs else cascade
+    pairs = pairs or [f.pair for f in cascade.fields]
     questions = _questions(tables, columns, pairs, rows)
     fields, rules = cascade.fields, cascade.rules
     questions += [
@@ -188,6 +190,17 @@ def suggest(
 
 def _opened(source: TextTable | str | Path, options: ReaderOptions) -> TextTable:
     return staged(source if isinstance(source, TextTable) else open_table(source, options))
+
+
+def _by_codes(tables: tuple[TextTable, TextTable], columns: Columns) -> Cascade:
+    """Where no columns go together: the codes of one file that the texts of the other speak of, alone."""
+    codes = spoken(tables, columns, None, None, ())
+    if codes is None:
+        raise InputError(
+            f"{tables[0].name} and {tables[1].name} have no columns with like names or values; map the fields yourself"
+        )
+    fields = [f for f in (codes.amount, codes.field) if f]
+    return Cascade(spoken_rules(codes, codes.amount, None), fields, [], [])
 
 
 def _fields(pairs: list[Pair]) -> list[MappedField]:

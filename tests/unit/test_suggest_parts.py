@@ -1,0 +1,52 @@
+"""What suggest finds where one thing is paid in parts, or a moment is written down some minutes apart."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from recon_engine import reconcile
+from tests.unit.test_suggest_unseen import Columns, cents, proposed, right_share, suggested
+
+pytestmark = pytest.mark.slow
+
+
+def test_moments_some_minutes_apart_are_of_the_same_day(tmp_path: Path) -> None:
+    """Cars that come twice: the plate repeats, and who leaves pays some minutes before."""
+    plates = [f"K{i // 2 * 37 % 1000:03d} {chr(65 + i // 2 % 26)}XT" for i in range(400)]
+    out = [datetime(2025, 9, 1, 8, tzinfo=UTC) + timedelta(days=i * 7 % 29, minutes=i * 53 % 900) for i in range(400)]
+    fees: list[object] = [f"{1 + i * 7 % 13}.50" for i in range(400)]
+    left: Columns = {"plate": list(plates), "exit": [f"{t:%Y-%m-%d %H:%M:%S}" for t in out], "fee": fees}
+    right: Columns = {
+        "registration": [p.replace(" ", "-").lower() for p in plates],
+        "paid_at": [f"{t - timedelta(minutes=1 + i % 5):%d/%m/%Y %H:%M}" for i, t in enumerate(out)],
+        "paid": fees,
+    }
+    # Half of the cars came once only: their plates show what the others have in common.
+    once = [i for i in range(400) if i % 4 != 1]
+    left, right = ({name: [values[i] for i in once] for name, values in side.items()} for side in (left, right))
+    found, result = proposed(tmp_path, left, right)
+    assert [r.rule.name for r in found.rules][:1] == ["same day"]
+    assert "exit" not in found.plan.compare
+    assert right_share(result, len(once)) == 1
+
+
+def test_fees_paid_in_parts_whose_texts_name_the_student(tmp_path: Path) -> None:
+    """No column goes with another: texts speak of the student, and what is paid in two or three parts adds up."""
+    students = [f"2025{i * 7 % 1000:04d}" for i in range(300)]
+    left: Columns = {"student": list(students), "fee": [f"{cents(i) * 6 / 100:.2f}" for i in range(300)]}
+    payments = [(i, 1 + i % 3) for i in range(300) for _ in range(1 + i % 3)]
+    right: Columns = {
+        "reference": [
+            f"TUITION {students[i]}" if k % 2 else f"from {students[i]} part" for k, (i, _) in enumerate(payments)
+        ],
+        "received": [f"{cents(i) * 6 // of / 100:.2f}" for i, of in payments],
+    }
+    found = suggested(tmp_path, left, right)
+    assert {(f.left, f.right) for f in found.fields} == {("fee", "received"), ("student", "reference")}
+    result = reconcile(found.plan)
+    matched = result.matches().filter((pl.col("side") == "right") & (pl.col("outcome") == "confirmed")).collect()
+    assert matched.height == len(payments)
