@@ -29,13 +29,19 @@ from recon_engine.rule_proposals import (
     rule,
     usual_lag,
 )
-from recon_engine.set_proposals import repeated_rules, repeats, sum_rule, sums_near_days, sums_some_days_later
+from recon_engine.set_proposals import (
+    repeated_rules,
+    repeats,
+    sum_rule,
+    sums_some_days_later,
+    sums_within,
+)
+from recon_engine.several_fields import AGREES, NAMES_ONE, USUALLY, adding_up, agreeing_besides
 from recon_engine.word_proposals import worded, worded_rules
 
 # Keys tried, keys used; the best come first.
 _TRIED, _USED = 4, 2
-_NAMES_ONE = 0.9
-_AGREES, _USUALLY, _SAME_MEANING = 0.98, 0.5, 0.5
+_SAME_MEANING = 0.5
 # A key that joins fewer leads no cascade; the rules of a further key come at this stage or later.
 _LEADS, _LATER = 0.1, 2
 # So many records, and such a share, must be left open by a key before another way is proposed for them.
@@ -219,7 +225,7 @@ def _beside(
     alike = [] if roles.transactions else [f for f in usable if f.pair.alike][:1]
     date = roles.date if roles.transactions else None
     others, share = composite_key(*tables, [f for f in usable if f not in (*keys, date, *alike)], rows)
-    if share < _USUALLY or not (alike or any(f.spec.type == "decimal" for f in others)):
+    if share < USUALLY or not (alike or any(f.spec.type == "decimal" for f in others)):
         return []
     days = left_open(tables, keys, others, date, part)
     if days.len() < max(_FEWEST_OPEN, _OPEN * min(rows) / part):
@@ -287,7 +293,7 @@ def _may_testify(mapped: MappedField) -> bool:
 def _goes_with(tables: Tables, key: MappedField, mapped: MappedField, part: int) -> bool:
     """Whether most records that share a key agree in a field."""
     groups = [repeats(tables, each, None, None, part) for each in ([key], [key, mapped])]
-    return bool(all(groups) and groups[1].keys >= _USUALLY * groups[0].keys)  # type: ignore[union-attr]
+    return bool(all(groups) and groups[1].keys >= USUALLY * groups[0].keys)  # type: ignore[union-attr]
 
 
 def _keyless(
@@ -303,29 +309,31 @@ def _keyless(
     """Several fields together: one record and its repeats, sums, and else what is equal in all."""
     composite, share = composite_key(*tables, usable, rows)
     undated = [f for f in composite if f is not roles.date]
-    if share >= _NAMES_ONE:
+    if share >= NAMES_ONE:
         coded = {f.spec.name: f for f in with_codes(tables, usable, undated, part)}
         found.fields = [coded.get(f.spec.name, f) for f in fields]
         groups = repeats(tables, undated, None, roles.date, part) if undated else None
         if groups and groups.dated < _SAME_DAY:
-            extras = [*coded.values(), *_agreeing(tables, usable, undated, roles, part)]
+            extras = [*coded.values(), *agreeing_besides(tables, usable, undated, roles, part)]
             found.rules = repeated_rules(undated, extras, None, groups)
         if found.rules:
             return found
     if roles.amount is not None:
         others, named = composite_key(*tables, [f for f in usable if f is not roles.amount], rows)
-        found.rules = _adding_up(tables, others, named, undated, roles, part)
-        if named >= _NAMES_ONE and not found.rules and (later := sums_some_days_later(tables, others, roles, part)):
+        found.rules = adding_up(tables, others, named, undated, roles, part)
+        if named >= NAMES_ONE and not found.rules and (later := sums_some_days_later(tables, others, roles, part)):
             # What is of the same day belongs to another sum.
             return replace(found, rules=[later], untold=[*found.untold, *(f for f in others if f is roles.date)])
+        within = None if found.rules else sums_within(tables, usable, roles, part)
+        found.rules += [within] if within else []
     nothing = Observed(0, 0, 0, 0, None, None, 0)
     seen = observed(*tables, undated, roles.amount, roles.date, part) if undated else nothing
     referred = any(f.spec.type in ("text", "integer") for f in undated)
-    if roles.date and referred and not seen.lag and seen.joined < _USUALLY * min(rows) / part:
+    if roles.date and referred and not seen.lag and seen.joined < USUALLY * min(rows) / part:
         lag = lag_of_nearest(tables, undated, roles.date, part)
         seen = replace(seen, lag=lag, nearest=lag is not None)
-    agreeing = _agreeing(tables, usable, composite, roles, part) if composite else []
-    if roles.date and roles.date not in composite and seen.same_day >= _AGREES:
+    agreeing = agreeing_besides(tables, usable, composite, roles, part) if composite else []
+    if roles.date and roles.date not in composite and seen.same_day >= AGREES:
         agreeing.append(roles.date)
     alike = [f for f in usable if f.pair.alike and f not in composite]
     first = keyless_rules(composite or fields[:1], agreeing, roles.date, seen, share, alike)
@@ -338,51 +346,11 @@ def _keyless(
         added = [words.field] if roles.amount else [words.amount, words.field]
         found.fields, found.untold = [*found.fields, *added], [*found.untold, words.field]
     found.rules = _named(sorted([*first, *found.rules], key=lambda r: r.stage))
-    if share < _USUALLY and not words:
+    if share < USUALLY and not words:
         names = ", ".join(f.spec.name for f in composite or fields[:1])
         told = f"{names}: what both files have tells only {share:.0%} of the smaller one's records apart"
         equal = "those that are equal in it are taken for each other: map further columns before you trust the matches"
         found.doubts += (f"{told}, and {equal}",)
-    return found
-
-
-def _adding_up(
-    tables: Tables, keys: list[MappedField], named: float, undated: list[MappedField], roles: Roles, part: int
-) -> list[ProposedRule]:
-    """Where fields besides the amount name a record together: sums of them, and else what is left as amounts differ."""
-    groups = repeats(tables, keys, roles.amount, None, part) if named >= _NAMES_ONE and keys else None
-    sums = sum_rule(keys, roles.amount, roles.currency, groups) if groups and roles.amount else None
-    if sums is None:
-        return _by_several(tables, keys, named, roles, part)
-    if roles.date is None or roles.date not in keys or not undated:
-        return [sums]
-    lag = observed(*tables, undated, roles.amount, roles.date, part).lag
-    return [sums, *([sums_near_days(sums, roles.date, lag)] if lag else [])]
-
-
-def _by_several(tables: Tables, keys: list[MappedField], named: float, roles: Roles, part: int) -> list[ProposedRule]:
-    """Where fields besides the amount name a record together, a shop and a day: what is left as the amount differs."""
-    if named < _NAMES_ONE or len(keys) < _USED:
-        return []
-    date = None if roles.date in keys else roles.date
-    seen = observed(*tables, keys, roles.amount, date, part)
-    if seen.joined < _FEWEST_OPEN or seen.equal_amount < _USUALLY:
-        return []
-    rules = keyed_rules(keys, roles.amount, date, None if roles.currency in keys else roles.currency, seen, first=False)
-    return [r for r in rules if r.stage > 1]
-
-
-def _agreeing(
-    tables: Tables, usable: list[MappedField], keys: list[MappedField], roles: Roles, part: int
-) -> list[MappedField]:
-    """Further fields that nearly always agree where `keys` do."""
-    found = []
-    for mapped in usable:
-        if mapped in keys or mapped is roles.date or mapped.pair.overlap < 0.05:
-            continue
-        groups = [repeats(tables, each, None, None, part) for each in (keys, [*keys, mapped])]
-        if all(groups) and groups[1].keys >= _AGREES * groups[0].keys:  # type: ignore[union-attr]
-            found.append(mapped)
     return found
 
 

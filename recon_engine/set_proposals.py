@@ -17,6 +17,8 @@ _SINGLE, _SEVERAL = 0.9, 0.3
 # Sums that fit to the cent come about by chance far more rarely than repeated keys do.
 _SUMS_FIT, _FEWEST_SUMS = 0.5, 3
 _EQUAL = 0.7
+# Sets are sought among so few; so many such crowds show that they are there.
+_LARGEST_CROWD, _FEWEST_CROWDS = 24, 10
 _CENT = 0.005
 # A payout comes up to so many days after what it is the sum of.
 _LATEST, _ISO = 10, len("2026-03-01")
@@ -106,6 +108,36 @@ def sum_rule(
     return rule(
         f"adds up by {named}", on, 0.95 * min(1.0, seen.fits + 0.2), reason, stage=1, cardinality=seen.cardinality
     )
+
+
+def sums_within(tables: Tables, fields: Sequence[MappedField], roles: Roles, part: int) -> ProposedRule | None:
+    """Records that add up to one, of which a field tells no more than among whom: a customer with several invoices for
+    each of several payments. All of them together come to the same on both sides where none is missing.
+    """
+    best: tuple[float, ProposedRule] | None = None
+    for mapped in fields if roles.amount else ():
+        if mapped.spec.type not in ("text", "integer") or mapped.pair.alike or mapped.pair.overlap < _SEVERAL:
+            continue
+        one, two = (
+            _grouped(t, s, [mapped], roles.amount, None, part) for t, s in zip(tables, ("left", "right"), strict=True)
+        )
+        crowds = one.join(two, on="key", suffix="_right").filter(
+            (pl.min_horizontal("n", "n_right") > 1) & (pl.col("n") != pl.col("n_right"))
+        )
+        crowds = crowds.filter(pl.max_horizontal("n", "n_right") <= _LARGEST_CROWD)
+        together = float(((crowds["sum"] - crowds["sum_right"]).abs() < _CENT).mean() or 0)  # type: ignore[arg-type]
+        if crowds.height < _FEWEST_CROWDS or together < _SUMS_FIT or (best and best[0] >= together * crowds.height):
+            continue
+        assert roles.amount is not None
+        name, amount = mapped.spec.name, roles.amount.spec.name
+        on: On = [name, *([roles.currency.spec.name] if roles.currency and roles.currency is not mapped else [])]
+        cardinality: Cardinality = "one_to_many" if crowds["n"].sum() < crowds["n_right"].sum() else "many_to_one"
+        why = f"{crowds.height:,} values of {name} stand several times in both files, not equally often, but in "
+        why += f"{together:.0%} of them all of {amount} adds up to the same"
+        on.append({"field": amount, "total": True})
+        found = rule(f"adds up within {name}", on, 0.8, why, stage=1, cardinality=cardinality, gated=True)
+        best = together * crowds.height, found
+    return best[1] if best else None
 
 
 def sums_some_days_later(tables: Tables, keys: Sequence[MappedField], roles: Roles, part: int) -> ProposedRule | None:

@@ -50,3 +50,36 @@ def test_fees_paid_in_parts_whose_texts_name_the_student(tmp_path: Path) -> None
     result = reconcile(found.plan)
     matched = result.matches().filter((pl.col("side") == "right") & (pl.col("outcome") == "confirmed")).collect()
     assert matched.height == len(payments)
+
+
+def test_certificates_that_add_up_invoices_of_a_customer(tmp_path: Path) -> None:
+    """A customer has several of both, and a quarter on one side: sums to the cent within the customer tell which."""
+    names = [f"Customer {chr(65 + c % 26)}{c}" for c in range(60)]
+    certificates = [(c, q) for c in range(60) for q in range(3)]
+    invoices = [(k, part) for k in range(len(certificates)) for part in range(1 + k % 3)]
+
+    def amount(k: int, part: int) -> int:
+        return cents(7 * k + 3 * part)
+
+    left: Columns = {
+        "certificate": [f"W{k:05d}" for k in range(len(certificates))],
+        "customer": [names[c] for c, _ in certificates],
+        "quarter": [f"Q{q + 1} 2025" for _, q in certificates],
+        "gross": [f"{sum(amount(k, p) for p in range(1 + k % 3)) / 100:.2f}" for k in range(len(certificates))],
+    }
+    right: Columns = {
+        "invoice": [f"S-{i * 7919 % 100_003}" for i in range(len(invoices))],
+        "client": [names[certificates[k][0]].upper() for k, _ in invoices],
+        "amount": [f"{amount(k, p) / 100:.2f}" for k, p in invoices],
+    }
+    found = suggested(tmp_path, left, right)
+    assert "adds up within customer" in [r.rule.name for r in found.rules]
+    result = reconcile(found.plan)
+    matches = result.matches().filter(pl.col("outcome") == "confirmed").collect()
+    one, two = (matches.filter(pl.col("side") == side).select("match_id", "row") for side in ("left", "right"))
+    of = [k for k, _ in invoices][::-1]
+    pairs = one.join(two, on="match_id").filter(
+        pl.col("row") - 1 == pl.col("row_right").replace_strict(dict(enumerate(of, 1)))
+    )
+    assert pairs.height >= 0.98 * len(invoices)
+    assert two.height == pairs.height
