@@ -175,7 +175,8 @@ def _by_values(
     codes = spoken(tables, columns, roles.amount, roles.date, fields) if columns else None
     if columns is None or codes is None:
         return keyless
-    mapped = [*fields, *([codes.amount] if codes.amount else []), codes.field]
+    mapped = [*(f for f in fields if not codes.amount or f is not roles.amount), codes.field]
+    mapped += [codes.amount] if codes.amount else []
     back = spoken(tables, columns, codes.amount or roles.amount, roles.date, mapped, besides=codes.codes)
     return _led_by([codes, *([back] if back else [])], keyless, roles)
 
@@ -247,17 +248,22 @@ def _led_by(codes: list[Spoken], found: Cascade, roles: Roles) -> Cascade:
     rules = [r for seen in codes for r in spoken_rules(seen, seen.amount or roles.amount, roles.currency)]
     if not rules:
         return found
+    # Where other amounts add up, those that were taken for each other's have nothing to do with each other.
+    mistaken = roles.amount.spec.name if roles.amount and any(seen.amount for seen in codes) else None
     rest = [
         replace(r, rule=r.rule.model_copy(update={"outcome": "suggested"}), confidence=round(0.6 * r.confidence, 2))
         for r in found.rules
-        if r.confidence >= _LEAST_SURE
+        if r.confidence >= _LEAST_SURE and mistaken not in r.rule.fields
     ]
     rules = _named([*sorted(rules, key=lambda r: r.stage), *rest])
     asked = {name for r in rules for name in r.rule.fields}
+    dates = [seen.date for seen in codes if seen.date and seen.date not in found.fields][:1]
     added = [f for seen in codes for f in (seen.amount, seen.field) if f and f.spec.name in asked]
+    added += [f for f in dates if f.spec.name in asked]
     other_days = roles.date and all(seen.same_day < _SAME_DAY for seen in codes)
-    untold = [*found.untold, *([roles.date] if roles.date and other_days else [])]
-    return replace(found, rules=rules, fields=[*found.fields, *added], untold=untold, doubts=())
+    untold = [*found.untold, *([roles.date] if roles.date and other_days else dates)]
+    kept = [f for f in found.fields if f.spec.name != mistaken]
+    return replace(found, rules=rules, fields=[*kept, *added], untold=untold, doubts=())
 
 
 def _keys(
@@ -312,10 +318,11 @@ def _keyless(
     if share >= NAMES_ONE:
         coded = {f.spec.name: f for f in with_codes(tables, usable, undated, part)}
         found.fields = [coded.get(f.spec.name, f) for f in fields]
-        groups = repeats(tables, undated, None, roles.date, part) if undated else None
+        amount = None if roles.amount in undated else roles.amount
+        groups = repeats(tables, undated, amount, roles.date, part) if undated else None
         if groups and groups.dated < _SAME_DAY:
             extras = [*coded.values(), *agreeing_besides(tables, usable, undated, roles, part)]
-            found.rules = repeated_rules(undated, extras, None, groups)
+            found.rules = repeated_rules(undated, extras, amount, groups)
         if found.rules:
             return found
     if roles.amount is not None:

@@ -12,11 +12,12 @@ import polars as pl
 from recon_engine.cleaning import cleaned
 from recon_engine.column_matching import Pair
 from recon_engine.columns import Column
+from recon_engine.dated_codes import Dated, dated, only_dates
 from recon_engine.field_proposals import field_name, mapped_field
-from recon_engine.matching.references import candidate_texts, found
+from recon_engine.matching.references import candidate_texts, folded, found
 from recon_engine.plan import CleanName, FieldSpec
 from recon_engine.reading.table import TextTable
-from recon_engine.rule_proposals import MappedField, On, ProposedRule, Tables, rule, sided_value
+from recon_engine.rule_proposals import MappedField, On, ProposedRule, Tables, days_apart, rule, sided_value
 from recon_engine.rules import Cardinality
 
 # Texts looked at, and codes looked for in them; pairs of a code and a text, and of columns, that are afforded.
@@ -49,7 +50,8 @@ class Spoken:
     whose amount is that record's; `several`: how many lead to several records, and `fits`: the share of these whose
     amount is their sum. `same_day`: of lone ones. `parted`: how many records are spoken of by several texts, and
     `parts_fit`: the share of these to whose amount the texts' add up.
-    `amount`: the field that adds up, where only that tells which columns it is of.
+    `amount`: the field that adds up, where only that tells which columns it is of. `near`: what days tell of records
+    whose code comes back, by `date`, which is of the plan.
     """
 
     field: MappedField
@@ -63,11 +65,20 @@ class Spoken:
     parted: int = 0
     parts_fit: float = 0.0
     amount: MappedField | None = None
+    near: Dated | None = None
+    date: MappedField | None = None
 
     @property
     def cardinality(self) -> Cardinality:
         """Several records of the codes' side for one text."""
         return "many_to_one" if self.codes == "left" else "one_to_many"
+
+    @property
+    def has_amounts(self) -> bool:
+        """Whether amounts are equal, or add up, where texts hold a code."""
+        together = self.fits >= _SUMS_FIT and self.several >= _FEWEST_SUMS
+        parts = self.parts_fit >= _PARTS_FIT and self.parted >= _FEWEST_SUMS
+        return together or parts or self.lone * self.equal > _HELD
 
     @property
     def in_parts(self) -> Cardinality:
@@ -104,12 +115,16 @@ def spoken(
     best = max(held, key=lambda h: h.share - _DIGITS_BETTER * len(h.steps), default=None)
     if best is None or best.share <= _HELD:
         return None
-    added = _added_up(tables, columns, best, taken) if amount is None else None
-    names = [*taken, *([added.spec.name] if added else [])]
-    seen = replace(_seen(tables, best, amount or added, date, names), amount=added)
+    date = date or only_dates(columns, taken)
+    taken += [date.spec.name] if date and date not in fields else []
+    seen = _seen(tables, best, amount, date, taken)
+    if amount is None or not seen.has_amounts:  # of other columns, or with the other sign, they may add up
+        others = [name for name in taken if not amount or name != amount.spec.name]
+        added = _added_up(tables, columns, best, others)
+        seen = replace(_seen(tables, best, added, date, [*others, added.spec.name]), amount=added) if added else seen
     ends = (seen.field.spec.left, seen.field.spec.right)
     same = any((f.spec.left, f.spec.right) == ends and f.pair.overlap >= _USUAL for f in fields)
-    return None if same and seen.fits < _SUMS_FIT else seen
+    return None if same and seen.fits < _SUMS_FIT else replace(seen, date=date)
 
 
 def _held(
@@ -157,9 +172,28 @@ def spoken_rules(seen: Spoken, amount: MappedField | None, currency: MappedField
         on = [*base, {"field": amount.spec.name, "total": True}]
         why = f"{told}; in {seen.parts_fit:.0%} of the records that several speak of these add up to the amount"
         rules.append(rule(f"paid in parts by {name} in the text", on, 0.9, why, stage=1, cardinality=seen.in_parts))
+    rules += _dated_rules(seen, base, amount, told)
     if seen.lone * (1 - seen.equal) > _SEEN:
         why = f"{told}, but of those that lead to one record {1 - seen.equal:.0%} have another amount"
         rules.append(rule(f"{name} in the text", base, 0.6, why, stage=3, outcome="suggested"))
+    return rules
+
+
+def _dated_rules(seen: Spoken, base: On, amount: MappedField | None, told: str) -> list[ProposedRule]:
+    """Where a code comes back, and its records do not add up: the one of near days, with the amount, then without."""
+    if seen.near is None or seen.date is None or seen.fits >= _SUMS_FIT:
+        return []
+    name, days = seen.field.spec.name, {"field": seen.date.spec.name, "days": list(seen.near.lag)}
+    why = f"{told}; {seen.near.share:.0%} of those that lead to several records lead to one that is as near as usual, "
+    why += days_apart(*seen.near.lag)
+    rules, sure = [], 0.5 + 0.4 * seen.near.share
+    if amount is not None and seen.near.equal > _SEEN:
+        on: On = [*base, amount.spec.name, days]
+        rules.append(rule(f"amount, {name} in the text, near dates", on, sure, why, stage=1, gated=True))
+    if amount is None or seen.near.equal < 1 - _SEEN:
+        outcome = "suggested" if amount else "confirmed"
+        on = [*base, days]
+        rules.append(rule(f"{name} in the text, near dates", on, 0.8 * sure, why, stage=2, outcome=outcome))
     return rules
 
 
@@ -199,7 +233,7 @@ def _pairs(codes: pl.Series, texts: pl.Series) -> pl.DataFrame:
     pairs, _ = candidate_texts(codes, texts, _MOST)
     both = pl.DataFrame({"code": codes.gather(pairs["a"]), "text": texts.gather(pairs["b"])})
     held = pairs.filter(found(both, [("code", "text")]).fill_null(0.0) > 0)
-    length = codes.str.len_chars().gather(held["a"])
+    length = codes.to_frame("c").select(folded(pl.col("c")).str.len_chars()).to_series().gather(held["a"])
     return held.filter(length == held.with_columns(n=length).select(pl.col("n").max().over("b")).to_series())
 
 
@@ -243,6 +277,7 @@ def _seen(
     led = led.with_columns(fits=fits | by_amount, lone=(pl.col("len") == 1) | by_amount)
     led = led.with_columns(same_day=pl.col("day") == pl.col("on"))
     lone, several = led.filter("lone"), led.filter(~pl.col("lone"))
+    near = _near_days(records, pairs, one, texts, held.codes)
     records = records.filter(pl.col("len") == 1).select("v", whole="amount")
     parted = _in_parts(records.gather_every(max(1, records.height // _TEXTS)), two.select("v", part="amount"))
     return Spoken(
@@ -254,9 +289,21 @@ def _seen(
         several=several.height,
         fits=_mean(several["fits"]),
         same_day=_mean(lone["same_day"]),
+        near=near,
         parted=parted.height,
         parts_fit=_mean((parted["whole"] - parted["part"]).abs() < _CENT),
     )
+
+
+def _near_days(
+    records: pl.DataFrame, pairs: pl.DataFrame, one: pl.DataFrame, texts: pl.DataFrame, codes: Side
+) -> Dated | None:
+    """What days tell of texts (at b) whose code (at a, in `records`) several of the records `one` have."""
+    led = pl.DataFrame([pairs["b"], records["v"].gather(pairs["a"]), records["len"].gather(pairs["a"])])
+    led = led.with_columns(wanted=texts["amount"].gather(led["b"]), on=texts["day"].gather(led["b"]))
+    each = led.filter(pl.col("len") > 1).join(one.drop_nulls("day"), on="v").drop_nulls("on")
+    days = (pl.col("on") - pl.col("day")).dt.total_days() * (1 if codes == "left" else -1)
+    return dated(each.select("b", days=days, same=(pl.col("amount") - pl.col("wanted")).abs() < _CENT))
 
 
 def _in_parts(records: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:

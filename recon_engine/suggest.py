@@ -199,8 +199,10 @@ def _by_codes(tables: tuple[TextTable, TextTable], columns: Columns) -> Cascade:
         raise InputError(
             f"{tables[0].name} and {tables[1].name} have no columns with like names or values; map the fields yourself"
         )
-    fields = [f for f in (codes.amount, codes.field) if f]
-    return Cascade(spoken_rules(codes, codes.amount, None), fields, [], [])
+    rules = spoken_rules(codes, codes.amount, None)
+    asked = {name for each in rules for name in each.rule.fields}
+    fields = [f for f in (codes.amount, codes.field, codes.date) if f and f.spec.name in asked]
+    return Cascade(rules, fields, [f for f in fields if f is codes.date], [])
 
 
 def _fields(pairs: list[Pair]) -> list[MappedField]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recon_engine import reconcile
-from tests.unit.test_suggest_unseen import Columns, cents, proposed, right_share, suggested
+from recon_engine import Result, reconcile
+from tests.unit.test_suggest_unseen import DAYS, Columns, cents, proposed, right_share, suggested
 
 pytestmark = pytest.mark.slow
 
@@ -48,8 +48,7 @@ def test_fees_paid_in_parts_whose_texts_name_the_student(tmp_path: Path) -> None
     found = suggested(tmp_path, left, right)
     assert {(f.left, f.right) for f in found.fields} == {("fee", "received"), ("student", "reference")}
     result = reconcile(found.plan)
-    matched = result.matches().filter((pl.col("side") == "right") & (pl.col("outcome") == "confirmed")).collect()
-    assert matched.height == len(payments)
+    assert _confirmed(result, "right") == len(payments)
 
 
 def test_certificates_that_add_up_invoices_of_a_customer(tmp_path: Path) -> None:
@@ -83,3 +82,54 @@ def test_certificates_that_add_up_invoices_of_a_customer(tmp_path: Path) -> None
     )
     assert pairs.height >= 0.98 * len(invoices)
     assert two.height == pairs.height
+
+
+def test_collective_payments_with_the_other_sign_and_on_another_day(tmp_path: Path) -> None:
+    """The amounts have nothing in common until those of a batch are added up, with the sign turned."""
+    batches = [f"MSG{2025_0000 + b}" for b in range(60)]
+    entries = [(b, j) for b in range(60) for j in range(2 + b % 5)]
+    left: Columns = {
+        "day": [f"{DAYS[b]:%d.%m.%Y}" for b in range(60)],
+        "purpose": [f"SEPA BATCH {batches[b]} OF {2 + b % 5}" for b in range(60)],
+        "amount": [f"-{sum(cents(9 * b + j) for j in range(2 + b % 5)) / 100:.2f}" for b in range(60)],
+    }
+    right: Columns = {
+        "msg_id": [batches[b] for b, _ in entries],
+        "exec_date": [str(DAYS[b] - timedelta(1)) for b, _ in entries],
+        "amount": [f"{cents(9 * b + j) / 100:.2f}" for b, j in entries],
+    }
+    found = suggested(tmp_path, left, right)
+    assert [f.clean.right for f in found.plan.fields if f.type == "decimal"] == [("negate",)]
+    result = reconcile(found.plan)
+    assert _confirmed(result, "right") == len(entries)
+
+
+def test_a_mandate_that_comes_back_every_month_is_told_by_the_day(tmp_path: Path) -> None:
+    """Returns speak of the mandate, of which there are four collections of one amount: the nearest before is meant."""
+    collections = [(m, month) for m in range(200) for month in range(1, 5)]
+    returned = [(m, month) for m, month in collections if (m * 7 + month * 3) % 10 == 0]
+    left: Columns = {
+        "id": [f"E{k * 7919 % 100_003}" for k in range(len(collections))],
+        "mandate": [f"MND{m:06d}" for m, _ in collections],
+        "collected": [f"2025-{month:02d}-03" for _, month in collections],
+        "amount": [f"{19 + m % 4 * 10}.90" for m, _ in collections],
+    }
+    right: Columns = {
+        "booked": [f"2025-{month:02d}-{5 + m % 6:02d}" for m, month in returned],
+        "text": [f"{('RETURN', 'R')[m % 2]} MANDATE MND{m:06d} {('AM04', 'X')[m % 3 % 2]}" for m, _ in returned],
+        "amount": [f"-{19 + m % 4 * 10}.90" for m, _ in returned],
+    }
+    found = suggested(tmp_path, left, right)
+    assert found.rules[0].rule.name == "amount, mandate in the text, near dates"
+    result = reconcile(found.plan)
+    matches = result.matches().collect()
+    one, two = (matches.filter(pl.col("side") == side).select("match_id", "row") for side in ("left", "right"))
+    pairs = {(a, b) for a, b in one.join(two, on="match_id").select("row", "row_right").iter_rows()}
+    assert pairs == {(collections.index(r) + 1, len(returned) - k) for k, r in enumerate(returned)}
+    assert _confirmed(result, "right") == len(returned)
+
+
+def _confirmed(result: Result, side: str) -> int:
+    """How many records of the side are in confirmed matches."""
+    mine = (pl.col("side") == side) & (pl.col("outcome") == "confirmed")
+    return result.matches().filter(mine).collect().height
