@@ -112,12 +112,12 @@ def test_a_mandate_that_comes_back_every_month_is_told_by_the_day(tmp_path: Path
         "id": [f"E{k * 7919 % 100_003}" for k in range(len(collections))],
         "mandate": [f"MND{m:06d}" for m, _ in collections],
         "collected": [f"2025-{month:02d}-03" for _, month in collections],
-        "amount": [f"{19 + m % 4 * 10}.90" for m, _ in collections],
+        "amount": [f"{19 + m % 20 * 10}.90" for m, _ in collections],
     }
     right: Columns = {
         "booked": [f"2025-{month:02d}-{5 + m % 6:02d}" for m, month in returned],
         "text": [f"{('RETURN', 'R')[m % 2]} MANDATE MND{m:06d} {('AM04', 'X')[m % 3 % 2]}" for m, _ in returned],
-        "amount": [f"-{19 + m % 4 * 10}.90" for m, _ in returned],
+        "amount": [f"-{19 + m % 20 * 10}.90" for m, _ in returned],
     }
     found = suggested(tmp_path, left, right)
     assert found.rules[0].rule.name == "amount, mandate in the text, near dates"
