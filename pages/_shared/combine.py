@@ -20,25 +20,23 @@ from services.sides import by_name
 Columns = Mapping[str, Sequence[str]]
 
 
-def show(
-    person: Actor, reconciliation: Reconciliation, plan: AnyPlan, columns: Sequence[Sequence[str]], editable: bool
-) -> None:
-    """Each column that is made, which no file has by its name, and the way to make another one."""
+def made(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, editable: bool) -> None:
+    """Each column that the plan makes, which no file has by its name, and the way to take it out."""
     for side, label in plan.labels.items():
         for name, parts in plan.side(side).combined.items():  # type: ignore[arg-type]
-            made = " and ".join(literal(part) for part in parts)
+            told = " and ".join(literal(part) for part in parts)
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                told = f":material/merge: In {literal(label)}, **{literal(name)}** is made of {made}."
+                told = f":material/merge: In {literal(label)}, **{literal(name)}** is made of {told}."
                 st.caption(told, width="content")
                 unread = name not in (spec.columns.get(side) for spec in plan.fields)  # type: ignore[call-overload]
                 if editable and unread and st.button("Take it out", key=f"unmake-{side}-{name}", type="tertiary"):
-                    _save(
-                        person,
-                        reconciliation,
-                        with_made(plan, {side: {name: None}}),
-                        f"'{literal(name)}' is taken out.",
-                    )
-    if editable and st.button("Combine columns", icon=":material/merge:", type="tertiary", help=WHAT_FOR):
+                    without = with_made(plan, {side: {name: None}})
+                    _save(person, reconciliation, without, f"'{literal(name)}' is taken out.")
+
+
+def tool(person: Actor, reconciliation: Reconciliation, plan: AnyPlan, columns: Sequence[Sequence[str]]) -> None:
+    """The way to make another one, beside the other tools of the table of fields."""
+    if st.button("Combine columns", icon=":material/merge:", type="tertiary", help=WHAT_FOR):
         files = by_name(plan, [draft.files_of(person, reconciliation, side) for side in reconciliation.sides])
         uploaded = {
             side: {name for file in own for name in file.options_json.get("combined", {})}
