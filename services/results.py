@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
@@ -305,7 +306,8 @@ class ResultService:
 
         job = self._job(actor, job_id, Action.RESULT_DOWNLOAD)
         self._record_download(actor, job_id, format="pdf")
-        return summary_pdf(gather(self._container, job, self._figures(job)))
+        facts = gather(self._container, job, self._figures(job))
+        return summary_pdf(replace(facts, review=self._container.reviews.standing(actor, job_id)))
 
     def _job(self, actor: Actor, job_id: str, action: Action) -> Job:
         check(actor, action)

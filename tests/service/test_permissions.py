@@ -201,6 +201,7 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "reviews.decisions": (Action.RESULT_READ, (JOB_ID,)),
     "reviews.counts": (Action.RESULT_READ, (JOB_ID,)),
     "reviews.decided": (Action.RESULT_READ, ([JOB_ID],)),
+    "reviews.standing": (Action.RESULT_READ, (JOB_ID,)),
     "reviews.waiting": (Action.RESULT_READ, (JOB_ID,)),
     "reviews.decide": (Action.RESULT_REVIEW, (JOB_ID, 1, "confirmed")),
     "reviews.decide_all": (Action.RESULT_REVIEW, (JOB_ID, "confirmed", "", {}, 1)),
