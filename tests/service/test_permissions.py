@@ -256,6 +256,7 @@ ROUTES: dict[str, tuple[Action | None, dict[str, Any]]] = {
     f"GET {JOB}/results/{{table}}": (Action.RESULT_READ, {}),
     f"GET {JOB}/summary": (Action.RESULT_DOWNLOAD, {}),
     f"GET {JOB}/decisions": (Action.RESULT_DOWNLOAD, {}),
+    f"POST {JOB}/decisions": (Action.RESULT_REVIEW, {"json": {"match_id": 1, "verdict": "confirmed"}}),
     f"GET {JOB}/workbook": (Action.RESULT_DOWNLOAD, {}),
     f"GET {JOB}/download": (Action.RESULT_DOWNLOAD, {}),
 }
