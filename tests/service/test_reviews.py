@@ -119,6 +119,7 @@ def test_a_reviewer_signs_with_the_decisions(ran: Ran, tmp_path: Path) -> None:
 def test_how_far_the_decisions_are_is_told(ran: Ran) -> None:
     """Of many runs in one question, those without any left out; of one, how many there are to decide."""
     assert ran.container.results.suggested_matches(ran.actor, ran.job_id) == 1
+    assert ran.container.results.summary(ran.actor, ran.job_id)["suggested_matches"] == 1, "no page reads a file for it"
     assert ran.container.reviews.decided(ran.actor, [ran.job_id, "none"]) == {}
     ran.container.reviews.decide(ran.actor, ran.job_id, ran.suggested, "rejected")
     assert ran.container.reviews.decided(ran.actor, [ran.job_id, "none"]) == {ran.job_id: 1}
