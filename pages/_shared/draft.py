@@ -81,6 +81,13 @@ def left_to_do(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> 
     return f"Say on Map in which order the dates of {names} are written." if names else None
 
 
+def with_totals(person: Actor, reconciliation: Reconciliation) -> list[str]:
+    """The names of the files that end with what looks like their total, and are read with it."""
+    files = [file for side in reconciliation.sides for file in files_of(person, reconciliation, side)]
+    issues = {file.name: (file.profile_json or {}).get("issues", []) for file in files}
+    return [name for name, own in issues.items() if any(issue["code"] == "total_row" for issue in own)]
+
+
 def still_suggested(reconciliation: Reconciliation, plan: AnyPlan, part: Literal["fields", "rules"]) -> dict[str, Any]:
     """Confidence and reason of the fields, or rules, that are as they were suggested, by name: said of others, they
     would be about something else.
