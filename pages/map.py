@@ -91,7 +91,8 @@ def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, own: list[
     version, marks = st.session_state.get("fields-version", 0), Marks()
     left, right = draft.readable(plan, own)
     edited = mapping.editor(kept["base"], (left, right), wizard.labels(plan), f"{key}-{version}", not editable, reading)
-    why_suggested.least_sure(suggested)
+    if editable:
+        why_suggested.least_sure(suggested)
     combine.made(person, reconciliation, plan, editable)
     wrong = mapping.mistake(edited)
     if wrong:

@@ -137,7 +137,8 @@ def _fields(
     version, marks = st.session_state.get("fields-version", 0), Marks()
     own = by_name(plan, draft.readable(plan, columns))
     edited = sides_fields.editor(kept["base"], plan, own, f"{key}-{version}", not editable)
-    why_suggested.least_sure(suggested)
+    if editable:
+        why_suggested.least_sure(suggested)
     combine.made(person, reconciliation, plan, editable)
     if wrong := sides_fields.mistake(edited):
         st.error(f"Not saved yet. {wrong}", icon=":material/error:")
