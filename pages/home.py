@@ -12,6 +12,7 @@ from pages._shared.messages import empty_state, explained
 from pages._shared.wizard import reachable
 from services.database.models import Job, Reconciliation
 from services.permissions import Action, Actor
+from services.result_shown import SUGGESTED
 
 SHOWN = 20
 WIDTHS = {"status": 120, "matched": 130, "waiting": 215, "when": 120}  # pixels: what finds no room goes below
@@ -59,7 +60,9 @@ def row(reconciliation: Reconciliation, job: Job | None, decided: int) -> None:
             rows = job.summary_json["rows"].values()
             matched.markdown(wording.share(total(rows, "matched"), total(rows, "read")) + " matched")
             with waits:
-                waiting(total(rows, "breaks"), total(rows, "suggested"), decided)
+                st.markdown(wording.count(total(rows, "breaks"), "break"))
+                if told := suggestions(job.summary_json.get(SUGGESTED), total(rows, "suggested"), decided):
+                    st.caption(told)
         else:  # an empty one would not hold its place
             matched.space("xsmall")
             waits.space("xsmall")
@@ -71,13 +74,18 @@ def total(rows: Iterable[Mapping[str, int]], part: str) -> int:
     return sum(one[part] for one in rows)
 
 
-def waiting(broken: int, suggested: int, decided: int) -> None:
-    """What a run left for people to do: its breaks, the rows that it only suggested, how many matches are decided."""
-    st.markdown(wording.count(broken, "break"))
-    if decided:
-        st.caption(f"{wording.number(suggested)} suggested, {wording.count(decided, 'match', 'matches')} decided")
-    elif suggested:
-        st.caption(f"{wording.number(suggested)} suggested")
+def suggestions(matches: int | None, rows: int, decided: int) -> str:
+    """How far people are with what a run only suggested, counted in matches, as they decide; empty where it suggested
+    nothing. `matches`: None of a run of a version that did not count them.
+    """
+    if matches is None:
+        left = wording.count(rows, "row suggested", "rows suggested") if rows else ""
+        return wording.count(decided, "match decided", "matches decided") if decided else left
+    if not decided:
+        return wording.count(matches, "suggested match", "suggested matches") if matches else ""
+    if decided < matches:
+        return f"{wording.number(decided)} of {wording.number(matches)} suggested decided"
+    return f"{wording.number(matches)} suggested, all decided"
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from pages._shared import (
     rule_cards,
     rule_counts,
     sides_map,
+    why_suggested,
     wizard,
 )
 from pages._shared.context import actor, may
@@ -65,8 +66,19 @@ def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, own: list[
     st.caption(
         f"One line per column that takes part.{change} Compare lists where the values of a field differ inside a match."
     )
-    combine.show(person, reconciliation, plan, own, editable)
     suggested = draft.still_suggested(reconciliation, plan, "fields")
+    special = mapping.read_specially(plan)
+    with st.container(horizontal=True, vertical_alignment="center", key="field-tools"):
+        reading = st.toggle(
+            "Show cleaning, date formats and digits" + (f" (in use for {count(special, 'field')})" if special else ""),
+            key="fields-reading",
+            on_change=draft.forget_edits,
+            args=(reconciliation,),
+            width="content",
+        )
+        why_suggested.on_demand(suggested)
+        if editable:
+            combine.tool(person, reconciliation, plan, own)
     key, now = draft.fields_key(reconciliation), (plan.fields, plan.compare)
     if key in st.session_state and st.session_state[key]["seen"] != now:
         draft.forget_edits(reconciliation)  # changed elsewhere: what this table shows is of yesterday
@@ -76,16 +88,12 @@ def fields(person: Actor, reconciliation: Reconciliation, plan: Plan, own: list[
         base = mapping.rows_of(plan, suggested, samples)
         st.session_state[key] = {"base": base, "names": names, "seen": now, "suggested": set(suggested)}
     kept = st.session_state[key]
-    special = mapping.read_specially(plan)
-    reading = st.toggle(
-        "Show cleaning, date formats and digits" + (f" (in use for {count(special, 'field')})" if special else ""),
-        key="fields-reading",
-        on_change=draft.forget_edits,
-        args=(reconciliation,),
-    )
     version, marks = st.session_state.get("fields-version", 0), Marks()
     left, right = draft.readable(plan, own)
     edited = mapping.editor(kept["base"], (left, right), wizard.labels(plan), f"{key}-{version}", not editable, reading)
+    if editable:
+        why_suggested.least_sure(suggested)
+    combine.made(person, reconciliation, plan, editable)
     wrong = mapping.mistake(edited)
     if wrong:
         st.error(f"Not saved yet. {wrong}", icon=":material/error:")

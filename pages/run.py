@@ -33,6 +33,17 @@ def expected(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> No
         st.caption("It does not fit into the memory that one run may take: it goes through the disk in parts.")
 
 
+def totals(person: Actor, reconciliation: Reconciliation) -> None:
+    """What would count everything twice, said before it does."""
+    if names := draft.with_totals(person, reconciliation):
+        told = ", ".join(map(wording.literal, names))
+        st.warning(
+            f"The last row of {told} looks like a total: as a record it would count everything twice. "
+            "**Upload** leaves it out with one press.",
+            icon=":material/functions:",
+        )
+
+
 def about_to_run(plan: AnyPlan) -> None:
     """What the run will do, in words, before it is launched."""
     with st.container(border=True):
@@ -132,6 +143,7 @@ def main() -> None:
         st.switch_page("results.py", query_params={"job": job.id})
     if job is None:
         expected(person, reconciliation, plan)
+        totals(person, reconciliation)
         about_to_run(plan)
         if may(person, Action.JOB_LAUNCH):
             with st.container(horizontal=True, vertical_alignment="center", key="onwards"):

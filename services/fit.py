@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from typing import Any, Literal
 
 from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.nway.plan import SidesField
 from recon_engine.plan import SIDES, FieldSpec, Plan, ReaderOptions, SidedFormat, SideName
+from recon_engine.reading.two_columns import AMOUNT
 from services.database.models import StoredFile
 from services.formats import amount, count, number
 
@@ -128,15 +130,21 @@ def _side_drift(plan: Plan, side: SideName, then: Seen, now: Seen) -> list[Drift
     return found
 
 
+def made_by(reader: ReaderOptions) -> dict[str, tuple[str, ...]]:
+    """The columns that a plan makes of several of a side: of debits and credits an amount, of others what it says."""
+    amount = {AMOUNT: (reader.debit, reader.credit)} if reader.debit and reader.credit else {}
+    return {**amount, **reader.combined}
+
+
 def made_columns(reader: ReaderOptions, columns: Collection[str]) -> list[str]:
     """The columns that a plan makes of several of a side's `columns`, as far as these are there."""
-    return [name for name, parts in reader.combined.items() if all(part in columns for part in parts)]
+    return [name for name, parts in made_by(reader).items() if all(part in columns for part in parts)]
 
 
 def columns_read(reader: ReaderOptions, mapped: Iterable[str]) -> list[str]:
     """What a side's files must have: the columns that are `mapped`, and those that others are made of."""
-    parts = (part for made in reader.combined.values() for part in made)
-    return list(dict.fromkeys([*(name for name in mapped if name not in reader.combined), *parts]))
+    made = made_by(reader)
+    return list(dict.fromkeys(name for name in (*mapped, *chain(*made.values())) if name not in made))
 
 
 def _missing(plan: Plan, side: SideName, columns: Seen) -> list[Drift]:

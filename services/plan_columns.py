@@ -8,8 +8,9 @@ from typing import Any
 
 from recon_engine.nway.any_plan import AnyPlan
 from recon_engine.nway.plan import SidesPlan
+from recon_engine.reading.two_columns import AMOUNT, pair_called
 from services.database.models import StoredFile
-from services.fit import columns_read, shared_columns
+from services.fit import columns_read, made_by, shared_columns
 
 _NUMBERS = ("integer", "decimal")
 Replaced = Mapping[str, Mapping[str, str | None]]
@@ -33,22 +34,36 @@ def clashing(plan: AnyPlan, files: Mapping[str, Sequence[StoredFile]]) -> dict[s
     """By the name of each side the columns that the plan makes of others and the files have by that name already."""
     found = {}
     for side, own in files.items():
-        columns, made = shared_columns(own), {name for file in own for name in file.options_json.get("combined", {})}
+        columns, made = shared_columns(own), {name for file in own for name in _made_in(file)}
         reader = plan.side(side)  # type: ignore[arg-type]
-        found[side] = [name for name in reader.combined if name in columns and name not in made]
+        found[side] = [name for name in made_by(reader) if name in columns and name not in made]
     return {side: names for side, names in found.items() if names}
+
+
+def _made_in(file: StoredFile) -> set[str]:
+    """The columns of a file that it is read with, but does not have itself."""
+    return {*file.options_json.get("combined", {}), *((file.profile_json or {}).get("facts", {}).keys() & {AMOUNT})}
+
+
+def pair_of(plan: AnyPlan, side: str) -> list[str]:
+    """The columns of debits and of credits that the plan makes an amount of; none where it makes none of them."""
+    reader = plan.side(side)  # type: ignore[arg-type]
+    return [reader.debit, reader.credit] if reader.debit and reader.credit else []
 
 
 def proposed(
     plan: AnyPlan, side: str, gone: Sequence[str], profiles: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, str]:
     """What probably takes the place of columns that are `gone`, by their names, of those that the plan does not read:
-    one that is called nearly so, else the only one of the same type. `profiles`: of the columns that there are now.
+    one that is called nearly so, else the only one of the same type; for debits and credits two that are called so.
+    `profiles`: of the columns that there are now.
     """
     free = [name for name in profiles if name not in columns_of(plan, side)]
-    found: dict[str, str] = {}
-    for column in gone:
+    pair = pair_of(plan, side)
+    found = dict(zip(pair, pair_called(free) or (), strict=False)) if set(pair) <= set(gone) else {}
+    for column in (name for name in gone if name not in found):
         kinds: set[str] = {spec.type for spec in plan.fields if spec.columns.get(side) == column}  # type: ignore[call-overload]
+        kinds |= set(_NUMBERS) if column in pair else set()
         same = [
             name
             for name in free
@@ -74,6 +89,13 @@ def with_columns(plan: AnyPlan, replaced: Replaced) -> dict[str, Any]:
                 reader.setdefault("combined", {})[made] = now
             else:
                 instead[made] = None  # of one column nothing is made
+        if pair := pair_of(plan, side):
+            left = [name for part in pair if (name := columns.get(part, part)) is not None]
+            if len(left) > 1:
+                reader["debit"], reader["credit"] = left
+            else:  # one column that has all amounts, or none
+                del reader["debit"], reader["credit"]
+                instead[AMOUNT] = left[0] if left else None
         for field in data["fields"]:
             own = field["columns"] if several else field
             if own.get(side) in instead:
@@ -91,6 +113,9 @@ def with_made(plan: AnyPlan, made: Mapping[str, Mapping[str, Sequence[str] | Non
         reader = _reader(data, side)
         combined = {**reader.get("combined", {}), **columns}
         reader["combined"] = {name: list(parts) for name, parts in combined.items() if parts}
+        if AMOUNT in columns and columns[AMOUNT] is None:
+            reader.pop("debit", None)
+            reader.pop("credit", None)
     return data
 
 

@@ -41,6 +41,7 @@ def summary_pdf(facts: Facts) -> bytes:
         _conservation(paper, facts)
         _together(paper, facts)
         _balance(paper, facts)
+        _review(paper, facts)
         _open_items(paper, facts)
         _rules(paper, facts)
         _causes(paper, facts)
@@ -125,6 +126,31 @@ def _told(balances: Sequence[Mapping[str, Any]], part: str, several: bool) -> bo
     """Whether the sums of a part have a column: of several sides, with two columns more, not what is 0 everywhere."""
     sums = [sums[part] for one in balances for sums in one["sums"].values() if part in sums]
     return any(map(Decimal, sums)) or (bool(sums) and (part == "unexplained" or not several))
+
+
+def _review(paper: Paper, facts: Facts) -> None:
+    """What people decided on the suggested matches, and who they are; nothing where none was suggested."""
+    review = facts.review
+    if review is None or not review.suggested:
+        return
+    paper.section(
+        "Suggested matches, and what people decided",
+        f"{count(review.suggested, 'match', 'matches')}: {number(review.confirmed)} confirmed, "
+        f"{number(review.rejected)} rejected, {number(review.waiting)} not decided. "
+        "The figures above stay as the run found them.",
+    )
+    if not review.reviewers:
+        return
+    columns = [
+        Column("Reviewer", 3), Column("Confirmed", 1, right=True), Column("Rejected", 1, right=True),
+        Column("First decision", 1.8), Column("Last decision", 1.8),
+    ]  # fmt: skip
+    lines = [
+        [one.person, number(one.confirmed), number(one.rejected), moment(one.first), moment(one.last)]
+        for one in review.reviewers
+    ]
+    _cut(paper, columns, lines, "more reviewers are in the decisions (.csv)")
+    paper.quiet(f"Each decision with its note is in the decisions (.csv), SHA-256 {review.sha256}.")
 
 
 def _open_items(paper: Paper, facts: Facts) -> None:
@@ -228,7 +254,8 @@ def _origin(paper: Paper, facts: Facts) -> None:
         f"Unpack the evidence (.zip) of this run and run {CHECK}: it compares every hash, adds up every row and sum, "
         "and tests every match against its rule, from the files alone. The SHA-256 of manifest.json must be as above."
     )
-    paper.sign("Prepared by", "Approved by")
+    reviewed = ["Reviewed by"] if facts.review and facts.review.suggested else []
+    paper.sign("Prepared by", *reviewed, "Approved by")
 
 
 def _cut(paper: Paper, columns: Sequence[Column], lines: Sequence[Sequence[Any]], rest: str) -> None:

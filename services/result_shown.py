@@ -24,11 +24,13 @@ FIGURES_BEFORE: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     f"{OWN}figures.json": lambda told: turned(renewed(told)),  # of two sides, in another form
 }
 """What earlier versions kept, and how to read it now."""
+SUGGESTED = "suggested_matches"
+"""Under what the summary in the database, which no page needs a file for, tells how many matches are suggested."""
 _GROUP_ROWS = 16_384  # a page of breaks in another order is read from many places: little is read around each
 
 
-def prepare(folder: Path, plan: AnyPlan, totals: dict[str, Any]) -> None:
-    """Write these files into the folder of a result."""
+def prepare(folder: Path, plan: AnyPlan, totals: dict[str, Any]) -> int:
+    """Write these files into the folder of a result. Gives the number of its suggested matches."""
 
     def scan(name: str) -> pl.LazyFrame:
         return pl.scan_parquet(folder / f"{name}.parquet")
@@ -38,6 +40,8 @@ def prepare(folder: Path, plan: AnyPlan, totals: dict[str, Any]) -> None:
     valued(scan("breaks"), {side: scan(side) for side in plan.labels}).sink_parquet(
         folder / BREAKS, compression="zstd", compression_level=1, row_group_size=_GROUP_ROWS
     )
+    suggested = scan("matches").filter(pl.col("outcome").cast(pl.String) == "suggested")
+    return int(suggested.select(pl.col("match_id").n_unique()).collect(engine="streaming").item())
 
 
 def valued(table: pl.LazyFrame, records: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:

@@ -15,6 +15,7 @@ from services.database.models import Account, Job, Reconciliation
 
 if TYPE_CHECKING:
     from services.container import Container
+    from services.reviews import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,9 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that is printed. Nothing of it changes once the run has ended, but the names of people."""
+    """Everything that is printed. Nothing of it changes once the run has ended, but the names of people and, where they
+    are told, their decisions.
+    """
 
     title: str
     job_id: str
@@ -42,6 +45,7 @@ class Facts:
     ran_at: datetime
     engine: str
     manifest_hash: str
+    review: Standing | None = None
 
     @property
     def labels(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
@@ -22,7 +23,7 @@ from services.result_exports import csv_chunk, zip_chunks
 from services.result_figures import figures
 from services.result_match import first_pair, sums_of
 from services.result_rows import Filters, Page, filtered, of_source, ordered, packed, rows_of, unpacked, with_rows
-from services.result_shown import BREAKS, FIGURES, FIGURES_BEFORE, OWN, valued
+from services.result_shown import BREAKS, FIGURES, FIGURES_BEFORE, OWN, SUGGESTED, valued
 from services.result_summary import gather
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class ResultService:
         self._container = container
 
     def summary(self, actor: Actor, job_id: str) -> dict[str, Any]:
-        """The run's `summary.json`. Raises Conflict when the run has no result."""
+        """The run's `summary.json`, with its `suggested_matches`. Raises Conflict when the run has no result."""
         return dict(self._job(actor, job_id, Action.RESULT_READ).summary_json or {})
 
     def figures(self, actor: Actor, job_id: str) -> dict[str, Any]:
@@ -149,6 +150,8 @@ class ResultService:
     def suggested_matches(self, actor: Actor, job_id: str) -> int:
         """How many matches of the run are only suggested; counted once, as a result never changes."""
         job = self._job(actor, job_id, Action.RESULT_READ)
+        if SUGGESTED in (job.summary_json or {}):
+            return int((job.summary_json or {})[SUGGESTED])
         key = ("suggested", job.result_prefix)
         seconds = self._container.settings.cache_seconds
         return int(self._container.cache.get_json(key, seconds, lambda: self.suggested(actor, job_id).len()))
@@ -305,7 +308,8 @@ class ResultService:
 
         job = self._job(actor, job_id, Action.RESULT_DOWNLOAD)
         self._record_download(actor, job_id, format="pdf")
-        return summary_pdf(gather(self._container, job, self._figures(job)))
+        facts = gather(self._container, job, self._figures(job))
+        return summary_pdf(replace(facts, review=self._container.reviews.standing(actor, job_id)))
 
     def _job(self, actor: Actor, job_id: str, action: Action) -> Job:
         check(actor, action)

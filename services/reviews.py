@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -38,6 +39,41 @@ class Decision:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """What of the decisions that hold one person made, and between when and when."""
+
+    person: str
+    confirmed: int
+    rejected: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a run's suggested matches are decided, and by whom; `sha256`: of the decisions as they are saved."""
+
+    suggested: int
+    reviewers: tuple[Reviewer, ...]
+    sha256: str
+
+    @property
+    def confirmed(self) -> int:
+        """How many people confirmed."""
+        return sum(one.confirmed for one in self.reviewers)
+
+    @property
+    def rejected(self) -> int:
+        """How many people rejected."""
+        return sum(one.rejected for one in self.reviewers)
+
+    @property
+    def waiting(self) -> int:
+        """How many nobody decided on."""
+        return self.suggested - self.confirmed - self.rejected
+
+
 class ReviewService:
     """Keeps the decisions. Every change of one is an entry of the audit trail."""
 
@@ -69,6 +105,33 @@ class ReviewService:
         )
         with self._container.session() as session:
             return dict(session.execute(made).all())
+
+    def standing(self, actor: Actor, job_id: str) -> Standing:
+        """What is decided on a run's suggested matches, by whom and when: what a reviewer signs. Raises NotFound."""
+        check(actor, Action.RESULT_READ)
+        suggested = self._container.results.suggested_matches(actor, job_id)
+        whose = (
+            select(MatchDecision.verdict, MatchDecision.at, Account.name, Account.email)
+            .join(Account, Account.id == MatchDecision.account_id)
+            .where(MatchDecision.job_id == job_id)
+            .order_by(MatchDecision.at, MatchDecision.match_id)
+        )
+        made: dict[str, list[tuple[str, datetime]]] = {}
+        with self._container.session() as session:
+            for verdict, at, name, email in session.execute(whose).all():
+                made.setdefault(f"{name}, {email}", []).append((verdict, at))
+        reviewers = tuple(
+            Reviewer(
+                person,
+                confirmed=sum(verdict == "confirmed" for verdict, _ in own),
+                rejected=sum(verdict == "rejected" for verdict, _ in own),
+                first=own[0][1],
+                last=own[-1][1],
+            )
+            for person, own in made.items()
+        )
+        told = _as_csv(self._decisions(actor, job_id).values())
+        return Standing(suggested, reviewers, hashlib.sha256(told).hexdigest())
 
     def waiting(self, actor: Actor, job_id: str, filters: Filters | None = None) -> int:
         """How many suggested matches of which the filters keep a record are not decided. Raises NotFound, Invalid."""
@@ -158,9 +221,13 @@ class ReviewService:
         with self._container.transaction() as session:
             kind: dict[str, Any] = {"table": "decisions", "format": "csv"}
             self._container.audit.record(session, actor, Action.RESULT_DOWNLOAD, "job", job_id, **kind)
-        rows = [(one.match_id, one.verdict, one.note, one.person, one.at.isoformat()) for one in made]
-        columns = {"match_id": pl.Int64, "verdict": pl.String, "note": pl.String, "person": pl.String, "at": pl.String}
-        return csv_chunk(pl.DataFrame(rows, schema=columns, orient="row"), header=True)
+        return _as_csv(made)
+
+
+def _as_csv(made: Iterable[Decision]) -> bytes:
+    rows = [(one.match_id, one.verdict, one.note, one.person, one.at.isoformat()) for one in made]
+    columns = {"match_id": pl.Int64, "verdict": pl.String, "note": pl.String, "person": pl.String, "at": pl.String}
+    return csv_chunk(pl.DataFrame(rows, schema=columns, orient="row"), header=True)
 
 
 def _checked(verdict: str, note: str) -> str:

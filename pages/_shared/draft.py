@@ -12,11 +12,12 @@ from recon_engine.errors import Fault, PlanError
 from recon_engine.nway.any_plan import AnyPlan, build_plan, parse_plan
 from recon_engine.nway.plan import SidesPlan
 from recon_engine.plan import SIDES, Plan
+from recon_engine.reading.two_columns import AMOUNT
 from services.database.models import Reconciliation, StoredFile
 from services.errors import Invalid
 from services.fit import OpenDates, made_columns, open_dates, shared_columns
 from services.permissions import Actor
-from services.plan_columns import clashing, lacking
+from services.plan_columns import clashing, lacking, pair_of
 from services.sides import by_name, with_files
 
 Kind = Literal["primary", "secondary"]
@@ -39,6 +40,8 @@ def samples(person: Actor, reconciliation: Reconciliation, plan: Plan) -> dict[t
         for name, parts in plan.side(side).combined.items():
             made = (" ".join(str(row[part]) for part in parts if row.get(part)) for row in rows)
             told.setdefault((side, name), ", ".join(filter(None, made)))
+        if pair := pair_of(plan, side):
+            told.setdefault((side, AMOUNT), " or ".join(pair))
     return told
 
 
@@ -76,6 +79,13 @@ def left_to_do(person: Actor, reconciliation: Reconciliation, plan: AnyPlan) -> 
         return "The plan was made for other files: see on Map what does not fit."
     names = ", ".join(dict.fromkeys(f"`{one.name}`" for one in undecided(person, reconciliation, plan)))
     return f"Say on Map in which order the dates of {names} are written." if names else None
+
+
+def with_totals(person: Actor, reconciliation: Reconciliation) -> list[str]:
+    """The names of the files that end with what looks like their total, and are read with it."""
+    files = [file for side in reconciliation.sides for file in files_of(person, reconciliation, side)]
+    issues = {file.name: (file.profile_json or {}).get("issues", []) for file in files}
+    return [name for name, own in issues.items() if any(issue["code"] == "total_row" for issue in own)]
 
 
 def still_suggested(reconciliation: Reconciliation, plan: AnyPlan, part: Literal["fields", "rules"]) -> dict[str, Any]:

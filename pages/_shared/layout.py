@@ -103,6 +103,7 @@ def style() -> None:
         f"<style>:root {{ --accent: {_accent()}; --quiet: {_quiet()}; --primary: {_primary()};"
         f" --ground: {_ground()}; }}"
         """
+        .st-key-stepper { margin-bottom: .5rem; }
         [class*="st-key-step-on-"] { border-top: 3px solid var(--accent); padding-top: .25rem; }
         [class*="st-key-step-"] [data-testid="stMarkdown"] { padding: .15rem .5rem 0; }
         [class*="st-key-step-"] [data-testid="stMarkdownContainer"] { margin-bottom: 0; }

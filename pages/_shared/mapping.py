@@ -16,7 +16,7 @@ from recon_engine.plan_changes import with_renamed_fields
 
 TYPES = list(get_args(FieldType))
 CLEAN_STEPS = list(get_args(CleanName))
-REASON_PIXELS = 170
+VALUES_PIXELS, MOST_CHOSEN = 160, 150
 MOST_PIXELS = 260  # of a column that is as wide as its heading
 # The rows carry an id, not shown, that tells which saved field a row was; a new row has none.
 SHOWN = ["name", "left", "left_values", "right", "right_values", "type", "compare"]
@@ -40,9 +40,7 @@ def rows_of(
     suggested: Mapping[str, Mapping[str, Any]],
     samples: Mapping[tuple[str, str], str] | None = None,
 ) -> list[Row]:
-    """One row per field of the plan, with a few values of both files, and the confidence and reason of the suggestion
-    it came from.
-    """
+    """One row per field of the plan, with a few values of both files, and how sure the suggestion was it came from."""
     return [
         {
             "id": number,
@@ -67,7 +65,6 @@ def _row(spec: FieldSpec, compared: bool, suggestion: Mapping[str, Any]) -> Row:
         "right_clean": [told for step in spec.clean.right if (told := _worded(step))],
         "compare": compared,
         "confidence": suggestion.get("confidence"),
-        "reason": suggestion.get("reason", ""),
     }
 
 
@@ -106,12 +103,12 @@ def editor(
     column = st.column_config
     left, right = columns
     names = heads(names)
-    wide = {side: fitting(names[side], 115) for side in SIDES}
+    wide = {side: _for_chosen(names[side], base, side) for side in SIDES}
     own = max((fitting(str(row["name"]), 115, False) for row in base), default=115)
     values, clean, dates = (
         {side: form.format(names[side]) for side in SIDES} for form in ("{} values", "Clean {}", "{} dates")
     )
-    suggested = any(row["reason"] for row in base)  # a plan that was saved has nothing to say of it
+    suggested = any(row["confidence"] is not None for row in base)  # a plan that was saved has nothing to say of it
     shown = (step for row in base for cell in STEPS for step in _steps(row.get(cell)))
     steps = list(dict.fromkeys([*CLEAN_STEPS, *shown]))
     edited: list[Row] = st.data_editor(
@@ -120,19 +117,18 @@ def editor(
             *SHOWN,
             *(["confidence"] if suggested else []),
             *(READING if reading else []),
-            *(["reason"] if suggested else []),
         ],
         key=key,
         num_rows="fixed" if disabled else "dynamic",
         hide_index=True,
-        disabled=disabled or ["confidence", "reason", "left_values", "right_values"],
+        disabled=disabled or ["confidence", "left_values", "right_values"],
         placeholder="",
         column_config={
             "name": column.TextColumn("Field", required=True, pinned=True, width=own, help="The common name"),
             "left": column.SelectboxColumn(names["left"], options=list(left), required=True, width=wide["left"]),
             "right": column.SelectboxColumn(names["right"], options=list(right), required=True, width=wide["right"]),
-            "left_values": column.TextColumn(values["left"], width=fitting(values["left"], 112, False)),
-            "right_values": column.TextColumn(values["right"], width=fitting(values["right"], 112, False)),
+            "left_values": column.TextColumn(values["left"], width=fitting(values["left"], VALUES_PIXELS, False)),
+            "right_values": column.TextColumn(values["right"], width=fitting(values["right"], VALUES_PIXELS, False)),
             "type": column.SelectboxColumn("Type", options=TYPES, required=True, default="text", width=80),
             "confidence": column.ProgressColumn("Confidence", min_value=0, max_value=1, format="percent", width=90),
             "compare": column.CheckboxColumn(
@@ -155,7 +151,6 @@ def editor(
             "left_format": column.TextColumn(dates["left"], width=fitting(dates["left"], 130), help=FORMAT_HELP),
             "right_format": column.TextColumn(dates["right"], width=fitting(dates["right"], 130), help=FORMAT_HELP),
             "scale": column.NumberColumn("Digits", min_value=0, max_value=18, step=1, width=90, help=SCALE_HELP),
-            "reason": column.TextColumn("Why suggested", width="large" if reading else REASON_PIXELS),
         },
     )
     return edited
@@ -171,6 +166,12 @@ def _for_chips(head: str, base: list[Row], cell: str) -> int:
     """The pixels of a column that shows its heading and each row's steps side by side, up to a limit."""
     chips = (sum(8 * len(step) + 26 for step in _steps(row.get(cell))) for row in base)
     return min(MOST_PIXELS, max(fitting(head, 110), *chips, 0))
+
+
+def _for_chosen(head: str, base: list[Row], cell: str) -> int:
+    """The pixels of a column in which one is chosen for each field: long names are seen as far as there is room."""
+    longest = max((fitting(str(row[cell]), 0, False) for row in base), default=0)
+    return max(fitting(head, 115), min(longest, MOST_CHOSEN))
 
 
 def heads(names: Mapping[str, str]) -> dict[str, str]:

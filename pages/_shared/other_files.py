@@ -16,11 +16,12 @@ from recon_engine.plan import SIDES
 from services.database.models import Reconciliation
 from services.fit import shared_columns
 from services.permissions import Actor
-from services.plan_columns import clashing, columns_of, lacking, proposed, with_columns, with_made
+from services.plan_columns import clashing, columns_of, lacking, pair_of, proposed, with_columns, with_made
 from services.sides import by_name
 
 MOST_NAMED = 5  # columns
 LEFT_OUT = "nothing: leave the field out"
+ALL_IN_ONE = "nothing: one column has all amounts, with their signs"
 Names = Mapping[str, Sequence[str]]
 Profiles = Mapping[str, Mapping[str, Any]]
 Change = tuple[str, dict[str, Any] | None]
@@ -101,8 +102,9 @@ def _instead(plan: AnyPlan, missing: Names, profiles: Mapping[str, Profiles]) ->
             likely = proposed(plan, side, names, profiles[side])
             for name in names:
                 options = list(profiles[side])
+                nothing = ALL_IN_ONE if name in pair_of(plan, side) else LEFT_OUT
                 if not draft.faults(with_columns(plan, {side: {name: None}})):
-                    options.append(LEFT_OUT)
+                    options.append(nothing)
                 picked = st.selectbox(
                     f"{literal(plan.labels[side])}: '{literal(name)}' is now",
                     options,
@@ -112,7 +114,7 @@ def _instead(plan: AnyPlan, missing: Names, profiles: Mapping[str, Profiles]) ->
                     key=f"instead-{side}-{name}",
                 )
                 if picked is not None:
-                    chosen.setdefault(side, {})[name] = None if picked == LEFT_OUT else picked
+                    chosen.setdefault(side, {})[name] = None if picked == nothing else picked
         if sum(map(len, chosen.values())) < sum(map(len, missing.values())):
             return None
         data = with_columns(plan, chosen)

@@ -40,11 +40,17 @@ def show(person: Actor, job: Job, plan: AnyPlan) -> None:
     names = labels(plan)
     _headline(headline(summary, services().results.figures(person, job.id), names))
     _conservation(person, job, summary, names)
+    _warnings(summary)
     _rows_and_breaks(summary, names)
     result_together.show(summary, names)
     result_causes.show(person, job, plan)
-    for warning in summary.get("warnings", []):
-        st.warning(_text(warning), icon=":material/warning:")
+
+
+def _warnings(summary: Mapping[str, Any]) -> None:
+    """What the run warns of, before anybody relies on the figures: in one box, however much it is."""
+    told = [_text(warning) for warning in summary.get("warnings", [])]
+    if told:
+        st.warning("\n".join(f"- {one}" for one in told) if len(told) > 1 else told[0], icon=":material/warning:")
 
 
 def _rows_and_breaks(summary: Mapping[str, Any], names: Mapping[str, str]) -> None:

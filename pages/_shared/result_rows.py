@@ -10,6 +10,7 @@ import streamlit as st
 
 from pages._shared import result_match, result_review
 from pages._shared.context import fragment, may, services
+from pages._shared.mapping import fitting
 from pages._shared.messages import empty_state, explained
 from pages._shared.tables import (
     PAGE_ROWS,
@@ -81,7 +82,8 @@ OF_SIDES = HEADINGS | {
         "difference": "Difference",
     }
 }
-WIDTHS = {"left_value": 200, "right_value": 200, "rule": 140, "outcome": 150}
+WIDTHS = {"left_value": 200, "right_value": 200}
+READ_WHOLE = ("rule", "outcome")  # as far as there is room: the same few texts in every row
 EMPTY = {
     "matches": ("No match", "No rule brought two records together: look at the breaks, and at the rules."),
     "differences": ("No differences", "Every compared field is equal inside every match."),
@@ -145,7 +147,8 @@ def _show(person: Actor, job: Job, plan: AnyPlan, name: str) -> None:
     if name == "differences":
         way = f" Differences are {against}, as tolerances are." if (against := _direction(plan)) else ""
     st.caption(f"Select a row to see the whole match.{way}")
-    chosen = table(rows, headings, f"{name}-table", selectable=True, amounts=amount_fields(plan), widths=WIDTHS)
+    wide = {one: max(fitting(str(row.get(one) or ""), 90, editable=False) for row in rows) for one in READ_WHOLE}
+    chosen = table(rows, headings, f"{name}-table", selectable=True, amounts=amount_fields(plan), widths=WIDTHS | wide)
     pager(name, found.total, NOUNS[name], whole)
     if chosen is not None:
         result_match.show(person, job, plan, int(found.rows[chosen]["match_id"]))

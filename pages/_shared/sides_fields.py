@@ -17,7 +17,7 @@ COLUMN = "column-"
 
 
 def rows_of(plan: SidesPlan, suggested: Mapping[str, Mapping[str, Any]]) -> list[Row]:
-    """One row per field, with the confidence and reason of the suggestion that it came from."""
+    """One row per field, and how sure the suggestion was that it came from."""
     return [
         {
             "id": number,
@@ -27,7 +27,6 @@ def rows_of(plan: SidesPlan, suggested: Mapping[str, Mapping[str, Any]]) -> list
             "scale": spec.scale,
             "compare": spec.name in plan.compare,
             "confidence": suggested.get(spec.name, {}).get("confidence"),
-            "reason": suggested.get(spec.name, {}).get("reason", ""),
         }
         for number, spec in enumerate(plan.fields)
     ]
@@ -47,11 +46,11 @@ def editor(
     own = max((fitting(str(row["name"]), 115, editable=False) for row in base), default=115)
     edited: list[Row] = st.data_editor(
         base,
-        column_order=["name", *of_sides, "type", "confidence", "compare", "scale", "reason"],
+        column_order=["name", *of_sides, "type", "confidence", "compare", "scale"],
         key=key,
         num_rows="fixed" if disabled else "dynamic",
         hide_index=True,
-        disabled=disabled or ["confidence", "reason"],
+        disabled=disabled or ["confidence"],
         placeholder="",
         column_config={
             "name": column.TextColumn("Field", required=True, pinned=True, width=own, help="The common name"),
@@ -62,7 +61,6 @@ def editor(
                 "Compare", width=fitting("Compare", 80), help="List where its values differ inside a match"
             ),
             "scale": column.NumberColumn("Digits", min_value=0, max_value=18, step=1, width=90, help=SCALE_HELP),
-            "reason": column.TextColumn("Why suggested", width="large"),
         },
     )
     return edited

@@ -16,6 +16,7 @@ from pages._shared import (
     rule_cards,
     rule_counts,
     sides_fields,
+    why_suggested,
     wizard,
 )
 from pages._shared.mapping import row_id, what_changed
@@ -120,8 +121,11 @@ def _fields(
         + (" Double-click a cell to change it; add a line at the bottom." if editable else "")
         + " Clean steps and date formats stand in the plan file."
     )
-    combine.show(person, reconciliation, plan, columns, editable)
     suggested = draft.still_suggested(reconciliation, plan, "fields")
+    with st.container(horizontal=True, vertical_alignment="center", key="field-tools"):
+        why_suggested.on_demand(suggested)
+        if editable:
+            combine.tool(person, reconciliation, plan, columns)
     key, now = draft.fields_key(reconciliation), (plan.fields, plan.compare, plan.labels)
     if key in st.session_state and st.session_state[key]["seen"] != now:
         draft.forget_edits(reconciliation)  # changed elsewhere: what this table shows is of yesterday
@@ -133,6 +137,9 @@ def _fields(
     version, marks = st.session_state.get("fields-version", 0), Marks()
     own = by_name(plan, draft.readable(plan, columns))
     edited = sides_fields.editor(kept["base"], plan, own, f"{key}-{version}", not editable)
+    if editable:
+        why_suggested.least_sure(suggested)
+    combine.made(person, reconciliation, plan, editable)
     if wrong := sides_fields.mistake(edited):
         st.error(f"Not saved yet. {wrong}", icon=":material/error:")
         return True

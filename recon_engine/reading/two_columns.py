@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
 import polars as pl
@@ -69,9 +70,12 @@ def _given(table: TextTable, options: ReaderOptions) -> tuple[str, str] | None:
 
 
 def _called(table: TextTable) -> tuple[str, str] | None:
-    plain = {column: _plain(column) for column in table.columns}
-    if AMOUNT in {column.strip().lower() for column in table.columns}:
-        return None
+    return None if AMOUNT in {column.strip().lower() for column in table.columns} else pair_called(table.columns)
+
+
+def pair_called(columns: Iterable[str]) -> tuple[str, str] | None:
+    """The column of debits and that of credits, where just one of each is called so."""
+    plain = {column: _plain(column) for column in columns}
     debits = [column for column, name in plain.items() if name in DEBIT]
     credits_ = [column for column, name in plain.items() if name in CREDIT]
     return (debits[0], credits_[0]) if len(debits) == len(credits_) == 1 else None

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Any, BinaryIO, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.api.described import problems
 from services.api.identity import Caller, Services
-from services.api.inputs import LINKED, Cursor, Id, Limit, Text, linked
+from services.api.inputs import LINKED, Cursor, Id, Limit, RepeatKey, Text, linked
+from services.api.repeats import answered_once
+from services.idempotency import Attempt
 from services.paging import cursor_of, read_cursor
+from services.permissions import Action
 from services.result_rows import Filters
 from services.results import Table
+from services.reviews import Verdict
 
 router = APIRouter(prefix="/reconciliation/jobs/{job_id}", tags=["results"])
 
@@ -53,6 +58,28 @@ class Choice(BaseModel):
     def filters(self) -> Filters:
         """The columns that must have a given value, or one of those given."""
         return self.model_dump(exclude_none=True, exclude={"sort", "format", "limit", "cursor"})
+
+
+class Decide(BaseModel):
+    """What is decided on one suggested match, and why."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"match_id": 17, "verdict": "confirmed", "note": "as agreed"}]}
+    )
+
+    match_id: Annotated[int, Field(ge=0, le=2**53)]
+    verdict: Verdict
+    note: Text = ""
+
+
+class DecisionOut(BaseModel):
+    """What holds of a suggested match from now on; nobody's decision when it is open again."""
+
+    match_id: int
+    verdict: Verdict
+    note: str
+    person: str | None
+    at: datetime | None
 
 
 FORMATS = {name: {"schema": {"type": "string", "format": "binary"}} for name in (CSV, XLSX, PARQUET)}
@@ -130,6 +157,25 @@ def decisions(job_id: Id, actor: Caller, services: Services) -> Response:
     """What people decided on the suggested matches of the run, as CSV: match_id, verdict, note, person, at."""
     made = services.reviews.export_csv(actor, job_id)
     return _attachment(iter([made]), f"{CSV}; charset=utf-8", f"decisions-{job_id}.csv")
+
+
+@router.post("/decisions", response_model=DecisionOut, responses=problems(404, 409))
+def decide(
+    job_id: Id, given: Decide, actor: Caller, services: Services, repeat_key: RepeatKey = None
+) -> DecisionOut | Response:
+    """Confirm or reject a suggested match of the run, or leave it open again, in the name of the person signed in."""
+
+    def carry_out(_attempt: Attempt | None = None) -> DecisionOut:
+        services.reviews.decide(actor, job_id, given.match_id, given.verdict, given.note)
+        made = services.reviews.decisions(actor, job_id, [given.match_id]).get(given.match_id)
+        if made is None:
+            return DecisionOut(match_id=given.match_id, verdict="open", note="", person=None, at=None)
+        return DecisionOut.model_validate(made, from_attributes=True)
+
+    if repeat_key is None:
+        return carry_out()
+    said = [job_id, given.model_dump(mode="json")]
+    return answered_once(services, actor, Action.RESULT_REVIEW, repeat_key, said, 200, carry_out)
 
 
 def _attachment(pieces: Iterator[bytes], media_type: str, name: str) -> StreamingResponse:

@@ -21,7 +21,7 @@ from services.jobs.child import Child, Ended, Limits
 from services.jobs.leases import Leases, Outcome
 from services.jobs.progress import Progress
 from services.leases import Lease
-from services.result_shown import OWN, prepare
+from services.result_shown import OWN, SUGGESTED, prepare
 from services.sides import with_files
 from services.storage.base import StorageAway
 
@@ -184,7 +184,7 @@ class Run:
     def _show(self, result: Path, summary: dict[str, Any]) -> None:
         """Prepare what the screens ask for over and over. Without it a result is whole, only slower to look at."""
         try:
-            prepare(result, build_plan(self._job.plan_json), summary["totals"])
+            summary[SUGGESTED] = prepare(result, build_plan(self._job.plan_json), summary["totals"])
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
                 raise  # there is no room for the result either

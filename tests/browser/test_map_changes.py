@@ -179,6 +179,29 @@ def test_the_fields_are_seen_whole(page: Page) -> None:
     assert table.evaluate(cut) > 0
 
 
+def test_why_fields_were_suggested_is_read_whole(page: Page) -> None:
+    """Beside the other tools of the table, in one line; the field that is least sure is named with its reason."""
+    demo(page)
+    tools = [page.get_by_text("Show cleaning, date formats and digits")]
+    tools += [steps.button(page, name) for name in ("Why suggested", "Combine columns")]
+    boxes = [tool.bounding_box() for tool in tools]
+    middles = [box["y"] + box["height"] / 2 for box in boxes if box]
+    assert len(middles) == len(tools)
+    assert max(middles) - min(middles) < 10
+    expect(page.get_by_text("Look at currency first: 59% sure")).to_be_visible()
+    expect(page.get_by_text(re.compile("Look at .* first"))).to_have_count(1)
+    tools[1].click()
+    reason = page.get_by_text(re.compile(r"reference, 95% sure: .* that are the same by other columns\.$"))
+    expect(reason).to_be_visible()
+    assert reason.evaluate("one => one.scrollWidth <= one.clientWidth")
+    page.reload()
+    expect(page.get_by_text("would stay open")).to_be_visible()
+    steps.quiet(page)
+    rename_field(page, 4, "ccy")
+    expect(page.get_by_text("The change is saved.")).to_be_visible()
+    expect(page.get_by_text("Look at"), "said of another field, it would be about something else").to_have_count(0)
+
+
 def test_the_total_at_the_end_is_left_out_with_one_press(page: Page, tmp_path: Path) -> None:
     """The row is told as rejected, with its text, and the plan reads the file so, too; every row is accounted for."""
     steps.create_administrator(page)
@@ -190,6 +213,10 @@ def test_the_total_at_the_end_is_left_out_with_one_press(page: Page, tmp_path: P
     steps.upload(page, 1, right)
     steps.button(page, "Continue to mapping").click()
     expect(page.get_by_text("would stay open")).to_be_visible()
+    steps.button(page, "Continue to run").click()
+    before_it_runs = page.get_by_text("The last row of ledger.csv looks like a total")
+    expect(before_it_runs).to_be_visible()
+    steps.button(page, "Back to mapping").click()
     steps.button(page, "Back to upload").click()
     expect(page.get_by_text("looks like the total of those above it")).to_be_visible()
     steps.button(page, "Leave it out").click()
@@ -198,6 +225,8 @@ def test_the_total_at_the_end_is_left_out_with_one_press(page: Page, tmp_path: P
     steps.button(page, "Continue to mapping").click()
     expect(page.get_by_text("Tried on all 40 Ledger rows")).to_be_visible()
     steps.button(page, "Continue to run").click()
+    expect(steps.button(page, "Run reconciliation")).to_be_enabled()
+    expect(before_it_runs).to_have_count(0)
     steps.button(page, "Run reconciliation").click()
     steps.open_results(page)
     expect(page.get_by_text(re.compile(r"41 rows read = .* \+ 1 rejected"))).to_be_visible()

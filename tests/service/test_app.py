@@ -24,6 +24,7 @@ from tests.service.conftest import PASSWORD
 
 ROOT = Path(__file__).parents[2]
 PERSON = {"name": "Ada", "email": "ada@example.org", "password": PASSWORD}
+REVIEWER = {"RECON_EMAIL": PERSON["email"], "RECON_PASSWORD": PASSWORD}
 PLAN = {
     "name": "ledger-vs-bank",
     "left": {"label": "Ledger"},
@@ -140,18 +141,19 @@ def test_the_documented_programs_run(
     wanted = {"name": f"the {language} program", "scopes": ["read", "upload", "run"], "password": PASSWORD}
     token = person.post("/api/tokens", json=wanted).json()["token"]
     page = (ROOT / "docs/how-to/use-the-api.md").read_text(encoding="utf-8")
-    (program,) = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+    program = "\n".join(re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL))
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     done = subprocess.run(
         ["bash", "-c", program] if language == "sh" else [sys.executable, "-c", program],
-        cwd=tmp_path, env={**os.environ, "RECON_URL": running[1], "RECON_TOKEN": token}, capture_output=True, text=True,
-        timeout=120, check=False,
+        cwd=tmp_path, env={**os.environ, "RECON_URL": running[1], "RECON_TOKEN": token, **REVIEWER},
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     if language == "sh":
         assert (tmp_path / "summary.pdf").read_bytes().startswith(b"%PDF")
         assert "manifest.json" in zipfile.ZipFile(tmp_path / "result.zip").namelist()
         assert "reason" in (tmp_path / "breaks.csv").read_text(encoding="utf-8-sig")
+        assert ",confirmed,as agreed by phone," in (tmp_path / "decisions.csv").read_text()
     else:
         assert done.stdout.startswith("succeeded {")
         assert len(done.stdout.splitlines()) > 1

@@ -201,6 +201,7 @@ USE_CASES: dict[str, tuple[Action, tuple[Any, ...]]] = {
     "reviews.decisions": (Action.RESULT_READ, (JOB_ID,)),
     "reviews.counts": (Action.RESULT_READ, (JOB_ID,)),
     "reviews.decided": (Action.RESULT_READ, ([JOB_ID],)),
+    "reviews.standing": (Action.RESULT_READ, (JOB_ID,)),
     "reviews.waiting": (Action.RESULT_READ, (JOB_ID,)),
     "reviews.decide": (Action.RESULT_REVIEW, (JOB_ID, 1, "confirmed")),
     "reviews.decide_all": (Action.RESULT_REVIEW, (JOB_ID, "confirmed", "", {}, 1)),
@@ -255,6 +256,7 @@ ROUTES: dict[str, tuple[Action | None, dict[str, Any]]] = {
     f"GET {JOB}/results/{{table}}": (Action.RESULT_READ, {}),
     f"GET {JOB}/summary": (Action.RESULT_DOWNLOAD, {}),
     f"GET {JOB}/decisions": (Action.RESULT_DOWNLOAD, {}),
+    f"POST {JOB}/decisions": (Action.RESULT_REVIEW, {"json": {"match_id": 1, "verdict": "confirmed"}}),
     f"GET {JOB}/workbook": (Action.RESULT_DOWNLOAD, {}),
     f"GET {JOB}/download": (Action.RESULT_DOWNLOAD, {}),
 }

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pypdf import PdfReader
 
 from services import reviews
 from services.container import Container, build_container
 from services.errors import Conflict, Invalid, NotFound, TooLarge
+from services.formats import moment
 from services.jobs.leases import Leases
 from services.jobs.run import Run
 from services.permissions import Actor
@@ -87,9 +91,35 @@ def test_decisions_are_saved_as_csv(ran: Ran) -> None:
     assert end == ""
 
 
+def printed(ran: Ran) -> str:
+    """The summary to attach to a close, as text."""
+    reader = PdfReader(io.BytesIO(ran.container.results.summary_pdf(ran.actor, ran.job_id)))
+    return " ".join(" ".join(page.extract_text().split()) for page in reader.pages)
+
+
+def test_a_reviewer_signs_with_the_decisions(ran: Ran, tmp_path: Path) -> None:
+    """The summary tells how many, who and when, and the hash of the decisions as they are saved."""
+    before = printed(ran)
+    assert "1 match: 0 confirmed, 0 rejected, 1 not decided." in before
+    assert "Reviewed by" in before
+    assert "Reviewer" not in before
+    ran.container.reviews.decide(ran.actor, ran.job_id, ran.suggested, "rejected", "another customer")
+    after, [made] = printed(ran), ran.container.reviews.decisions(ran.actor, ran.job_id).values()
+    for told in (
+        "1 match: 0 confirmed, 1 rejected, 0 not decided.", "Ada Admin, ada@example.org", moment(made.at),
+        hashlib.sha256(ran.container.reviews.export_csv(ran.actor, ran.job_id)).hexdigest(),
+    ):  # fmt: skip
+        assert told in after, told
+    summaries = [ran.container.results.summary_pdf(ran.actor, ran.job_id) for _ in range(2)]
+    assert summaries[0] == summaries[1]
+    job_id = carried_out(ran.container, ran.actor, PLAN, tmp_path)
+    assert "Reviewed by" not in printed(replace(ran, job_id=job_id)), "nothing was suggested"
+
+
 def test_how_far_the_decisions_are_is_told(ran: Ran) -> None:
     """Of many runs in one question, those without any left out; of one, how many there are to decide."""
     assert ran.container.results.suggested_matches(ran.actor, ran.job_id) == 1
+    assert ran.container.results.summary(ran.actor, ran.job_id)["suggested_matches"] == 1, "no page reads a file for it"
     assert ran.container.reviews.decided(ran.actor, [ran.job_id, "none"]) == {}
     ran.container.reviews.decide(ran.actor, ran.job_id, ran.suggested, "rejected")
     assert ran.container.reviews.decided(ran.actor, [ran.job_id, "none"]) == {ran.job_id: 1}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from recon_engine.nway.any_plan import AnyPlan, build_plan
-from services.plan_columns import lacking, proposed, with_columns, with_made
+from services.database.models import StoredFile
+from services.plan_columns import clashing, columns_of, lacking, proposed, with_columns, with_made
 
-PLAN = {
+PLAN: dict[str, Any] = {
     "name": "later",
     "left": {"label": "Ledger"},
     "right": {"label": "Bank", "combined": {"who": ["first", "last"]}},
@@ -18,6 +21,12 @@ PLAN = {
     ],
     "rules": [{"name": "exact", "on": ["ref", "amount"]}],
     "compare": ["amount", "name"],
+}
+PAIR = {
+    **PLAN,
+    "right": {"label": "Bank", "debit": "Debit", "credit": "Credit"},
+    "fields": [PLAN["fields"][0], {"name": "amount", "left": "amount", "right": "amount", "type": "decimal"}],
+    "compare": ["amount"],
 }
 THREE = {
     "name": "three",
@@ -84,3 +93,43 @@ def test_a_column_is_made() -> None:
     assert plan.side("right").combined == {"who": ("first", "last"), "all": ("a + b", "c")}
     plan = build_plan(with_made(build_plan(THREE), {"c": {"all": ["a", "b"]}}))
     assert plan.side("c").combined == {"all": ("a", "b")}  # type: ignore[arg-type]
+
+
+def test_debits_and_credits_are_asked_for_as_the_amount_is_made_of_them() -> None:
+    """Not the amount, which no file has; two that are called so take their places, whatever else is a number."""
+    plan = build_plan(PAIR)
+    assert columns_of(plan, "right") == ["reference", "Debit", "Credit"]
+    both = {"left": ["ref", "amount"], "right": ["reference", "Debit", "Credit"]}
+    assert lacking(plan, both) == {}
+    assert lacking(plan, {**both, "right": ["reference", "amount", "Out"]}) == {"right": ["Debit", "Credit"]}
+    gone = ["Debit", "Credit"]
+    now = {"reference": "text", "Paid in": "decimal", "Paid out": "decimal", "amount": "decimal", "fee": "integer"}
+    profiles = {name: {"type": kind} for name, kind in now.items()}
+    assert proposed(plan, "right", gone, profiles) == {"Debit": "Paid out", "Credit": "Paid in"}
+    unclear = {"reference": {"type": "text"}, "Out": {"type": "decimal"}, "In": {"type": "decimal"}}
+    assert proposed(plan, "right", gone, unclear) == {}
+    assert proposed(plan, "right", ["Credit"], {**unclear, "Credits": {"type": "decimal"}}) == {"Credit": "Credits"}
+
+
+def test_the_amount_is_made_of_others_or_is_one_column() -> None:
+    """The pair under other names; one column with signs in its place; without both the field goes."""
+    plan = build_plan(PAIR)
+    made = build_plan(with_columns(plan, {"right": {"Debit": "Out", "Credit": "In"}})).side("right")  # type: ignore[arg-type]
+    assert (made.debit, made.credit) == ("Out", "In")
+    one = build_plan(with_columns(plan, {"right": {"Debit": None, "Credit": "value"}}))
+    assert (one.side("right").debit, one.side("right").credit) == (None, None)  # type: ignore[arg-type]
+    assert one.fields[1].columns["right"] == "value"
+    none = with_columns(plan, {"right": {"Debit": None, "Credit": None}})
+    assert [field["name"] for field in none["fields"]] == ["ref"]
+    own = build_plan(with_made(plan, {"right": {"amount": None}}))
+    assert (own.side("right").debit, own.fields[1].columns["right"]) == (None, "amount")  # type: ignore[arg-type]
+
+
+def test_an_amount_of_the_file_itself_is_told_of() -> None:
+    """One that was read from debits and credits is no other column."""
+    columns: list[dict[str, Any]] = [{"name": name} for name in ("reference", "Debit", "Credit", "amount")]
+    told = {"facts": {}, "columns": columns, "rows": 1}
+    files = [StoredFile(name="bank.csv", options_json={}, profile_json=told)]
+    assert clashing(build_plan(PAIR), {"right": files}) == {"right": ["amount"]}
+    files[0].profile_json = {**told, "facts": {"amount": "Credit less Debit"}}
+    assert clashing(build_plan(PAIR), {"right": files}) == {}
