@@ -63,6 +63,8 @@ def end_key(pair: Pair, side: str, *, thorough: bool) -> pl.Expr:
     if pair.factor(side) != 1 or pair.unsigned:
         return number_key(end_value(pair, side))
     key = comparable(column.name, column.readings, thorough=thorough)
+    if "sort_words" in column.spelling:  # words are told apart by what a key has lost
+        return cleaned(pl.col(column.name), column.spelling)
     return cleaned(key, column.spelling) if column.spelling else key
 
 

@@ -36,6 +36,7 @@ CleanName = Literal[
     "alphanumeric",
     "unaccent",
     "strip_leading_zeros",
+    "sort_words",
     "negate",
     "absolute",
     "swap_day_month",

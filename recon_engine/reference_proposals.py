@@ -241,7 +241,8 @@ def _share(codes: pl.Series, texts: pl.Series) -> float:
     """The share of texts that hold a code, less what other codes of the same form would be held as often."""
     if not len(codes) or not len(texts):
         return 0.0
-    others = codes.str.replace_many([str(d) for d in range(10)], [str((d + 5) % 10) for d in range(10)])
+    # Noughts stay: before a number they do not count.
+    others = codes.str.replace_many([str(d) for d in range(1, 10)], [str((d + 3) % 9 + 1) for d in range(1, 10)])
     others = others.filter(~others.is_in(codes.implode()))
     found_in, strange_in = (_pairs(c, texts) for c in (codes, others))
     texts_with = found_in["b"].n_unique()

@@ -17,6 +17,8 @@ _LEFT_OUT: dict[Steps, str] = {
     ("strip_leading_zeros",): "leading zeros",
     ("digits_only", "strip_leading_zeros"): "letters and leading zeros",
 }
+# Names and titles of the same words in another order.
+_ANY_ORDER: Steps = ("unaccent", "casefold", "sort_words")
 _FEWEST_CODES, _KEPT_APART, _SEVERAL_WAYS, _SPELT_ALIKE, _SPELT_BETTER, _WORDY = 10, 0.95, 0.6, 0.5, 0.3, 0.2
 _UNPADDED_BETTER = 0.02
 # Codes that are the same at one end have at least so many characters in common there; more are not asked for.
@@ -31,7 +33,7 @@ def respelt(a: Column, b: Column, overlap: float, *, ends_only: bool = False) ->
     `ends_only`: only all but the last or first digits may be left out.
     """
     if not _are_codes(a, b):
-        return None
+        return None if ends_only else _in_any_order(a, b, overlap)
     one, two = as_text(a), as_text(b)
     choices = [] if ends_only or a.kind == b.kind == "integer" else [[steps] for steps in _LEFT_OUT]
     for choice in (*choices, list(_ends(one, two, lettered=not ends_only))):
@@ -55,13 +57,16 @@ def unpadded(a: Column, b: Column, overlap: float) -> Spelt | None:
 
 
 def spelt_as(text: Column, steps: Steps) -> Column:
-    """A column of text in a spelling."""
-    keys = text.keys.alias("v").to_frame().select(cleaned(pl.col("v"), steps)).to_series().drop_nulls().unique()
+    """A column of text in a spelling; keys have no words any more, so that these are taken from the text."""
+    values = text.raw if steps == _ANY_ORDER else text.keys
+    keys = values.alias("v").to_frame().select(cleaned(pl.col("v"), steps)).to_series().drop_nulls().unique()
     return replace(text, keys=keys, spelling=steps)
 
 
 def left_out(steps: Steps) -> str:
     """In words, what a spelling leaves out."""
+    if steps == _ANY_ORDER:
+        return "the order of words and what stands between them"
     end, what = steps[-1], "digits" if steps[0] == "digits_only" else "characters"
     if isinstance(end, LastStep):
         return f"all but the last {end.last} {what}"
@@ -75,8 +80,20 @@ def _meeting(one: Column, two: Column, steps: Steps, least: float) -> Spelt | No
     if min(len(left.keys), len(right.keys)) < _FEWEST_CODES or share < max(_SPELT_ALIKE, least):
         return None
     kept = _kept((left, right, share), (one, two))
-    enough = _KEPT_APART if steps in _LEFT_OUT else _SEVERAL_WAYS
+    enough = _KEPT_APART if steps in _LEFT_OUT or steps == _ANY_ORDER else _SEVERAL_WAYS
     return (left, right, share) if max(kept) >= _KEPT_APART and min(kept) >= enough else None
+
+
+def _in_any_order(a: Column, b: Column, overlap: float) -> Spelt | None:
+    """Texts of several words that are the same in any order of these."""
+    if {a.kind, b.kind} != {"text"} or not all(_has_words(c) or _is_joined(c) for c in (a, b)):
+        return None
+    return _meeting(as_text(a), as_text(b), _ANY_ORDER, overlap + _SPELT_BETTER)
+
+
+def _is_joined(column: Column) -> bool:
+    """True for words that something other than space stands between: `DE_Generic_Shoes`."""
+    return float(column.raw.str.contains(r"\p{L}[_/|.-]\p{L}").mean() or 0) > _WORDY  # type: ignore[arg-type]
 
 
 def _ends(one: Column, two: Column, *, lettered: bool) -> Iterator[Steps]:

@@ -25,6 +25,8 @@ STEPS: tuple[tuple[CleanName, ...], ...] = (
     ("strip_punctuation",),
     ("alphanumeric",),
     ("casefold", "alphanumeric"),
+    ("sort_words",),
+    ("unaccent", "casefold", "sort_words"),
     ("digits_only",),
     ("digits_only", "strip_leading_zeros"),
 )

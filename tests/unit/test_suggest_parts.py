@@ -133,3 +133,23 @@ def _confirmed(result: Result, side: str) -> int:
     """How many records of the side are in confirmed matches."""
     mine = (pl.col("side") == side) & (pl.col("outcome") == "confirmed")
     return result.matches().filter(mine).collect().height
+
+
+def test_words_in_another_order_name_the_same(tmp_path: Path) -> None:
+    """A campaign is called after its country first here and last there, and each has a row a day."""
+    kinds, goods = ("Brand", "Generic", "Retargeting"), ("Shoes", "Bags", "Coats", "Hats")
+    campaigns = [(("DE", "FR", "UK")[i % 3], kinds[i % 7 % 3], goods[i % 4], i) for i in range(40)]
+    rows = [(k, day) for k in range(40) for day in range(10)]
+    left: Columns = {
+        "date": [f"{DAYS[day]:%Y%m%d}" for _, day in rows],
+        "campaign": ["_".join(map(str, campaigns[k])) for k, _ in rows],
+        "micros": [cents(k * 10 + day) * 10_000 for k, day in rows],
+    }
+    right: Columns = {
+        "day": [f"{DAYS[day]:%d.%m.%y}" for _, day in rows],
+        "campaign_name": ["{1} {2} {0} ({3})".format(*campaigns[k]) for k, _ in rows],
+        "spend": [f"{cents(k * 10 + day) / 100:.2f}" for k, day in rows],
+    }
+    found, result = proposed(tmp_path, left, right)
+    assert ("unaccent", "casefold", "sort_words") in [f.clean.left for f in found.plan.fields]
+    assert right_share(result, len(rows)) == 1
