@@ -29,6 +29,8 @@ _ABOVE_CHANCE = 3
 # rests on values that name most records.
 ACCIDENTS, NAMES_MOST, ALIKE = 0.05, 0.7, 0.5
 _FEWEST_DATED = 20
+# More than a few numbers that somebody has entered twice.
+_COMES_BACK = 0.05
 
 On = list[str | dict[str, Any]]
 Tables = tuple[TextTable, TextTable]
@@ -281,6 +283,9 @@ def keyed_rules(
     if amount and _SEEN < seen.far < 1 - _USUAL:
         # Where amounts usually agree, one that is far off is for a person to judge.
         reason, outcome = f"{joined}, but in {seen.far:.1%} of them {amount.spec.name} is far off", "suggested"
+    elif amount and len(keys) == 1 and max(c.repeats for c in (keys[0].pair.left, keys[0].pair.right)) > _COMES_BACK:
+        # Of a customer or a contract several records may be meant: what agrees in nothing else may be another's.
+        reason, outcome = f"{joined}; but {name} comes back in a file, and what differs may be another's", "suggested"
     rules.append(rule(f"same {name}", [*names], 0.7 - less, reason, stage=3, outcome=outcome))
     return rules if first else [_gated(each) for each in rules]
 

@@ -148,8 +148,10 @@ def suggest(
     )
     if pairs and cascade.coverage < JOINS_MOST:
         spelt = matched_columns(agreeing(tables, every_pair(*columns, spelt=True), part))
-        # Codes that meet in another spelling are half of a key, as an article is beside its shelf.
-        better = sum(p.overlap for p in spelt) >= sum(p.overlap for p in pairs) + MEET_BETTER
+        # Codes that meet in another spelling are half of a key, as an article is beside its shelf; of words that are
+        # in common already nothing is gained.
+        met = [sum(1.0 if p.alike else p.overlap for p in each) for each in (pairs, spelt)]
+        better = met[1] >= met[0] + MEET_BETTER
         keyed = proposed_cascade(
             tables, _fields(spelt), (rows[0], rows[1]), part, (columns[0], columns[1]) if better else None
         )

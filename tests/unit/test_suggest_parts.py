@@ -153,3 +153,23 @@ def test_words_in_another_order_name_the_same(tmp_path: Path) -> None:
     found, result = proposed(tmp_path, left, right)
     assert ("unaccent", "casefold", "sort_words") in [f.clean.left for f in found.plan.fields]
     assert right_share(result, len(rows)) == 1
+
+
+def test_what_shares_only_a_key_that_comes_back_is_for_a_person(tmp_path: Path) -> None:
+    """Contracts with several records: one of another amount and day is not confirmed by the contract alone."""
+    contracts = [i if i < 360 else i - 360 for i in range(400)]
+    left: Columns = {
+        "contract_no": [f"C{c:05d}" for c in contracts],
+        "day": [str(DAYS[i]) for i in range(400)],
+        "amount": [f"{cents(i) / 100:.2f}" for i in range(400)],
+    }
+    wrong = {5, 150}
+    right: Columns = {
+        "contract_id": left["contract_no"],
+        "booked": [str(DAYS[i - 7 if i in wrong else i]) for i in range(400)],
+        "value": [f"{(cents(i) + (40_000 if i in wrong else 0)) / 100:.2f}" for i in range(400)],
+    }
+    found, result = proposed(tmp_path, left, right)
+    [last] = [r.rule for r in found.rules if r.rule.name == "same contract_no"]
+    assert last.outcome == "suggested"
+    assert _confirmed(result, "right") == 398
