@@ -20,6 +20,7 @@ _WORDS = {
     "int_parsing": "'{input}' is no whole number",
     "int_from_float": "'{input}' is no whole number",
     "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
     "string_type": "must be a text; put it in quotes",
     "string_pattern_mismatch": "'{input}' is no name; use letters, digits and _, a letter or _ first",
     "bool_parsing": "'{input}' is neither true nor false",
@@ -75,6 +76,8 @@ def _place(location: tuple[Any, ...]) -> str:
 
 def _says(error: Any) -> str:
     given = {"input": error["input"], **error.get("ctx", {})}
+    if error["type"] == "string_type" and error["input"] is None:
+        return _WORDS["missing"]
     told = _WORDS[error["type"]].format(**given) if error["type"] in _WORDS else str(error["msg"])
     return " ".join(told.removeprefix("Value error, ").split())
 

@@ -151,7 +151,7 @@ class ReaderOptions(Model):
 class Side(ReaderOptions):
     """One side of the reconciliation: a label and its source files."""
 
-    label: Annotated[str, Field(min_length=1)]
+    label: Annotated[str, Field(min_length=1, max_length=200)]
     files: tuple[str, ...] = ()
 
 

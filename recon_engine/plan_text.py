@@ -51,4 +51,6 @@ def _told(error: Exception) -> str:
         mark = error.problem_mark
         context = f"{error.context}, " if error.context else ""
         return f"line {mark.line + 1}, column {mark.column + 1}: {context}{error.problem}"
+    if isinstance(error, RecursionError):
+        return "it is nested too deep; a plan has a few levels only"
     return " ".join(str(error).split())

@@ -55,9 +55,11 @@ def _window(value: Any) -> Any:
     try:
         if isinstance(value, bool):
             raise ValueError
-        magnitude = abs(Decimal(str(value)))
+        magnitude = Decimal(str(value))
     except (ArithmeticError, ValueError):
         raise ValueError(f"'{value}' is no number; write a tolerance such as 0.05, or [-0.05, 0.10]") from None
+    if magnitude < 0:
+        raise ValueError(f"{value} is below zero; a tolerance counts both ways: write {-magnitude}, or [{value}, 0]")
     return (-magnitude, magnitude)
 
 
@@ -129,7 +131,10 @@ class Condition(Model):
             return value
         if isinstance(value, bool) or not re.fullmatch(r"[+-]?[0-9]+(\.0*)?", str(value)):
             raise ValueError(f"'{value}' is no whole number of days; write one such as 3, or [0, 3]")
-        return (-abs(int(float(value))), abs(int(float(value))))
+        days = int(float(value))
+        if days < 0:
+            raise ValueError(f"{days} is below zero; days count both ways: write {-days}, or [{days}, 0]")
+        return (-days, days)
 
     @field_validator("cap", mode="before")
     @classmethod
@@ -194,6 +199,14 @@ class Link(Model):
     probability: Annotated[float, Field(gt=0, lt=1)] = 0.95
     compare_as: dict[str, LinkMethod] = {}
     block_on: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
+
+    def _faults(self) -> Iterator[Misplaced]:
+        for number, name in enumerate(self.fields):
+            if name in self.fields[:number]:
+                yield ("fields", number), f"'{name}' stands there already; each field speaks once"
+        for name in self.compare_as:
+            if name not in self.fields:
+                yield ("compare_as", name), f"'{name}' is none of the link's fields: {', '.join(self.fields)}"
 
 
 class Rule(Model):

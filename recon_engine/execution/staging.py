@@ -91,6 +91,10 @@ def opened(plan: Plan, side: SideName) -> list[TextTable]:
     files = plan.side(side).files
     if not files:
         raise PlanError(f"{side} ({plan.side(side).label}) has no files: add files to the plan or pass --{side} FILE")
+    places = [Path(file).resolve() for file in files]
+    for number, place in enumerate(places):
+        if place in places[:number]:
+            raise PlanError(f"{side} ({plan.side(side).label}) names {place.name} twice; its rows would count twice")
     tables = [open_table(path, plan.side(side)) for path in files]
     for table in tables:
         missing = sorted({spec.column(side) for spec in plan.fields} - set(table.columns))

@@ -95,7 +95,7 @@ def _percentages(valued: pl.DataFrame) -> list[Decimal]:
     slope = far.select(p=(pl.col("d") * 10_000 / pl.col("s")).round())
     found = []
     for table in (ratio, slope):
-        found += [Decimal(int(p)).scaleb(-2).normalize() for p in _frequent(table["p"]).head(_TRIED)]
+        found += [Decimal(f"{Decimal(int(p)).scaleb(-2).normalize():f}") for p in _frequent(table["p"]).head(_TRIED)]
     return [percent for percent in dict.fromkeys(found) if abs(percent) <= _MOST_PERCENT]
 
 

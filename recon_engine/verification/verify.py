@@ -35,6 +35,8 @@ def verify(folder: str | Path, *, quick: bool = False) -> list[Check]:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        if not isinstance(manifest, dict) or not isinstance(summary, dict):
+            raise EvidenceError(f"{folder}: manifest.json or summary.json is not what a run writes; run the plan again")
         plan = parse_plan((folder / "plan.yaml").read_text(encoding="utf-8"), where=str(folder / "plan.yaml"))
         names = list(plan.labels)
         told = Told(folder, plan, _views(plan), {n: inputs_of(folder, manifest, n) for n in names}, manifest, summary)
@@ -45,9 +47,15 @@ def verify(folder: str | Path, *, quick: bool = False) -> list[Check]:
         raise EvidenceError(
             f"{folder}: {error.filename or error} is missing; this is not a whole result directory"
         ) from error
+    except NotADirectoryError as error:
+        raise EvidenceError(f"{folder}: is a file; name the result directory") from error
+    except KeyError as error:
+        raise EvidenceError(
+            f"{folder}: cannot be verified: manifest.json, summary.json or a table lacks {error}; run the plan again"
+        ) from error
     except ReconError:
         raise
-    except (OSError, ValueError, ArithmeticError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+    except (OSError, ValueError, ArithmeticError, TypeError, pl.exceptions.PolarsError) as error:
         raise EvidenceError(f"{folder}: cannot be verified: {' '.join(str(error).split())}") from error
 
 

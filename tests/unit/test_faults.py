@@ -42,6 +42,22 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     [
         ("rules/1/on/1/within", ["abc", "1"], "rules[1].on[1].within[0]", "'abc' is no number"),
         ("rules/1/on/1/within", [1, -1], "rules[1].on[1].within", "the low end 1 is above the high end -1"),
+        ("rules/1/on/1/within", "-0.05", "rules[1].on[1].within", "write 0.05, or [-0.05, 0]"),
+        ("rules/1/on/2/days", -3, "rules[1].on[2].days", "write 3, or [-3, 0]"),
+        ("left/label", "L" * 201, "left.label", "must have at most 200 characters"),
+        ("fields/0/left", None, "fields[0].left", "is missing; add it"),
+        (
+            "rules/1",
+            {"name": "l", "link": {"fields": ["ref", "ref"]}},
+            "rules[1].link.fields[1]",
+            "'ref' stands there already",
+        ),
+        (
+            "rules/1",
+            {"name": "l", "link": {"fields": ["ref"], "compare_as": {"day": "exact"}}},
+            "rules[1].link.compare_as.day",
+            "none of the link's fields",
+        ),
         ("rules/1/on/1/percent", 1, "rules[1].on[1].percent", "one of within, percent"),
         ("rules/1/on/2/days", 2.5, "rules[1].on[2].days", "'2.5' is no whole number of days"),
         ("rules/1/on/2/field", "ref", "rules[1].on[2].days", "days is for dates, 'ref' is text"),
