@@ -90,7 +90,7 @@ def key_fields(fields: list[MappedField]) -> list[MappedField]:
 def _key_quality(mapped: MappedField) -> float:
     a, b = mapped.pair.left, mapped.pair.right
     # People and purposes recur: a text about them names no single record, however unique it is in these two files.
-    spoken = concepts(a.name) | concepts(b.name)
+    spoken = called(mapped)
     named = "reference" not in spoken and any("name" in concepts(c.name) and not is_identifier(c.name) for c in (a, b))
     if mapped.spec.type not in ("text", "integer") or named or spoken & {"description", "amount"}:
         return 0.0
@@ -99,10 +99,9 @@ def _key_quality(mapped: MappedField) -> float:
     return mapped.pair.overlap * (1 - min(a.repeats, b.repeats)) * min(a.filled, b.filled)
 
 
-def main_field(fields: Sequence[MappedField], types: tuple[str, ...], concept: str) -> MappedField | None:
-    """The field of these types that best carries `concept` (amount, date): by name first, then by score."""
-    fitting = [f for f in fields if f.spec.type in types]
-    return max(fitting, key=lambda f: (concept in concepts(f.spec.name), f.pair.score), default=None)
+def called(mapped: MappedField) -> set[str]:
+    """What the names of a field's two columns speak of, whichever side is left."""
+    return concepts(mapped.pair.left.name) | concepts(mapped.pair.right.name)
 
 
 def observed(
