@@ -9,6 +9,7 @@ from functools import partial, reduce
 import numpy as np
 import polars as pl
 
+from recon_engine.errors import PlanError
 from recon_engine.matching.comparables import MICROSECONDS_PER_DAY, columns_of
 from recon_engine.matching.conditions import (
     Rarities,
@@ -22,12 +23,14 @@ from recon_engine.matching.conditions import (
     windows,
     with_likeness,
 )
-from recon_engine.matching.text_candidates import alike
+from recon_engine.matching.text_candidates import MOST_COMPARISONS, alike
 from recon_engine.plan import Condition, Plan, Rule
 
 # A group of records that agree on the key makes at most this many pairs; a larger one is not searched but reported as
 # capped. A property of the group alone, so that partitions do not change it.
 LARGEST_GROUP = 10_000_000
+# From so many pairs on, looking for references by an index is less work.
+_MANY_PAIRS = 20_000_000
 _MOST_BITS = 22
 Bucketed = tuple[pl.DataFrame, pl.DataFrame]
 Bucketing = Callable[[pl.DataFrame, pl.DataFrame], Bucketed]
@@ -105,19 +108,47 @@ def search(
     found: list[pl.DataFrame] = []
     capped: list[pl.DataFrame] = []
     if likenesses(rule) and not equal:
-        for pairs in alike(rule, left, right, known, most_compared):
-            valued = _valued(pairs, left, right, columns)
-            found.append(_fitting(plan, rule, valued, known))
-        return _distinct(found), _capped(capped)
+        return _distinct(_by_texts(plan, rule, left, right, known, most_compared)), _capped(capped)
     buckets = list(_buckets(plan, rule))
     if buckets and most_pairs(left["k"], right["k"])[0] > LARGEST_GROUP:
         left, right = buckets.pop(0)(left, right)
+    if all(c.found_in for c in likenesses(rule)) and likenesses(rule):
+        by_texts = _by_references(plan, rule, left, right, known)
+        if by_texts is not None:
+            return _distinct(by_texts), _capped(capped)
     for a, b, is_capped in _batches(left, right, buckets):
         if is_capped:
             capped += [t.select(side=pl.lit(side, dtype=pl.UInt8), i="i") for side, t in ((0, a), (1, b))]
         else:
             found.append(_fitting(plan, rule, _probed(a, b, columns), known))
     return _distinct(found), _capped(capped)
+
+
+def _by_texts(
+    plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame, known: Rarities, most: int | None
+) -> list[pl.DataFrame]:
+    """Pairs that satisfy the rule, from those whose texts may be alike. Raises PlanError when these are too many."""
+    columns = needed_columns(plan, [rule])
+    return [
+        _fitting(plan, rule, _valued(pairs, left, right, columns), known)
+        for pairs in alike(rule, left, right, known, most)
+    ]
+
+
+def _by_references(
+    plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame, known: Rarities
+) -> list[pl.DataFrame] | None:
+    """The same by references in texts, of which the index misses none: where the pairs that agree in the rest are many,
+    or too many in one group. None where trying those pairs is less work.
+    """
+    total, largest = most_pairs(left["k"], right["k"])
+    if total <= _MANY_PAIRS and largest <= LARGEST_GROUP:
+        return None
+    most = MOST_COMPARISONS if largest > LARGEST_GROUP else min(total // 4, MOST_COMPARISONS)
+    try:
+        return _by_texts(plan, rule, left, right, known, most)
+    except PlanError:
+        return None
 
 
 def _fitting(plan: Plan, rule: Rule, pairs: pl.DataFrame, known: Rarities) -> pl.DataFrame:

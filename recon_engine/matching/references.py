@@ -90,9 +90,10 @@ def candidate_texts(references: pl.Series, texts: pl.Series, most: int) -> tuple
     wanted = references.to_frame("w").with_row_index("a").with_columns(w=folded(pl.col("w"))).drop_nulls("w")
     spaced = texts.to_frame("t").with_row_index("b").with_columns(t=_spaced(pl.col("t")))
     words = spaced.select("b", w=pl.col("t").str.strip_chars().str.split(" ")).explode("w")
-    pairs = [wanted.join(words, on="w").select("a", "b").unique()]
-    expected = pairs[0].height
     run = spaced.select(i="b", t=pl.col("t").str.replace_all(" ", "", literal=True))
+    whole = run.select(b="i", w="t")  # of several words, and yet too short to be looked for by windows
+    pairs = [wanted.join(part, on="w").select("a", "b").unique() for part in (words, whole)]
+    expected = pairs[0].height
     length, above = pl.col("w").str.len_chars(), None
     for window in _WINDOWS:
         looked_for = wanted.filter((length >= window) & (length < above if above else pl.lit(True)))
