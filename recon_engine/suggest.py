@@ -30,6 +30,7 @@ from recon_engine.reading import open_table
 from recon_engine.reading.table import TextTable, staged
 from recon_engine.record_agreement import agreeing
 from recon_engine.rule_proposals import MappedField, ProposedRule
+from recon_engine.wordy_columns import with_wordy
 
 if TYPE_CHECKING:
     from recon_engine.nway.plan import SidesPlan
@@ -139,6 +140,7 @@ def suggest(
     pairs = matched_columns(agreeing(tables, every_pair(*columns), part))
     if not pairs:  # in another spelling they may have
         pairs = matched_columns(agreeing(tables, every_pair(*columns, spelt=True), part))
+    pairs = with_wordy(pairs, *columns)
     if not pairs:
         raise InputError(
             f"{tables[0].name} and {tables[1].name} have no columns with like names or values; map the fields yourself"
@@ -146,7 +148,7 @@ def suggest(
     fields = _fields(pairs)
     cascade = proposed_cascade(tables, fields, (rows[0], rows[1]), part, (columns[0], columns[1]))
     if cascade.coverage < JOINS_MOST:
-        spelt = matched_columns(agreeing(tables, every_pair(*columns, spelt=True), part))
+        spelt = with_wordy(matched_columns(agreeing(tables, every_pair(*columns, spelt=True), part)), *columns)
         # Codes that meet in another spelling are half of a key, as an article is beside its shelf.
         better = sum(p.overlap for p in spelt) >= sum(p.overlap for p in pairs) + MEET_BETTER
         keyed = proposed_cascade(
