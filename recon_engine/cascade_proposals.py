@@ -11,7 +11,7 @@ from recon_engine.columns import Column
 from recon_engine.composite_keys import composite_key, lag_of_nearest
 from recon_engine.field_roles import Roles
 from recon_engine.key_evidence import Testimony, joins_others, left_open, own_words, testimony
-from recon_engine.link_proposals import JOINED_ENOUGH, better_linked, linked_rule, readable
+from recon_engine.link_proposals import JOINED_ENOUGH, better_linked, linked_rule, readable, wordy
 from recon_engine.reference_proposals import Spoken, spoken, spoken_rules
 from recon_engine.rule_proposals import (
     ACCIDENTS,
@@ -280,7 +280,8 @@ def _keys(
         k for k, t in asked if t.precision is None and k.spec.type == "integer" and not is_identifier(k.spec.name)
     ]
     believed = [(k, t) for k, t in asked if (t.believed or k.pair.proven) and k not in counted]
-    refuted = [k for k, t in asked if not (t.believed or k.pair.proven)]
+    # Names in several words repeat because people and bands do: they number nothing.
+    refuted = [k for k, t in asked if not (t.believed or k.pair.proven or wordy(k))]
     # A quantity names nothing, but where records that share a key agree in it, it is no numbering either.
     return believed, [k for k in refuted if not (believed and _goes_with(tables, believed[0][0], k, part))]
 

@@ -17,7 +17,7 @@ from recon_engine.trial_linkage import Trial, trial_linkage
 
 # With every record's best partner chosen, a pair that is more likely the same than not is worth matching.
 PROBABILITY = 0.5
-_NO_REPEATS = 0.1
+_NO_REPEATS, _REPEAT_LITTLE = 0.1, 0.5
 _NOTHING_SHARED = 0.05
 _SEVERAL_WORDS = 1.5
 _CODE_DIGITS = 6
@@ -32,8 +32,8 @@ JOINED_ENOUGH = (1 - _MORE) / _FAR_MORE
 # A file so many times as long as the other may hold its things several times, as linkage can tell.
 _LONGER = 1.5
 _SOON_TRIED = 30_000
-# Records that are equal in all that both files have cannot be linked one by one: at least so many must not be.
-_TOLD_APART, _LOOKED_AT = 0.5, 200_000
+# Records that are equal in all that both files have cannot be linked one by one: at least such a share must differ.
+_TOLD_APART, _LOOKED_AT = 0.25, 200_000
 _MOSTLY_ONE = "records rarely have more than one counterpart"
 
 
@@ -57,7 +57,7 @@ def linked_rule(
             f"{best.spec.name} is equal for {told.coverage:.0%} of the smaller side's records, whose other texts "
             f"are often written in two ways: {best.spec.name} may be, too"
         )
-    elif keys or not any(f.pair.left.repeats < 0.5 and _wordy(f) for f in texts) or _equal_already(texts):
+    elif keys or not any(_names_many(f) for f in texts) or _equal_already(texts):
         return None
     else:
         why = "no field alone identifies a record in both files"
@@ -104,12 +104,12 @@ def better_linked(
 
 
 def _told_apart(tables: Tables, fields: Sequence[MappedField], rows: tuple[int, int]) -> bool:
-    """Whether most records of the smaller file are equal to no other of it in all fields."""
+    """Whether the records of the smaller file are many different ones: what is in it twice counts once."""
     if not fields:
         return False
     number, side = (0, "left") if rows[0] <= rows[1] else (1, "right")
     whole = pl.struct(sided_key(f, side, thorough=True).alias(str(i)) for i, f in enumerate(fields))
-    found = tables[number].frame.head(_LOOKED_AT).select(whole.is_unique().mean()).collect(engine="streaming")
+    found = tables[number].frame.head(_LOOKED_AT).select(whole.n_unique() / pl.len()).collect(engine="streaming")
     return float(found.item() or 0) >= _TOLD_APART
 
 
@@ -129,7 +129,12 @@ def _equal_already(texts: list[MappedField]) -> bool:
     return len(texts) == 1 and texts[0].pair.overlap >= _WHOLE
 
 
-def _wordy(mapped: MappedField) -> bool:
+def _names_many(mapped: MappedField) -> bool:
+    """Names in several words that in one of the files, which may hold things twice, repeat little."""
+    return min(mapped.pair.left.repeats, mapped.pair.right.repeats) < _REPEAT_LITTLE and wordy(mapped)
+
+
+def wordy(mapped: MappedField) -> bool:
     """True for names and descriptions, of whatever language: texts with letters in several words."""
     values = mapped.pair.left.raw
     return float(values.str.contains(r"\p{L}{2,}.*\s\p{L}").mean() or 0) >= 0.3  # type: ignore[arg-type]

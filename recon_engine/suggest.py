@@ -31,6 +31,7 @@ from recon_engine.reading.table import TextTable, staged
 from recon_engine.record_agreement import agreeing
 from recon_engine.reference_proposals import spoken, spoken_rules
 from recon_engine.rule_proposals import MappedField, ProposedRule
+from recon_engine.wordy_columns import with_wordy
 
 if TYPE_CHECKING:
     from recon_engine.nway.plan import SidesPlan
@@ -140,6 +141,7 @@ def suggest(
     pairs = matched_columns(agreeing(tables, every_pair(*columns), part))
     if not pairs:  # in another spelling they may have
         pairs = matched_columns(agreeing(tables, every_pair(*columns, spelt=True), part))
+    pairs = with_wordy(pairs, *columns)
     fields = _fields(pairs)
     cascade = (
         proposed_cascade(tables, fields, (rows[0], rows[1]), part, (columns[0], columns[1]))
@@ -147,7 +149,7 @@ def suggest(
         else _by_codes(tables, (columns[0], columns[1]))
     )
     if pairs and cascade.coverage < JOINS_MOST:
-        spelt = matched_columns(agreeing(tables, every_pair(*columns, spelt=True), part))
+        spelt = with_wordy(matched_columns(agreeing(tables, every_pair(*columns, spelt=True), part)), *columns)
         # Codes that meet in another spelling are half of a key, as an article is beside its shelf; of words that are
         # in common already nothing is gained.
         met = [sum(1.0 if p.alike else p.overlap for p in each) for each in (pairs, spelt)]

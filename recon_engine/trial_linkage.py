@@ -16,7 +16,7 @@ from recon_engine.rules import Cardinality
 
 # Records of the smaller file that are tried, and of either for what chance does; the most values of both files that are
 # read for it, and bytes of text times those of a record: so that nobody waits long.
-_SAMPLE, _DECOYS, _MOST_VALUES, _MOST_TEXT = 500, 500, 300_000, 250_000_000
+_SAMPLE, _DECOYS, _MOST_VALUES, _MOST_TEXT = 500, 500, 300_000, 1_000_000_000
 _MOST_PAIRS = 2_000_000
 # Where so many records of one file have a double in it, and so many times as many as of the other, it is of many.
 _MANY, _TIMES = 0.15, 3.0

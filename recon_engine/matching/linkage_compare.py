@@ -10,7 +10,7 @@ method says they are equal. `MISSING` where either side has no value. What a lev
 | tfidf | longer texts | cosine of rarity-weighted words and trigrams in tenths, and model numbers shared or not |
 | exact | anything | none |
 | date, datetime | days, moments | same year, a month, a week, one digit or day and month swapped; an hour, a day |
-| number | amounts | relative difference up to 20 %, 5 %, 1 %, one digit |
+| number | amounts, and texts that are quantities | relative difference up to 20 %, 5 %, 1 %, one digit |
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 from recon_engine.matching.linkage_codes import code_status, mentioned
 from recon_engine.matching.linkage_levels import JARO_WINKLER, RELATIVE, RULES, A, B
+from recon_engine.matching.linkage_quantities import quantities
 
 Kind = Literal["text", "number", "date", "datetime", "boolean"]
 KINDS: dict[str, Kind] = {
@@ -151,7 +152,9 @@ def prepare(left: pl.DataFrame, right: pl.DataFrame, fields: Sequence[LinkField]
     normal = [frame.select(_normal(f.name, f.kind) for f in fields) for frame in (left, right)]
     for spec in fields:
         sides = [frame[spec.name] for frame in normal]
-        method = spec.method or _choose(spec.kind, sides)
+        measured = quantities(left[spec.name], right[spec.name]) if spec.kind == "text" and not spec.method else None
+        sides = list(measured or sides)
+        method = spec.method or _choose("number" if measured else spec.kind, sides)
         if method in ("name", "code", "tfidf") and spec.kind != "text":
             sides = [s.cast(pl.String) for s in sides]
         if method == "code":

@@ -48,6 +48,8 @@ DATE_FORMATS = (
     "%d %B %Y",
     "%b %d, %Y",
     "%B %d, %Y",
+    "%b %d , %Y",
+    "%B %d , %Y",
     # Months, read as their first day. Not 05.2025: rates of exchange look the same.
     "%Y-%m",
     "%m/%Y",
@@ -265,9 +267,10 @@ def _fitting(values: pl.Series, kind: str, forms: Sequence[str]) -> list[str]:
 
 def usual(forms: list[str]) -> list[str]:
     """Without the month first between points, which nobody writes, where the day can be first; without the norm that
-    has many forms where one of them alone will do.
+    has many forms where one of them alone will do, and without a space before the comma where there is none.
     """
     sparing = [f for f in forms if f != ISO] or forms
+    sparing = [f for f in sparing if " , " not in f or f.replace(" , ", ", ") not in sparing]
     return [f for f in sparing if f != "%m.%d.%Y" or "%d.%m.%Y" not in sparing]
 
 

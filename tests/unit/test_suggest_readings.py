@@ -11,6 +11,8 @@ from tests.unit.test_suggest_unseen import Columns, proposed, right_share, sugge
 
 pytestmark = pytest.mark.slow
 MONTHS = [f"2026-{month:02}" for month in range(1, 13)]
+LONG = ["January", "February", "March", "April", "May", "June"]
+LONG += ["July", "August", "September", "October", "November", "December"]
 NAMES = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
@@ -93,3 +95,15 @@ def test_dates_that_nothing_decides_are_asked_for(tmp_path: Path) -> None:
     right: Columns = {"no": keys, "due": [str(2_020 + i % 3) + "-05-17" for i in range(288)]}
     found = suggested(tmp_path, left, right)
     assert any("due" in question for question in found.questions)
+
+
+@pytest.mark.parametrize(("comma", "form"), [(", ", "%B %d, %Y"), (" , ", "%B %d , %Y")])
+def test_a_space_before_the_comma_of_a_date(tmp_path: Path, comma: str, form: str) -> None:
+    """June 3 , 2026 is the day that June 3, 2026 is; the format that is told is the one that is written."""
+    days = [(f"2026-{k % 12 + 1:02}-{k % 28 + 1:02}", f"{LONG[k % 12]} {k % 28 + 1}{comma}2026") for k in range(200)]
+    left: Columns = {"code": [f"K{k * 37 + 1000}" for k in range(200)], "released": [d for d, _ in days]}
+    right: Columns = {"code": left["code"], "released": [written for _, written in days]}
+    found, result = proposed(tmp_path, left, right)
+    released = next(f for f in found.plan.fields if f.name == "released")
+    assert (released.type, released.formats.right) == ("date", form)
+    assert right_share(result, 200) == 1
