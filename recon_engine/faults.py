@@ -76,7 +76,7 @@ def _place(location: tuple[Any, ...]) -> str:
 
 def _says(error: Any) -> str:
     given = {"input": error["input"], **error.get("ctx", {})}
-    if error["type"] == "string_type" and error["input"] is None:
+    if error["type"] == "string_type" and error["input"] is None and not isinstance(error["loc"][-1], int):
         return _WORDS["missing"]
     told = _WORDS[error["type"]].format(**given) if error["type"] in _WORDS else str(error["msg"])
     return " ".join(told.removeprefix("Value error, ").split())
