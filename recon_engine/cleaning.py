@@ -41,7 +41,7 @@ _STEPS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
     "alphanumeric": lambda e: e.str.replace_all(r"[^\p{L}\p{N}]", ""),
     "unaccent": _unaccent,
     "strip_leading_zeros": lambda e: e.str.replace(r"^0+(.)", "$1"),
-    "sort_words": lambda e: e.str.extract_all(r"[\p{L}\p{N}]+").list.sort().list.join(" "),
+    "sort_words": lambda e: e.str.extract_all(r"[\p{L}\p{M}\p{N}]+").list.sort().list.join(" "),
     "negate": lambda e: -e,
     "absolute": lambda e: e.abs(),
     "swap_day_month": _swapped,

@@ -58,7 +58,7 @@ def _window(value: Any) -> Any:
         magnitude = Decimal(str(value))
     except (ArithmeticError, ValueError):
         raise ValueError(f"'{value}' is no number; write a tolerance such as 0.05, or [-0.05, 0.10]") from None
-    if magnitude < 0:
+    if magnitude.is_finite() and magnitude < 0:
         raise ValueError(f"{value} is below zero; a tolerance counts both ways: write {-magnitude}, or [{value}, 0]")
     return (-magnitude, magnitude)
 
