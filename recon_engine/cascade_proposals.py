@@ -332,8 +332,7 @@ def _keyless(
         if named >= NAMES_ONE and not found.rules and (later := sums_some_days_later(tables, others, roles, part)):
             # What is of the same day belongs to another sum.
             return replace(found, rules=[later], untold=[*found.untold, *(f for f in others if f is roles.date)])
-        within = None if found.rules else sums_within(tables, usable, roles, part)
-        found.rules += [within] if within else []
+        found.rules = found.rules or sums_within(tables, usable, roles, part)
     nothing = Observed(0, 0, 0, 0, None, None, 0)
     seen = observed(*tables, undated, roles.amount, roles.date, part) if undated else nothing
     referred = any(f.spec.type in ("text", "integer") for f in undated)

@@ -39,7 +39,9 @@ def dated(pairs: pl.DataFrame) -> Dated | None:
         return None
     same = pairs.filter(pl.col("same").fill_null(value=False))
     looked_at = same if same["b"].n_unique() >= _USUAL * texts else pairs
-    nearest = looked_at.sort(pl.col("days").abs(), "b", "days").unique("b", keep="first", maintain_order=True)
+    far = pl.col("days").abs()
+    nearest = looked_at.filter(far == far.min().over("b")).unique(["b", "days"])
+    nearest = nearest.filter(pl.len().over("b") == 1)  # as far before as after: which one is meant, nothing tells
     lag = usual_lag(nearest["days"]) or ((0, 0) if (nearest["days"] == 0).mean() == 1 else None)
     if lag is None:
         return None

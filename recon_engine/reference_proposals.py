@@ -179,7 +179,7 @@ def spoken_rules(seen: Spoken, amount: MappedField | None, currency: MappedField
     return rules
 
 
-def _dated_rules(seen: Spoken, base: On, amount: MappedField | None, told: str) -> list[ProposedRule]:
+def _dated_rules(seen: Spoken, base: On, amount: MappedField, told: str) -> list[ProposedRule]:
     """Where a code comes back, and its records do not add up: the one of near days, with the amount, then without."""
     if seen.near is None or seen.date is None or seen.fits >= _SUMS_FIT:
         return []
@@ -187,13 +187,12 @@ def _dated_rules(seen: Spoken, base: On, amount: MappedField | None, told: str) 
     why = f"{told}; {seen.near.share:.0%} of those that lead to several records lead to one that is as near as usual, "
     why += days_apart(*seen.near.lag)
     rules, sure = [], 0.5 + 0.4 * seen.near.share
-    if amount is not None and seen.near.equal > _SEEN:
+    if seen.near.equal > _SEEN:
         on: On = [*base, amount.spec.name, days]
         rules.append(rule(f"amount, {name} in the text, near dates", on, sure, why, stage=1, gated=True))
-    if amount is None or seen.near.equal < 1 - _SEEN:
-        outcome = "suggested" if amount else "confirmed"
+    if seen.near.equal < 1 - _SEEN:
         on = [*base, days]
-        rules.append(rule(f"{name} in the text, near dates", on, 0.8 * sure, why, stage=2, outcome=outcome))
+        rules.append(rule(f"{name} in the text, near dates", on, 0.8 * sure, why, stage=2, outcome="suggested"))
     return rules
 
 
@@ -244,6 +243,8 @@ def _share(codes: pl.Series, texts: pl.Series) -> float:
     # Noughts stay: before a number they do not count.
     others = codes.str.replace_many([str(d) for d in range(1, 10)], [str((d + 3) % 9 + 1) for d in range(1, 10)])
     others = others.filter(~others.is_in(codes.implode()))
+    if len(others) < _BY_CHANCE * len(codes):
+        return 0.0  # nearly all numbers of the form are codes: nothing tells what chance does
     found_in, strange_in = (_pairs(c, texts) for c in (codes, others))
     texts_with = found_in["b"].n_unique()
     # Where few codes stand in many texts they are something else, such as years.
@@ -302,7 +303,9 @@ def _near_days(
     """What days tell of texts (at b) whose code (at a, in `records`) several of the records `one` have."""
     led = pl.DataFrame([pairs["b"], records["v"].gather(pairs["a"]), records["len"].gather(pairs["a"])])
     led = led.with_columns(wanted=texts["amount"].gather(led["b"]), on=texts["day"].gather(led["b"]))
-    each = led.filter(pl.col("len") > 1).join(one.drop_nulls("day"), on="v").drop_nulls("on")
+    # A few codes may be those of nearly all records: so many pairs tell as much as all.
+    led = led.filter(pl.col("len") > 1).sort("b").filter(pl.col("len").cast(pl.Int64).cum_sum() <= _MOST)
+    each = led.join(one.drop_nulls("day"), on="v").drop_nulls("on")
     days = (pl.col("on") - pl.col("day")).dt.total_days() * (1 if codes == "left" else -1)
     return dated(each.select("b", days=days, same=(pl.col("amount") - pl.col("wanted")).abs() < _CENT))
 

@@ -18,7 +18,7 @@ _SINGLE, _SEVERAL = 0.9, 0.3
 _SUMS_FIT, _FEWEST_SUMS = 0.5, 3
 _EQUAL = 0.7
 # Sets are sought among so few; so many such crowds show that they are there.
-_LARGEST_CROWD, _FEWEST_CROWDS = 24, 10
+_LARGEST_CROWD, _FEWEST_CROWDS, _COMES_BACK = 24, 10, 0.05
 _CENT = 0.005
 # A payout comes up to so many days after what it is the sum of.
 _LATEST, _ISO = 10, len("2026-03-01")
@@ -86,7 +86,7 @@ def _grouped(
     day = sided_value(date, side).cast(pl.Date) if date else pl.lit(None, pl.Date)
     groups = picked(table.frame, key, [value.alias("value"), day.alias("day")], part).group_by("key")
     v = pl.col("value")
-    totals = [v.sum().alias("sum"), v.min().alias("min"), v.max().alias("max")]
+    totals = [v.sum().alias("sum"), v.min().alias("min"), v.max().alias("max"), v.n_unique().alias("kinds")]
     days = pl.col("day").drop_nulls().unique().alias("days")
     return groups.agg(pl.len().alias("n"), *totals, days).collect(engine="streaming")
 
@@ -110,11 +110,11 @@ def sum_rule(
     )
 
 
-def sums_within(tables: Tables, fields: Sequence[MappedField], roles: Roles, part: int) -> ProposedRule | None:
+def sums_within(tables: Tables, fields: Sequence[MappedField], roles: Roles, part: int) -> list[ProposedRule]:
     """Records that add up to one, of which a field tells no more than among whom: a customer with several invoices for
     each of several payments. All of them together come to the same on both sides where none is missing.
     """
-    best: tuple[float, ProposedRule] | None = None
+    best, found = 0.0, list[ProposedRule]()
     for mapped in fields if roles.amount else ():
         if mapped.spec.type not in ("text", "integer") or mapped.pair.alike or mapped.pair.overlap < _SEVERAL:
             continue
@@ -122,22 +122,38 @@ def sums_within(tables: Tables, fields: Sequence[MappedField], roles: Roles, par
             _grouped(t, s, [mapped], roles.amount, None, part) for t, s in zip(tables, ("left", "right"), strict=True)
         )
         crowds = one.join(two, on="key", suffix="_right").filter(
-            (pl.min_horizontal("n", "n_right") > 1) & (pl.col("n") != pl.col("n_right"))
+            (pl.min_horizontal("n", "n_right") > 1) & (pl.max_horizontal("n", "n_right") <= _LARGEST_CROWD)
         )
-        crowds = crowds.filter(pl.max_horizontal("n", "n_right") <= _LARGEST_CROWD)
+        crowds = crowds.filter(pl.col("n") != pl.col("n_right"))
         together = float(((crowds["sum"] - crowds["sum_right"]).abs() < _CENT).mean() or 0)  # type: ignore[arg-type]
-        if crowds.height < _FEWEST_CROWDS or together < _SUMS_FIT or (best and best[0] >= together * crowds.height):
-            continue
-        assert roles.amount is not None
-        name, amount = mapped.spec.name, roles.amount.spec.name
-        on: On = [name, *([roles.currency.spec.name] if roles.currency and roles.currency is not mapped else [])]
-        cardinality: Cardinality = "one_to_many" if crowds["n"].sum() < crowds["n_right"].sum() else "many_to_one"
-        why = f"{crowds.height:,} values of {name} stand several times in both files, not equally often, but in "
-        why += f"{together:.0%} of them all of {amount} adds up to the same"
-        on.append({"field": amount, "total": True})
-        found = rule(f"adds up within {name}", on, 0.8, why, stage=1, cardinality=cardinality, gated=True)
-        best = together * crowds.height, found
-    return best[1] if best else None
+        if crowds.height >= _FEWEST_CROWDS and together >= _SUMS_FIT and together * crowds.height > best:
+            best, found = together * crowds.height, _within(mapped, roles, crowds, together)
+    return found
+
+
+def _within(mapped: MappedField, roles: Roles, crowds: pl.DataFrame, together: float) -> list[ProposedRule]:
+    """A rule for each way in which enough crowds have fewer records on one side than on the other."""
+    assert roles.amount is not None
+    name, amount = mapped.spec.name, roles.amount.spec.name
+    on: On = [name, *([roles.currency.spec.name] if roles.currency and roles.currency is not mapped else [])]
+    on.append({"field": amount, "total": True})
+    # Where amounts come back within a crowd, one may have been taken for another before, and the rest still add up.
+    several = (1 - int(crowds[f"kinds{end}"].sum()) / int(crowds[f"n{end}"].sum()) for end in ("", "_right"))
+    outcome = "suggested" if max(several) > _COMES_BACK else "confirmed"
+    ways: tuple[tuple[Cardinality, pl.Expr], ...] = (
+        ("one_to_many", pl.col("n") < pl.col("n_right")),
+        ("many_to_one", pl.col("n") > pl.col("n_right")),
+    )
+    rules = []
+    for cardinality, fewer in ways:
+        count = crowds.filter(fewer).height
+        if count >= _FEWEST_CROWDS:
+            why = f"{count:,} values of {name} stand several times in both files, not equally often, but in "
+            why += f"{together:.0%} of such all of {amount} adds up to the same"
+            gated = outcome == "confirmed"
+            title = f"adds up within {name}"
+            rules.append(rule(title, on, 0.8, why, stage=1, cardinality=cardinality, outcome=outcome, gated=gated))
+    return rules
 
 
 def sums_some_days_later(tables: Tables, keys: Sequence[MappedField], roles: Roles, part: int) -> ProposedRule | None:

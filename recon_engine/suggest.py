@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -197,13 +197,17 @@ def _opened(source: TextTable | str | Path, options: ReaderOptions) -> TextTable
 
 
 def _by_codes(tables: tuple[TextTable, TextTable], columns: Columns) -> Cascade:
-    """Where no columns go together: the codes of one file that the texts of the other speak of, alone."""
+    """Where no columns go together: the codes of one file that the texts of the other speak of, alone. Without amounts
+    that agree, whether they mean the same is for a person to judge.
+    """
     codes = spoken(tables, columns, None, None, ())
     if codes is None:
         raise InputError(
             f"{tables[0].name} and {tables[1].name} have no columns with like names or values; map the fields yourself"
         )
     rules = spoken_rules(codes, codes.amount, None)
+    if codes.amount is None:
+        rules = [replace(r, rule=r.rule.model_copy(update={"outcome": "suggested"})) for r in rules]
     asked = {name for each in rules for name in each.rule.fields}
     fields = [f for f in (codes.amount, codes.field, codes.date) if f and f.spec.name in asked]
     return Cascade(rules, fields, [f for f in fields if f is codes.date], [])

@@ -111,15 +111,18 @@ class ReviewService:
         check(actor, Action.RESULT_READ)
         suggested = self._container.results.suggested_matches(actor, job_id)
         whose = (
-            select(MatchDecision.verdict, MatchDecision.at, Account.name, Account.email)
+            select(MatchDecision, Account.name, Account.email)
             .join(Account, Account.id == MatchDecision.account_id)
             .where(MatchDecision.job_id == job_id)
-            .order_by(MatchDecision.at, MatchDecision.match_id)
+            .order_by(MatchDecision.match_id)
         )
-        made: dict[str, list[tuple[str, datetime]]] = {}
         with self._container.session() as session:
-            for verdict, at, name, email in session.execute(whose).all():
-                made.setdefault(f"{name}, {email}", []).append((verdict, at))
+            rows = session.execute(whose).all()  # at once: the hash is of what is counted
+            told = _as_csv(Decision(row.match_id, row.verdict, row.note, name, row.at) for row, name, _ in rows)
+            people = sorted((row.at, row.match_id, row.verdict, f"{name}, {email}") for row, name, email in rows)
+        made: dict[str, list[tuple[str, datetime]]] = {}
+        for at, _, verdict, person in people:
+            made.setdefault(person, []).append((verdict, at))
         reviewers = tuple(
             Reviewer(
                 person,
@@ -130,7 +133,6 @@ class ReviewService:
             )
             for person, own in made.items()
         )
-        told = _as_csv(self._decisions(actor, job_id).values())
         return Standing(suggested, reviewers, hashlib.sha256(told).hexdigest())
 
     def waiting(self, actor: Actor, job_id: str, filters: Filters | None = None) -> int:

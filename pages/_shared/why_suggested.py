@@ -10,7 +10,6 @@ import streamlit as st
 from pages._shared.wording import literal
 
 UNSURE = 0.75  # a suggestion below it is worth a look before anything runs
-MOST_TOLD = 3  # fields
 Suggested = Mapping[str, Mapping[str, Any]]
 
 
@@ -24,13 +23,11 @@ def on_demand(suggested: Suggested) -> None:
 
 
 def least_sure(suggested: Suggested) -> None:
-    """Which fields to look at first, with the reason; nothing where all are sure."""
-    unsure = sorted((one["confidence"], name) for name, one in suggested.items() if one["confidence"] < UNSURE)
-    for _, name in unsure[:MOST_TOLD]:
-        one = suggested[name]
-        st.caption(
-            f":orange[:material/help: Look at **{literal(name)}** first]: {_sure(one)}, {literal(str(one['reason']))}."
-        )
+    """Which field to look at first, with the reason; nothing where all are sure."""
+    name = min(suggested, key=lambda each: (suggested[each]["confidence"], each), default=None)
+    if name is not None and suggested[name]["confidence"] < UNSURE:
+        reason = f", {literal(str(suggested[name]['reason']))}" if suggested[name].get("reason") else ""
+        st.caption(f":orange[:material/help: Look at **{literal(name)}** first]: {_sure(suggested[name])}{reason}.")
 
 
 def _sure(one: Mapping[str, Any]) -> str:

@@ -26,8 +26,8 @@ from recon_engine.matching.conditions import (
 from recon_engine.matching.text_candidates import MOST_COMPARISONS, alike
 from recon_engine.plan import Condition, Plan, Rule
 
-# A group of records that agree on the key makes at most this many pairs; a larger one is not searched but reported as
-# capped. A property of the group alone, so that partitions do not change it.
+# A group of records that agree on the key makes at most this many pairs; a larger one is reported as capped, unless
+# references in texts tell which of them to try. A property of the group alone, so that partitions do not change it.
 LARGEST_GROUP = 10_000_000
 # From so many pairs on, looking for references by an index is less work.
 _MANY_PAIRS = 20_000_000
@@ -94,8 +94,8 @@ def search(
     """All pairs that satisfy every condition of a rule but its total: (pairs: l, r, weight; capped: side, i).
 
     `left` and `right` have i (position) and the comparable columns. Records of groups that would make more than
-    LARGEST_GROUP pairs are not searched but returned as capped. Raises PlanError when likeness alone would compare more
-    than `most_compared` texts (None: MOST_COMPARISONS).
+    LARGEST_GROUP pairs are not searched but returned as capped, unless references in texts alone tell which pairs to
+    try. Raises PlanError when likeness alone would compare more than `most_compared` texts (None: MOST_COMPARISONS).
     """
     equal = equalities(rule)
     key = join_key(plan, equal, tuple(c.field for c in equal))
@@ -112,15 +112,21 @@ def search(
     buckets = list(_buckets(plan, rule))
     if buckets and most_pairs(left["k"], right["k"])[0] > LARGEST_GROUP:
         left, right = buckets.pop(0)(left, right)
-    if all(c.found_in for c in likenesses(rule)) and likenesses(rule):
-        by_texts = _by_references(plan, rule, left, right, known)
-        if by_texts is not None:
-            return _distinct(by_texts), _capped(capped)
+    total = most_pairs(left["k"], right["k"])[0]
+    if total > _MANY_PAIRS:
+        by_references = _by_references(plan, rule, left, right, known, min(total // 4, MOST_COMPARISONS))
+        if by_references is not None:
+            return _distinct(by_references), _capped(capped)
     for a, b, is_capped in _batches(left, right, buckets):
-        if is_capped:
-            capped += [t.select(side=pl.lit(side, dtype=pl.UInt8), i="i") for side, t in ((0, a), (1, b))]
-        else:
+        if not is_capped:
             found.append(_fitting(plan, rule, _probed(a, b, columns), known))
+            continue
+        for group, other in _each_group(a, b):
+            by_references = _by_references(plan, rule, group, other, known, MOST_COMPARISONS)
+            found += by_references or []
+            if by_references is None:
+                ends = ((0, group), (1, other))
+                capped += [t.select(side=pl.lit(side, dtype=pl.UInt8), i="i") for side, t in ends]
     return _distinct(found), _capped(capped)
 
 
@@ -135,16 +141,22 @@ def _by_texts(
     ]
 
 
+def _each_group(left: pl.DataFrame, right: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """The records of both sides group by group, by their key."""
+    theirs = right.partition_by("k", as_dict=True)
+    for key, ours in left.partition_by("k", as_dict=True).items():
+        yield ours, theirs[key]
+
+
 def _by_references(
-    plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame, known: Rarities
+    plan: Plan, rule: Rule, left: pl.DataFrame, right: pl.DataFrame, known: Rarities, most: int
 ) -> list[pl.DataFrame] | None:
-    """The same by references in texts, of which the index misses none: where the pairs that agree in the rest are many,
-    or too many in one group. None where trying those pairs is less work.
+    """The same where all of the rule's texts are references, of which the index misses none; None for other rules, and
+    where more than `most` texts would be compared. A group alone never takes more comparisons than among others, so
+    that what is found does not depend on what else is searched at once.
     """
-    total, largest = most_pairs(left["k"], right["k"])
-    if total <= _MANY_PAIRS and largest <= LARGEST_GROUP:
+    if not likenesses(rule) or not all(c.found_in for c in likenesses(rule)):
         return None
-    most = MOST_COMPARISONS if largest > LARGEST_GROUP else min(total // 4, MOST_COMPARISONS)
     try:
         return _by_texts(plan, rule, left, right, known, most)
     except PlanError:

@@ -16,7 +16,10 @@ _UNITS, _NEAR = (1.0, 60.0, 0.001, 3600.0), 2.0
 _SMALLEST = 1000
 _NUMBER = r"([0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?)"
 _CURRENCY = r"(?:(?:us|ca|au)?[$€£¥]|usd|eur|gbp|chf|rs\.?)"
-_PRICE = rf"^(?:{_CURRENCY}\s*{_NUMBER}|{_NUMBER}\s*{_CURRENCY})$"
+_CALLED = {"us$": "$", "usd": "$", "eur": "€", "gbp": "£", "rs.": "rs"}
+# A point before three digits is as likely one of thousands: such a price is not read.
+_MONEY = r"([0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]{1,2})?|[0-9]+(?:\.[0-9]{1,2})?)"
+_PRICE = rf"^(?:{_CURRENCY}\s*{_MONEY}|{_MONEY}\s*{_CURRENCY})$"
 _SHARE = rf"^{_NUMBER}\s*(?:%|percent)"
 _PLAIN = rf"^{_NUMBER}$"
 _CLOCK = r"^(?:([0-9]{1,2}):)?([0-9]{1,3}):([0-9]{2})$"
@@ -32,15 +35,19 @@ def quantities(left: pl.Series, right: pl.Series) -> tuple[pl.Series, pl.Series]
     for kind in (_durations, _prices, _shares):
         said = [kind(side) for side in plain]
         shares = [_filled(side, of) for side, of in zip(said, plain, strict=True)]
+        if kind is _prices and _of_other_currencies(plain):
+            continue
         if min(shares) >= _MOSTLY:
-            return _whole(said[0]), _whole(said[1])
+            # A clock may be of hours and minutes, as the other side's words tell.
+            factor = _factor(said[0], said[1], (1.0, 60.0, 1 / 60)) if kind is _durations else None
+            return _whole(said[0] * (factor or 1.0)), _whole(said[1])
         if max(shares) < _MOSTLY:
             continue
         bare = 0 if shares[0] < shares[1] else 1
         numbers = _numbers(plain[bare]).fill_null(said[bare])
         if _filled(numbers, plain[bare]) < _MOSTLY:
             continue
-        factor = _factor(numbers, said[1 - bare]) if kind is _durations else 1.0
+        factor = _factor(numbers, said[1 - bare], _UNITS) if kind is _durations else 1.0
         if factor is not None:
             said[bare] = numbers * factor
             return _whole(said[0]), _whole(said[1])
@@ -86,12 +93,18 @@ def _durations(values: pl.Series) -> pl.Series:
     return _of(values, pl.when(text.str.contains(_WORDS)).then(pl.sum_horizontal(spoken)).otherwise(clock))
 
 
-def _factor(numbers: pl.Series, seconds: pl.Series) -> float | None:
-    """What makes seconds of numbers alone, so that their middle is near that of the others."""
+def _of_other_currencies(sides: list[pl.Series]) -> bool:
+    """Whether both sides name currencies, and not the same one throughout: then the number alone says too little."""
+    named = [set(side.str.extract(f"({_CURRENCY})", 1).drop_nulls().replace(_CALLED).unique()) for side in sides]
+    return all(named) and len(named[0] | named[1]) > 1
+
+
+def _factor(numbers: pl.Series, seconds: pl.Series, units: tuple[float, ...]) -> float | None:
+    """What makes seconds of numbers, one of `units`, so that their middle is near that of the others."""
     own, other = numbers.median(), seconds.median()
     if not isinstance(own, float) or not isinstance(other, float) or min(own, other) <= 0:
         return None
-    near = [(max(own * unit / other, other / (own * unit)), unit) for unit in _UNITS]
+    near = [(max(own * unit / other, other / (own * unit)), unit) for unit in units]
     apart, unit = min(near)
     return unit if apart <= _NEAR else None
 

@@ -22,6 +22,8 @@ Texts = list[str | None]
         (["3:45", "1:02:03", "12:00"], ["225000", "3723000", "720000"]),
         (["1 hr. 45 min.", "2 hr.", "50 min."], ["1 hour, 45 minutes", "2 hours", "50 minutes"]),
         (["1 hour and 5 minutes", "2 hours"], ["65", "120"]),
+        (["1:45", "2:05", "1:10"], ["1 hr. 45 min.", "2 hr. 5 min.", "70 min."]),
+        (["€ 100", "€ 250"], ["100.00 eur", "250 EUR"]),
     ],
 )
 def test_one_quantity_in_two_ways(left: Texts, right: Texts) -> None:
@@ -40,6 +42,9 @@ def test_one_quantity_in_two_ways(left: Texts, right: Texts) -> None:
         (["12345", "4711"], ["12345", "815"]),
         (["AB-3:45", "red"], ["225", "blue"]),
         (["3:45", "4:10"], ["1999", "31"]),
+        (["$ 100", "€ 250"], ["€ 100", "$ 250"]),
+        (["$ 100", "$ 250"], ["€ 100", "€ 250"]),
+        (["1.299 €", "2.450 €"], ["1299 €", "2450 €"]),
         ([None, None], [None, None]),
     ],
 )

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from recon_engine import Plan, reconcile
+from recon_engine.execution.local import run
 from recon_engine.matching import candidates
 
 SHORT = [f"A {n}" for n in range(10, 40)]
@@ -56,3 +57,22 @@ def test_the_index_finds_what_trying_all_pairs_finds(
     assert found.summary["rules"][0]["matches"] == 300
     assert found.matches().collect().equals(tried.matches().collect())
     assert not [w for w in found.summary["warnings"] if "capped" in w]
+
+
+@pytest.mark.parametrize("most", [0, 60, 150, 100_000])
+def test_what_is_found_does_not_depend_on_the_partitions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Large groups are searched by references, or capped, each by itself: alone, among others, and in parts on disk."""
+    plan = plan_for(tmp_path)
+    monkeypatch.setattr(candidates, "LARGEST_GROUP", 100)
+    monkeypatch.setattr(candidates, "MOST_COMPARISONS", most)
+    found = []
+    for partitions, many in ((1, 1_000), (1, 10_000_000), (4, 1_000), (16, 10_000_000)):
+        monkeypatch.setattr(candidates, "_MANY_PAIRS", many)
+        run(plan, tmp_path / "out", partitions)
+        found.append([pl.read_parquet(tmp_path / "out" / f"{table}.parquet") for table in ("matches", "breaks")])
+    for each in found[1:]:
+        for table, first in zip(each, found[0], strict=True):
+            assert table.equals(first)
+    assert (found[0][0].height > 0) == (most > 0)
